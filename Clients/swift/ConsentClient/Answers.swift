@@ -1,0 +1,123 @@
+/// The answer to one check.
+public struct Check: Hashable, Sendable {
+    public let decision: Decision
+    /// Stands for its class: a check never says `refused` or `revoked`, but `withdrawn`.
+    public let reason: Reason
+    public let freshness: Freshness
+    /// The state of the ledger that the answer rests on.
+    public let sequence: UInt64
+
+    public var isGranted: Bool { decision == .granted }
+}
+
+/// What one subject permits of several purposes.
+public struct PurposeChecks: Hashable, Sendable {
+    /// As asked.
+    public let purposes: [String]
+    /// In the order of ``purposes``.
+    public let decisions: [Decision]
+    public let freshness: Freshness
+    public let sequence: UInt64
+
+    /// Unknown for a purpose that was not asked for.
+    public func decision(for purpose: String) -> Decision {
+        purposes.firstIndex(of: purpose).map { decisions[$0] } ?? .unknown
+    }
+
+    public func isGranted(_ purpose: String) -> Bool { decision(for: purpose) == .granted }
+}
+
+/// Which of many subjects permit one purpose.
+public struct SubjectChecks: Hashable, Sendable {
+    /// In the order of the subjects.
+    public let decisions: [Decision]
+    /// The least fresh, where several frames were needed.
+    public let freshness: Freshness
+    /// The oldest, where several frames were needed.
+    public let sequence: UInt64
+
+    public var count: Int { decisions.count }
+    public var grantedCount: Int { decisions.count { $0 == .granted } }
+
+    public subscript(position: Int) -> Decision { decisions[position] }
+
+    public func isGranted(_ position: Int) -> Bool { decisions[position] == .granted }
+}
+
+/// A decision with everything that led to it.
+public struct Explanation: Hashable, Sendable {
+    public let decision: Decision
+    /// The exact one.
+    public let reason: Reason
+    public let freshness: Freshness
+    public let basis: LawfulBasis
+    /// The head of the ledger that was read.
+    public let sequence: UInt64
+    /// What the deciding event states; nil, as the other fields, where no event decided.
+    public let decidingState: State?
+    public let decidingSequence: UInt64?
+    public let decidingCapturedAt: Moment?
+    /// The end of the consent's period.
+    public let expiresAt: Moment?
+    /// The first moment at which the answer may stop being granted, though nobody acts.
+    public let grantedUntil: Moment?
+    public let declaration: String?
+    /// The revision that the person agreed to.
+    public let consentedRevision: String?
+    public let currentRevision: String?
+}
+
+/// One event of a subject's history.
+public struct HistoryEntry: Hashable, Sendable {
+    public let sequence: UInt64
+    public let recordedAt: Moment
+    /// What was recorded: capture time filled in, identifiers in normal form.
+    public let act: ConsentAct
+    /// The grant that a `confirmed` or `expired` event names.
+    public let refersTo: UInt64?
+    /// SHA-256 of the ledger's chain at this event.
+    public let hash: [UInt8]
+}
+
+/// A purpose of the catalog.
+public struct PurposeInfo: Hashable, Sendable {
+    /// Its name in every request.
+    public let id: String
+    /// Its place in every bitset: assigned once, never reused.
+    public let bit: Int
+    public let controller: String
+    public let basis: LawfulBasis
+    /// Otherwise it is retired.
+    public let isActive: Bool
+    public let requiresExplicit: Bool
+    public let requiresDoubleOptIn: Bool
+    public let isProfiling: Bool
+    public let isDirectMarketing: Bool
+    public let isSharing: Bool
+}
+
+/// What applying a catalog did, or would do.
+public struct CatalogOutcome: Hashable, Sendable {
+    /// Of the catalog, after the change.
+    public let version: Int
+    /// Of the event that records the change; nil for a dry run, or where nothing changed.
+    public let sequence: UInt64?
+    /// For people, one each.
+    public let changes: [String]
+    public let isDryRun: Bool
+}
+
+/// The server, as it introduced itself on the newest connection.
+public struct ServerInfo: Hashable, Sendable {
+    public let name: String
+    public let version: String
+    public let protocolVersion: Int
+    /// 32 hex digits.
+    public let deployment: String
+    /// 32 hex digits. Sequences of different histories must not be compared.
+    public let history: String
+    /// The head of the ledger when the connection was made.
+    public let sequence: UInt64
+    /// Zero before the first catalog.
+    public let catalogVersion: Int
+}

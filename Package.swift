@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let common: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+/// For the targets that touch raw memory: every unsafe expression is marked where it stands.
+let strict = common + [.strictMemorySafety()]
+
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+
+let package = Package(
+    name: "consentd",
+    products: [
+        .executable(name: "consentd", targets: ["consentd"]),
+        .library(name: "ConsentClient", targets: ["ConsentClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+    ],
+    targets: [
+        .target(name: "CKernel"),
+        .target(name: "ConsentKernel", dependencies: ["CKernel"], swiftSettings: strict),
+        .target(name: "ConsentModel", swiftSettings: common),
+        .target(
+            name: "ConsentCatalog", dependencies: ["ConsentModel", crypto, yams],
+            resources: [.embedInCode("Resources/template-catalog.yaml")], swiftSettings: common),
+        .target(name: "ConsentWire", dependencies: ["ConsentModel"], swiftSettings: strict),
+        .target(
+            name: "ConsentIndex", dependencies: ["ConsentModel", "ConsentKernel", "CKernel"], swiftSettings: strict),
+        .target(
+            name: "ConsentLedger", dependencies: ["ConsentModel", grdb, sqlite, crypto], swiftSettings: common),
+        .target(
+            name: "ConsentEngine",
+            dependencies: ["ConsentModel", "ConsentCatalog", "ConsentIndex", "ConsentLedger", "ConsentKernel"],
+            swiftSettings: common),
+        .target(
+            name: "ConsentServer",
+            dependencies: ["ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", logging],
+            swiftSettings: common),
+        .target(name: "ConsentRegister", dependencies: ["ConsentModel"], swiftSettings: common),
+        .executableTarget(
+            name: "consentd",
+            dependencies: [
+                "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
+                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", arguments, logging,
+            ],
+            swiftSettings: common),
+        .target(
+            name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", nioCore, nioPosix],
+            path: "Clients/swift/ConsentClient", swiftSettings: common),
+        .target(
+            name: "ConsentBench",
+            dependencies: [
+                "ConsentModel", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine", "ConsentWire",
+                "CKernel",
+            ],
+            path: "Bench/ConsentBench", swiftSettings: common),
+        .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
+        .testTarget(
+            name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
+        .testTarget(
+            name: "ConsentCatalogTests", dependencies: ["ConsentCatalog", "ConsentModel"], swiftSettings: common),
+        .testTarget(name: "ConsentModelTests", dependencies: ["ConsentModel"], swiftSettings: common),
+    ]
+)

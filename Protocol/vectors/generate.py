@@ -1,0 +1,1501 @@
+#!/usr/bin/env python3
+"""Writes the golden vectors of the wire protocol, version 1.
+
+    python3 generate.py          writes *.json beside this file
+    python3 generate.py --check  compares instead, and exits with 1 where a file is stale
+
+This is an encoder of its own, written from ../protocol.md. It shares no code with any server or client, so that a
+mistake has to be made twice before it goes unnoticed. Its numbers stand here a second time for the same reason;
+--check also compares them with ../protocol.json and the examples in ../protocol.md with the vectors.
+
+Frames are built from the `fields` that stand beside their bytes; broken frames are made by damaging a valid one.
+README.md says what each key of a vector means. Standard library only, no clock, no randomness.
+"""
+
+import json
+import pathlib
+import re
+import struct
+import sys
+import unicodedata
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+
+# The numbers of the definition
+
+MAGIC = 0x44534E43
+HEADER_SIZE = 16
+LENGTH_MIN = HEADER_SIZE - 4
+FRAME_SIZE_MAX = 1_048_576
+LENGTH_MAX = FRAME_SIZE_MAX - 4
+EVENTS_PER_RECORD_MAX = 4096
+IDENTIFIER_SIZE_MAX = 255
+EVIDENCE_SIZE_MAX = 4096
+PURPOSE_WORDS_MAX = 15
+VERSION = 1
+
+REQUESTS = {
+    "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
+    "applyCatalog": 34, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
+}
+ANSWERS = {
+    "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
+    "recorded": 160, "appliedCatalog": 162, "historyPage": 176, "catalogPurposes": 177, "catalogText": 178,
+    "statisticValues": 179, "error": 255,
+}
+PUSHES = {"goingAway": 224, "catalogChanged": 225}
+OPCODES = REQUESTS | ANSWERS | PUSHES
+
+# Bits of the header that must be zero: flags, argument, word.
+RESERVED = {
+    "hello": (0xFF, 0xFFFF, 0), "welcome": (0xFF, 0, 0xFFFFFFFF),
+    "ping": (0xFF, 0xFFFF, 0xFFFFFFFF), "pong": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "check": (0xFF, 0, 0xFFFFFF00), "checked": (0xFF, 0, 0xFFFFFF00),
+    "checkPurposes": (0xFF, 0xFFFF, 0xFFFF0000), "checkedPurposes": (0xFF, 0xFFFF, 0xFFFF0000),
+    "checkSubjects": (0xFF, 0, 0x0000FF00), "checkedSubjects": (0xFF, 0xFFFF, 0x0000FF00),
+    "explain": (0xFF, 0, 0xFFFFFF00), "explained": (0xFF, 0, 0xFF000000),
+    "record": (0xFF, 0, 0xFFFFFFFF), "recorded": (0xFF, 0, 0xFFFFFFFF),
+    "applyCatalog": (0xFE, 0xFFFF, 0xFFFFFFFF), "appliedCatalog": (0xFE, 0, 0),
+    "history": (0xFF, 0, 0xFFFFFF00), "historyPage": (0xFE, 0, 0xFFFFFFFF),
+    "catalog": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogPurposes": (0xFF, 0, 0),
+    "catalogDocument": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogText": (0xFF, 0xFFFF, 0),
+    "statistics": (0xFF, 0xFFFF, 0xFFFFFFFF), "statisticValues": (0xFF, 0, 0xFFFFFFFF),
+    "goingAway": (0xFF, 0xFFFF, 0), "catalogChanged": (0xFF, 0xFFFF, 0), "error": (0xFF, 0, 0),
+}
+
+DECISION = {"unknown": 0, "denied": 1, "granted": 2}
+STATE = {
+    "unknown": 0, "requested": 1, "deferred": 2, "refused": 3, "given": 4, "renewed": 5, "withdrawn": 6, "revoked": 7,
+    "expired": 8, "invalidated": 9, "outdated_revision": 10, "objected": 11, "basis_holds": 12, "erased": 13,
+}
+DECISION_OF_STATE = {
+    "unknown": "unknown", "requested": "unknown", "deferred": "unknown", "refused": "denied", "given": "granted",
+    "renewed": "granted", "withdrawn": "denied", "revoked": "denied", "expired": "unknown", "invalidated": "denied",
+    "outdated_revision": "unknown", "objected": "denied", "basis_holds": "granted", "erased": "unknown",
+}
+REASONS_OF_CHECKS = ["given", "basis_holds", "withdrawn", "objected", "expired", "unknown"]
+EVENT_STATE = {
+    "requested": 1, "deferred": 2, "refused": 3, "given": 4, "renewed": 5, "withdrawn": 6, "revoked": 7, "expired": 8,
+    "invalidated": 9, "objected": 11, "erased": 13, "confirmed": 14, "objection_lifted": 15,
+}
+BASIS = {
+    "consent": 0, "contract": 1, "legal_obligation": 2, "vital_interest": 3, "public_task": 4,
+    "legitimate_interest": 5,
+}
+METHOD = {
+    "none": 0, "ticked_box": 1, "button": 2, "signature": 3, "spoken": 4, "double_opt_in": 5, "paper": 6,
+    "electronic_id": 7, "preticked": 64, "silence": 65, "implied": 66, "bundled": 67,
+}
+PARTY = {"subject": 0, "guardian": 1, "controller": 2, "authority": 3, "system": 4}
+IDENTIFIER_TYPE = {
+    "customer": 1, "email": 2, "phone": 3, "device": 4, "cookie": 5, "advertising": 6, "loyalty_card": 7,
+    "national_id": 8, "other": 15,
+}
+FRESHNESS = {"live": 0, "stale": 1, "unavailable": 2}
+ENUMS = {
+    "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
+    "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS,
+}
+
+# Code, and whether the server closes the connection after it.
+ERRORS = {
+    "malformed": (1, False), "frameTooLarge": (2, True), "frameTooSmall": (3, True), "opcodeUnknown": (4, False),
+    "reservedBitSet": (5, False), "helloExpected": (6, True), "magicWrong": (7, True),
+    "versionUnsupported": (8, True),
+    "deploymentMismatch": (9, True), "credentialsRefused": (10, True), "busy": (11, False),
+    "tooManyInFlight": (12, False), "shuttingDown": (13, False), "internalFailure": (14, False),
+    "idleTooLong": (15, True), "helloTooLate": (16, True), "tooManyConnections": (17, True),
+    "purposeUnknown": (18, False), "identifierInvalid": (19, False), "catalogRejected": (20, False),
+    "catalogConflict": (21, False), "ledgerUnavailable": (22, False), "identifierMissing": (64, False),
+    "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
+    "purposeInactive": (68, False), "basisNeedsNoConsent": (69, False), "basisCannotBeWithdrawn": (70, False),
+    "objectionIsAbsolute": (71, False), "stateIsInternal": (72, False), "declarationMissing": (73, False),
+    "declarationUnknown": (74, False), "revisionUnknown": (75, False), "revisionNotCurrent": (76, False),
+    "revisionLacksPurpose": (77, False), "languageUnknown": (78, False), "methodMissing": (79, False),
+    "methodIsNotConsent": (80, False), "capturedInFuture": (81, False), "endsBeforeCapture": (82, False),
+    "textTooLong": (83, False), "nothingToConfirm": (84, False), "keyReused": (85, False),
+    "identifierConflict": (86, False), "ageImplausible": (87, False),
+}
+
+# What the server of the vectors is like.
+DEPLOYMENT = "000102030405060708090a0b0c0d0e0f"
+HISTORY = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+TOKEN = "correct horse battery staple"
+PURPOSES_KNOWN = 20  # bits 0 to 19, all on consent
+
+NOBODY = "00" * 16  # no deployment in particular; no idempotency key
+U16_MAX, U32_MAX, U64_MAX = 2**16 - 1, 2**32 - 1, 2**64 - 1
+I64_MIN, I64_MAX = -(2**63), 2**63 - 1
+SEQUENCE_MAX = 2**40 - 1
+
+
+# Encoding: each function turns the JSON form of a thing into its bytes
+
+def u8(value): return struct.pack("<B", value)
+def u16(value): return struct.pack("<H", value)
+def u32(value): return struct.pack("<I", value)
+def u64(decimal): return struct.pack("<Q", int(decimal))
+def time(decimal): return struct.pack("<q", int(decimal))
+def text8(text): return u8(len(text.encode())) + text.encode()
+def text16(text): return u16(len(text.encode())) + text.encode()
+def words(bitset): return b"".join(struct.pack("<Q", int(word, 16)) for word in bitset)
+def quad(first, second=0, third=0, fourth=0): return first | second << 8 | third << 16 | fourth << 24
+
+
+def frame(opcode, payload=b"", flags=0, argument=0, word=0, request=1, length=None):
+    """A frame; `length` only where the length field is to say something else than the truth."""
+    code = OPCODES[opcode] if isinstance(opcode, str) else opcode
+    true_length = LENGTH_MIN + len(payload)
+    return struct.pack(
+        "<IBBHII", true_length if length is None else length, code, flags, argument, request, word) + payload
+
+
+def flag_bits(fields, names): return sum(1 << bit for bit, name in enumerate(names) if fields[name])
+
+
+def event_body(event, identifier_count=None):
+    count = len(event["identifiers"]) if identifier_count is None else identifier_count
+    return b"".join([
+        bytes.fromhex(event["key"]), u16(event["purpose"]), u8(EVENT_STATE[event["state"]]),
+        u8(METHOD[event["method"]]), u8(PARTY[event["party"]]), u8(flag_bits(event, ["express"])), u8(event["age"]),
+        u8(count), time(event["capturedAt"]), time(event["expiresAt"]), text8(event["declaration"]),
+        text8(event["revision"]), text8(event["language"]), text8(event["system"]), text8(event["channel"]),
+        text8(event["form"]), text8(event["actor"]), text16(event["evidence"]),
+        *(u8(IDENTIFIER_TYPE[one["type"]]) + text8(one["value"]) for one in event["identifiers"]),
+    ])
+
+
+def sized(body): return u32(len(body)) + body
+def event_bytes(event): return sized(event_body(event))
+
+
+def outcome_bytes(outcome):
+    code = 0 if outcome["code"] is None else ERRORS[outcome["code"]][0]
+    return (u16(code) + u8(flag_bits(outcome, ["repeated"])) + u8(0) + u64(outcome["sequence"])
+            + text16(outcome["message"]))
+
+
+def recorded_event_bytes(recorded):
+    return (u64(recorded["sequence"]) + time(recorded["recordedAt"]) + u64(recorded["refersTo"])
+            + bytes.fromhex(recorded["hash"]) + event_bytes(recorded["event"]))
+
+
+PURPOSE_FLAGS = ["active", "explicit", "doubleOptIn", "profiling", "directMarketing", "sharing"]
+
+
+def purpose_bytes(purpose):
+    return (u16(purpose["bit"]) + u8(BASIS[purpose["basis"]]) + u8(flag_bits(purpose, PURPOSE_FLAGS))
+            + text8(purpose["id"]) + text8(purpose["controller"]))
+
+
+def encode(opcode, f):
+    """The frame of `opcode` with the fields `f`."""
+    flags = argument = word = 0
+    payload = b""
+    match opcode:
+        case "hello":
+            word = MAGIC
+            payload = (u16(f["versionMin"]) + u16(f["versionMax"]) + u32(0) + bytes.fromhex(f["deployment"])
+                       + text8(f["clientName"]) + text8(f["clientVersion"]) + text16(f["token"]))
+        case "welcome":
+            argument = f["version"]
+            payload = (u16(f["versionMin"]) + u16(f["versionMax"]) + u32(f["catalogVersion"]) + u64(f["sequence"])
+                       + bytes.fromhex(f["deployment"]) + bytes.fromhex(f["history"]) + u32(f["frameSizeMax"])
+                       + u32(f["requestsInFlightMax"]) + u32(f["subjectsPerCheckMax"]) + u32(f["eventsPerRecordMax"])
+                       + text8(f["serverName"]) + text8(f["serverVersion"]))
+        case "ping" | "pong":
+            payload = u64(f["echo"])
+        case "check" | "explain":
+            argument, word = f["purpose"], quad(IDENTIFIER_TYPE[f["type"]])
+            payload = f["identifier"].encode()
+        case "checked":
+            argument = quad(DECISION[f["decision"]], STATE[f["reason"]])
+            word = quad(FRESHNESS[f["freshness"]])
+            payload = u64(f["sequence"])
+        case "checkPurposes":
+            word = quad(IDENTIFIER_TYPE[f["type"]], len(f["purposes"]))
+            payload = words(f["purposes"]) + f["identifier"].encode()
+        case "checkedPurposes":
+            word = quad(FRESHNESS[f["freshness"]], len(f["granted"]))
+            payload = u64(f["sequence"]) + words(f["granted"]) + words(f["denied"])
+        case "checkSubjects":
+            argument, word = f["purpose"], quad(IDENTIFIER_TYPE[f["type"]]) | len(f["identifiers"]) << 16
+            payload = b"".join(map(text8, f["identifiers"]))
+        case "checkedSubjects":
+            word = quad(FRESHNESS[f["freshness"]]) | f["count"] << 16
+            payload = u64(f["sequence"]) + words(f["granted"]) + words(f["denied"])
+        case "explained":
+            argument = quad(DECISION[f["decision"]], STATE[f["reason"]])
+            state = 0 if f["decidingState"] is None else EVENT_STATE[f["decidingState"]]
+            word = quad(FRESHNESS[f["freshness"]], BASIS[f["basis"]], state)
+            payload = (u64(f["sequence"]) + time(f["expiresAt"]) + time(f["grantedUntil"])
+                       + u64(f["decidingSequence"]) + time(f["decidingCapturedAt"]) + text8(f["declaration"])
+                       + text8(f["consentedRevision"]) + text8(f["currentRevision"]))
+        case "record":
+            argument = len(f["events"])
+            payload = b"".join(map(event_bytes, f["events"]))
+        case "recorded":
+            argument = len(f["outcomes"])
+            payload = u64(f["head"]) + b"".join(map(outcome_bytes, f["outcomes"]))
+        case "applyCatalog":
+            flags = flag_bits(f, ["dryRun"])
+            payload = f["document"].encode()
+        case "appliedCatalog":
+            flags, argument, word = flag_bits(f, ["dryRun"]), len(f["changes"]), f["version"]
+            payload = u64(f["sequence"]) + b"".join(map(text16, f["changes"]))
+        case "history":
+            argument, word = f["limit"], quad(IDENTIFIER_TYPE[f["type"]])
+            payload = u64(f["after"]) + f["identifier"].encode()
+        case "historyPage":
+            flags, argument = flag_bits(f, ["more"]), len(f["events"])
+            payload = u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
+        case "catalog" | "catalogDocument" | "statistics":
+            pass
+        case "catalogPurposes":
+            argument, word = len(f["purposes"]), f["version"]
+            payload = bytes.fromhex(f["digest"]) + b"".join(map(purpose_bytes, f["purposes"]))
+        case "catalogText":
+            word, payload = f["version"], f["document"].encode()
+        case "statisticValues":
+            argument = len(f["values"])
+            payload = b"".join(text8(one["name"]) + u64(one["value"]) for one in f["values"])
+        case "goingAway":
+            word = f["millis"]
+        case "catalogChanged":
+            word = f["version"]
+        case "error":
+            argument, word = ERRORS[f["code"]][0], f["detail"]
+            payload = text16(f["message"])
+    return frame(opcode, payload, flags, argument, word, f.get("request", 1))
+
+
+def normal(value, kind):
+    """The normal form of an identifier: what is hashed, kept and compared."""
+    if kind == "email":
+        value = bytes(byte | 0x20 if 0x41 <= byte <= 0x5A else byte for byte in value.strip(b" "))
+    elif kind == "phone":
+        value = bytes(byte for byte in value if byte not in b" -.()")
+        if len(value) > 2 and value.startswith(b"00"):
+            value = b"+" + value[2:]
+    return value
+
+
+def is_utf8(value):
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_identifier(value, kind):
+    """Whether the bytes, as they came, are an identifier of that type."""
+    return (0 < len(value) <= IDENTIFIER_SIZE_MAX and is_utf8(value)
+            and not any(byte < 0x20 or byte == 0x7F for byte in value) and normal(value, kind) != b"")
+
+
+# Vectors
+
+FILES = {}
+
+
+class Vectors:
+    """The vectors of one file, in order; names are unique within it."""
+
+    def __init__(self, file):
+        self.rows = FILES.setdefault(file, [])
+
+    def add(self, row):
+        assert all(row["name"] != other["name"] for other in self.rows), row["name"]
+        self.rows.append(row)
+
+
+class Valid(Vectors):
+    def __init__(self, opcode):
+        super().__init__(f"{opcode}.valid.json")
+        self.opcode = opcode
+
+    def __call__(self, name, fields, **more):
+        """`fields` without `request` get 1, pushes 0."""
+        request = 0 if self.opcode in PUSHES else 1
+        fields = {"request": request} | fields
+        row = {"name": name, "kind": "valid", "opcode": self.opcode}
+        self.add(row | {"hex": encode(self.opcode, fields).hex(), "fields": fields} | more)
+
+
+class Broken(Vectors):
+    """Broken frames that a server sees in `state`, or, in state "client", that a client sees."""
+
+    def __init__(self, file, state="open"):
+        super().__init__(f"{file}.broken.json")
+        self.state = state
+
+    def __call__(self, name, data, error="malformed", detail=0, state=None, **more):
+        state = state or self.state
+        row = {"name": name, "kind": "broken", "state": state, "hex": data.hex()}
+        if state == "client":
+            self.add(row | {"error": "protocolFailure", "closes": True} | more)
+            return
+        judged_by_length_alone = error in ("frameTooLarge", "frameTooSmall")
+        request = 0 if judged_by_length_alone else struct.unpack_from("<I", data, 8)[0]
+        self.add(row | {"error": error, "closes": ERRORS[error][1], "request": request, "detail": detail} | more)
+
+
+def with_payload(data, payload):
+    """The frame `data` with another payload and the length that this needs."""
+    return u32(LENGTH_MIN + len(payload)) + data[4:HEADER_SIZE] + payload
+
+
+def with_header(data, **fields):
+    """The frame `data` with other header fields."""
+    names = ["length", "opcode", "flags", "argument", "request", "word"]
+    header = dict(zip(names, struct.unpack_from("<IBBHII", data))) | fields
+    return struct.pack("<IBBHII", *(header[name] for name in names)) + data[HEADER_SIZE:]
+
+
+def patched(data, position, replacement):
+    return data[:position] + replacement + data[position + len(replacement):]
+
+
+def truncations(broken, data, judge=lambda payload: "malformed", name="payload"):
+    """Every truncation point; `judge` says what a shorter payload is, None where it is another valid frame."""
+    payload = data[HEADER_SIZE:]
+    for size in range(len(payload)):
+        error = judge(payload[:size])
+        if error:
+            broken(f"{name} cut to {size} of {len(payload)} bytes", with_payload(data, payload[:size]), error)
+
+
+def junk(broken, data):
+    for tail in (b"\x00", b"\x01", b"\x00" * 8, data):
+        payload = data[HEADER_SIZE:] + tail
+        broken(f"{len(tail)} bytes of junk after the payload, first {tail[0]:02x}", with_payload(data, payload))
+
+
+def reserved_bits(broken, opcode, data, error="reservedBitSet"):
+    header = dict(zip(("flags", "argument", "word"), struct.unpack_from("<xxxxxBHxxxxI", data)))
+    for (field, value), mask in zip(header.items(), RESERVED[opcode]):
+        for bit in range(mask.bit_length()):
+            if mask >> bit & 1:
+                broken(f"reserved bit {bit} of {field}", with_header(data, **{field: value | 1 << bit}), error)
+
+
+def lengths(broken, opcode, request=77):
+    """Lengths out of range. Neither error waits for more than the four bytes of the length field."""
+    header = frame(opcode, request=request, word=MAGIC if opcode == "hello" else 0)
+    for length in (0, 1, 11):
+        claimed = with_header(header, length=length)
+        broken(f"length {length}, as many bytes as it says", claimed[:4 + length], "frameTooSmall")
+        broken(f"length {length}, a whole header", claimed, "frameTooSmall")
+    for name, length in (("the largest plus 1", LENGTH_MAX + 1), ("frameSizeMax", FRAME_SIZE_MAX),
+                         ("2^31 - 1", 2**31 - 1), ("2^31", 2**31), ("2^32 - 1", U32_MAX)):
+        broken(f"length {name}, header only", with_header(header, length=length), "frameTooLarge")
+    broken("length the largest plus 1, length field only", u32(LENGTH_MAX + 1), "frameTooLarge")
+
+
+NOT_UTF8 = {
+    "a lone continuation byte": b"\x80", "a byte that never occurs": b"\xff",
+    "a first byte without its second": b"\xc3",
+    "two of three bytes": b"\xe2\x82", "three of four bytes": b"\xf0\x9f\x98", "an overlong NUL": b"\xc0\x80",
+    "an overlong slash": b"\xc1\xaf", "overlong in three bytes": b"\xe0\x9f\xbf",
+    "overlong in four": b"\xf0\x8f\xbf\xbf",
+    "a surrogate": b"\xed\xa0\x80", "past U+10FFFF": b"\xf4\x90\x80\x80", "a five-byte form": b"\xf8\x88\x80\x80\x80",
+    "a first byte followed by ASCII": b"\xc3a",
+}
+CONTROLS = [0x00, 0x01, 0x09, 0x0A, 0x0D, 0x1B, 0x1F, 0x7F]
+TYPES_UNKNOWN = [0, 9, 10, 11, 12, 13, 14, 16, 127, 128, 255]
+
+# Identifiers as clients send them, with the form that they have in the ledger.
+IDENTIFIERS = [
+    ("e-mail", "email", "kari@example.no", "kari@example.no"),
+    ("e-mail in capitals between blanks", "email", "  Kari.Nordmann@Example.NO ", "kari.nordmann@example.no"),
+    ("e-mail whose letters beyond ASCII stay as they are", "email", "Åse.ÅÄÖ@Example.NO", "Åse.ÅÄÖ@example.no"),
+    ("e-mail with a blank inside, which stays", "email", "kari nordmann@example.no", "kari nordmann@example.no"),
+    ("phone in international form", "phone", "+4722334455", "+4722334455"),
+    ("phone with blanks, dashes, dots and brackets", "phone", "(+47) 22-33.44 55", "+4722334455"),
+    ("phone with 00 in front", "phone", "0047 22 33 44 55", "+4722334455"),
+    ("phone with 00 in front only once the brackets are gone", "phone", "(0)0 46-8-123 45", "+46812345"),
+    ("phone that is 00 and no more", "phone", "00", "00"),
+    ("phone that is 000", "phone", "000", "+0"),
+    ("customer of 1 byte", "customer", "7", "7"),
+    ("customer of 16 bytes", "customer", "C-00000000012345", "C-00000000012345"),
+    ("customer of 255 bytes", "customer", "x" * 255, "x" * 255),
+    ("customer of blanks only, which stay", "customer", "   ", "   "),
+    ("customer in capitals, which stay", "customer", " KARI@EXAMPLE.NO ", " KARI@EXAMPLE.NO "),
+    ("device with two-, three- and four-byte characters", "device", "blåbær-Ω-語-😀", "blåbær-Ω-語-😀"),
+    ("cookie of 255 bytes of which all are in three-byte characters", "cookie", "語" * 85, "語" * 85),
+    ("advertising", "advertising", "38400000-8cf0-11bd-b23e-10b96e40000d", "38400000-8cf0-11bd-b23e-10b96e40000d"),
+    ("loyalty card", "loyalty_card", "9578 0012 3456", "9578 0012 3456"),
+    ("national id", "national_id", "01019012345", "01019012345"),
+    ("other, from blank to tilde", "other", " ~", " ~"),
+    ("other with U+0085, which is no control character here", "other", "a\u0085b", "a\u0085b"),
+    ("other with a no-break space and a byte order mark", "other", "\ufeffa\u00a0b", "\ufeffa\u00a0b"),
+]
+
+
+def bad_identifiers(limited=True):
+    """Name, type code, bytes of each identifier that is invalid though its frame is whole."""
+    email, phone, customer = (IDENTIFIER_TYPE[name] for name in ("email", "phone", "customer"))
+    yield "empty identifier", customer, b""
+    yield "e-mail of blanks only", email, b"   "
+    yield "phone of separators only", phone, b"( ) - ."
+    if not limited:
+        yield "identifier of 256 bytes", customer, b"x" * 256
+        yield "identifier of 1000 bytes", customer, b"x" * 1000
+        yield "e-mail of 256 bytes, one a blank that would fall away", email, b" " + b"a" * 255
+        yield "identifier of 255 characters and 256 bytes", customer, ("å" + "x" * 254).encode()
+    for kind in TYPES_UNKNOWN:
+        yield f"identifier type {kind}", kind, b"kari@example.no"
+    for name, bad in NOT_UTF8.items():
+        yield f"not UTF-8: {name}", customer, b"ab" + bad
+    for control in CONTROLS:
+        yield f"control character {control:02x}", email, b"ka" + bytes([control]) + b"ri@example.no"
+    yield "control character 09 at the edge of an e-mail", email, b"\tkari@example.no"
+
+
+def purposes_words(bits, count):
+    value = sum(1 << bit for bit in bits)
+    return [f"{value >> 64 * index & U64_MAX:016x}" for index in range(count)]
+
+
+def bits_where(count, test):
+    return purposes_words([n for n in range(count) if test(n)], (count + 63) // 64)
+
+
+FEWEST = {
+    "key": NOBODY, "purpose": 0, "state": "withdrawn", "method": "none", "party": "subject", "express": False,
+    "age": 255, "capturedAt": "0", "expiresAt": "0", "declaration": "", "revision": "", "language": "", "system": "",
+    "channel": "", "form": "", "actor": "", "evidence": "", "identifiers": [{"type": "customer", "value": "7"}],
+}
+EVERY = {
+    "key": "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "purpose": 3, "state": "given", "method": "ticked_box",
+    "party": "guardian", "express": True, "age": 12, "capturedAt": "1795258800000", "expiresAt": "1826794800000",
+    "declaration": "club", "revision": "1.2", "language": "nb-NO", "system": "till-17", "channel": "store",
+    "form": "join", "actor": "Åse", "evidence": "receipt 4711",
+    "identifiers": [{"type": "customer", "value": "C-1"}, {"type": "email", "value": "Kåre@example.no"}],
+}
+LONGEST = EVERY | {
+    "key": "ff" * 16, "purpose": 19, "state": "renewed", "method": "electronic_id", "party": "system", "age": 254,
+    "capturedAt": str(I64_MIN), "expiresAt": str(I64_MAX), "declaration": "d" * 255, "revision": "r" * 255,
+    "language": "l" * 255, "system": "s" * 255, "channel": "c" * 255, "form": "f" * 255, "actor": "語" * 85,
+    "evidence": "ø" * (EVIDENCE_SIZE_MAX // 2),
+    "identifiers": [{"type": "other", "value": f"{n:02}" + "i" * 253} for n in range(16)],
+}
+NORMAL = EVERY | {"identifiers": [{"type": "customer", "value": "C-1"},
+                                  {"type": "email", "value": "kåre@example.no"}]}
+RECORDED = {
+    "sequence": "1002", "recordedAt": "1795258800123", "refersTo": "0", "hash": "5a" * 32, "event": NORMAL,
+}
+
+HELLO = {
+    "versionMin": 1, "versionMax": 1, "deployment": DEPLOYMENT, "clientName": "consent-ads", "clientVersion": "2.0.1",
+    "token": TOKEN,
+}
+WELCOME = {
+    "version": 1, "versionMin": 1, "versionMax": 1, "catalogVersion": 7, "sequence": "1001", "deployment": DEPLOYMENT,
+    "history": HISTORY, "frameSizeMax": FRAME_SIZE_MAX, "requestsInFlightMax": 1024, "subjectsPerCheckMax": 65535,
+    "eventsPerRecordMax": EVENTS_PER_RECORD_MAX, "serverName": "consentd", "serverVersion": "1.0.0",
+}
+EXPLAINED = {
+    "decision": "granted", "reason": "given", "freshness": "live", "basis": "consent", "decidingState": "given",
+    "sequence": "1002", "expiresAt": "1826794800000", "grantedUntil": "1798761600000", "decidingSequence": "1002",
+    "decidingCapturedAt": "1795258800000", "declaration": "club", "consentedRevision": "1.1",
+    "currentRevision": "1.2",
+}
+
+
+# The handshake, ping
+
+def handshake():
+    valid = Valid("hello")
+    valid("with every field", HELLO)
+    valid("meant for no deployment in particular", HELLO | {"deployment": NOBODY})
+    valid("with the fewest bytes, for a server that wants no token",
+          HELLO | {"deployment": NOBODY, "clientName": "", "clientVersion": "", "token": ""},
+          refusal="credentialsRefused")
+    valid("with the longest texts",
+          HELLO | {"clientName": "n" * 255, "clientVersion": "v" * 255, "token": "t" * 65535},
+          refusal="credentialsRefused")
+    valid("with texts beyond ASCII", HELLO | {"clientName": "reklame-tjänst Ω 😀", "clientVersion": "β"})
+    valid("that also speaks older and newer versions", HELLO | {"versionMin": 0, "versionMax": U16_MAX})
+    valid("with request id 0", HELLO | {"request": 0})
+    valid("with the largest request id", HELLO | {"request": U32_MAX})
+
+    broken = Broken("hello", "handshake")
+    hello = encode("hello", HELLO | {"request": 5})
+    payload = hello[HEADER_SIZE:]
+    truncations(broken, hello)
+    junk(broken, hello)
+    lengths(broken, "hello")
+    reserved_bits(broken, "hello", hello)
+    for bit in range(32):
+        broken(f"bit {bit} of the payload's reserved field",
+               patched(hello, HEADER_SIZE + 4, u32(1 << bit)), "reservedBitSet")
+    for name, bad in NOT_UTF8.items():
+        client_name, client_version, token = (
+            size(len(HELLO[field])) + HELLO[field].encode()
+            for field, size in (("clientName", u8), ("clientVersion", u8), ("token", u16)))
+        bad8, bad16 = u8(len(bad)) + bad, u16(len(bad)) + bad
+        for field, texts in (("clientName", bad8 + client_version + token),
+                             ("clientVersion", client_name + bad8 + token),
+                             ("token", client_name + client_version + bad16)):
+            broken(f"{field} is not UTF-8: {name}", with_payload(hello, payload[:24] + texts))
+    for name, word in (("zero", 0), ("in the other byte order", 0x434E5344), ("one bit off", MAGIC ^ 1),
+                       ("'GET '", 0x20544547), ("all ones", U32_MAX)):
+        broken(f"magic {name}", with_header(hello, word=word), "magicWrong")
+    window = VERSION | VERSION << 16
+    for name, low, high in (("older", 0, 0), ("newer by one", 2, 2), ("newer", 2, 9),
+                            ("the newest", U16_MAX, U16_MAX),
+                            ("upside down around ours", 2, 1), ("upside down below ours", 1, 0)):
+        data = encode("hello", HELLO | {"request": 5, "versionMin": low, "versionMax": high})
+        broken(f"version window {name}: {low} to {high}", data, "versionUnsupported", window)
+    for name, deployment in (("another", "ff" * 16), ("one bit off in the last byte", DEPLOYMENT[:-1] + "e"),
+                             ("the right one backwards", bytes.fromhex(DEPLOYMENT)[::-1].hex()),
+                             ("zero but for the last byte", "00" * 15 + "01")):
+        data = encode("hello", HELLO | {"request": 5, "deployment": deployment})
+        broken(f"deployment {name}", data, "deploymentMismatch")
+    for name, token in (("missing", ""), ("another", "wrong horse battery staple"), ("cut by one", TOKEN[:-1]),
+                        ("longer by one", TOKEN + "s"), ("in capitals", TOKEN.upper()),
+                        ("with a blank after it", TOKEN + " ")):
+        broken(f"token {name}", encode("hello", HELLO | {"request": 5, "token": token}), "credentialsRefused")
+    for opcode in sorted(set(REQUESTS) - {"hello"}):
+        broken(f"{opcode} before hello", frame(opcode, request=6), "helloExpected")
+    for code in (0, 3, 33, 127, 128, *ANSWERS.values(), *PUSHES.values()):
+        broken(f"opcode {code} before hello", frame(code, request=6), "helloExpected")
+    broken("hello twice", with_header(hello, request=8), "helloExpected", state="open")
+
+    far = HELLO | {"request": 5, "versionMin": 2, "versionMax": 2, "deployment": "ff" * 16, "token": "x"}
+    broken("order: version before deployment and token", encode("hello", far), "versionUnsupported", window)
+    broken("order: deployment before token", encode("hello", far | {"versionMin": 1}), "deploymentMismatch")
+    broken("order: magic before a reserved flag", with_header(hello, word=0, flags=1), "magicWrong")
+    broken("order: magic before the layout", with_payload(with_header(hello, word=0), b"\x00"), "magicWrong")
+    broken("order: a reserved flag before the layout", with_payload(with_header(hello, flags=1), b"\x00"),
+           "reservedBitSet")
+    broken("order: a reserved flag before the version", with_header(encode("hello", far), flags=1), "reservedBitSet")
+    broken("order: the layout before the version", with_payload(hello, encode("hello", far)[HEADER_SIZE:] + b"\x00"))
+    broken("order: hello expected before a reserved flag", frame("ping", u64(1), flags=1, request=6), "helloExpected")
+    broken("order: too small before hello expected", frame("ping", request=6, length=11), "frameTooSmall")
+    broken("order: too large before hello expected", frame("ping", request=6, length=LENGTH_MAX + 1), "frameTooLarge")
+    broken("order: hello twice before magic and layout", frame("hello", request=8), "helloExpected", state="open")
+
+    valid = Valid("welcome")
+    valid("with every field", WELCOME)
+    valid("before the first catalog, with the fewest bytes",
+          WELCOME | {"catalogVersion": 0, "sequence": "0", "serverName": "", "serverVersion": ""})
+    valid("with the largest numbers and longest texts",
+          WELCOME | {"request": U32_MAX, "versionMax": U16_MAX, "catalogVersion": U32_MAX,
+                     "sequence": str(SEQUENCE_MAX),
+                     "requestsInFlightMax": U32_MAX, "serverName": "n" * 255, "serverVersion": "v" * 255})
+    valid("with texts beyond ASCII", WELCOME | {"serverName": "samtykke-tjänst", "serverVersion": "1.0.0-β"})
+    broken = client_side("welcome", encode("welcome", WELCOME))
+    for version in (0, 2, U16_MAX):
+        broken(f"a version that was not offered: {version}", encode("welcome", WELCOME | {"version": version}))
+    texts_in_answer(broken, encode("welcome", WELCOME),
+                    {"serverName": ("consentd", 1), "serverVersion": ("1.0.0", 1)})
+
+
+def pings():
+    for opcode in ("ping", "pong"):
+        valid = Valid(opcode)
+        for echo in (0, 1, 0x0102030405060708, U64_MAX):
+            valid(f"echo {echo}", {"echo": str(echo)})
+        valid("with the largest request id", {"request": U32_MAX, "echo": "42"})
+        valid("with request id 0", {"request": 0, "echo": "42"})
+    broken = Broken("ping")
+    ping = encode("ping", {"request": 9, "echo": "72623859790382856"})
+    common_damage(broken, "ping", ping)
+    truncations(broken, ping)
+    junk(broken, ping)
+    broken("order: a reserved flag before the layout", frame("ping", flags=1, request=9), "reservedBitSet")
+    client_side("pong", encode("pong", {"request": 1, "echo": "72623859790382856"}))
+
+
+def common_damage(broken, opcode, data):
+    """What can be wrong with every request."""
+    reserved_bits(broken, opcode, data)
+    lengths(broken, opcode)
+
+
+# Checks
+
+def checks():
+    for opcode in ("check", "explain"):
+        valid = Valid(opcode)
+        for name, kind, value, _ in IDENTIFIERS:
+            valid(name, {"purpose": 3, "type": kind, "identifier": value}, normalForm=normal_form(kind, value))
+        for purpose in (0, 19):
+            valid(f"purpose bit {purpose}", {"purpose": purpose, "type": "email", "identifier": "kari@example.no"})
+        valid("with the largest request id",
+              {"request": U32_MAX, "purpose": 1, "type": "customer", "identifier": "C-00000000012345"})
+        broken = Broken(opcode)
+        fields = {"request": 11, "purpose": 3, "type": "email", "identifier": "kåre-😀@example.no"}
+        data = encode(opcode, fields)
+        common_damage(broken, opcode, data)
+        truncations(broken, data, lambda rest: None if is_identifier(rest, "email") else "identifierInvalid")
+        for name, kind, value in bad_identifiers(limited=False):
+            broken(name, frame(opcode, value, argument=3, word=kind, request=11), "identifierInvalid")
+        for bit in (20, 63, 64, 959, 960, U16_MAX):
+            broken(f"purpose bit {bit}", encode(opcode, fields | {"purpose": bit}), "purposeUnknown", bit)
+        broken("order: the purpose before the identifier", frame(opcode, argument=20, word=2, request=11),
+               "purposeUnknown", 20)
+        broken("order: the purpose before the identifier's type",
+               frame(opcode, b"kari", argument=20, word=0, request=11), "purposeUnknown", 20)
+        broken("order: a reserved bit before the purpose",
+               frame(opcode, b"kari", argument=20, word=0x0102, request=11), "reservedBitSet")
+
+    valid = Valid("checked")
+    for reason in REASONS_OF_CHECKS:
+        valid(f"reason {reason}", checked(reason))
+    valid("stale", checked("given", freshness="stale"))
+    valid("unavailable", checked("unknown", freshness="unavailable"))
+    for sequence in (0, SEQUENCE_MAX, U64_MAX):
+        valid(f"sequence {sequence}", checked("unknown", sequence=sequence))
+    valid("with the largest request id", {"request": U32_MAX} | checked("basis_holds"))
+    data = encode("checked", {"request": 1} | checked("unknown"))
+    broken = client_side("checked", data)
+    decisions_in_answer(broken, data)
+    for reason in REASONS_OF_CHECKS:
+        if DECISION_OF_STATE[reason] != "unknown":
+            broken(f"unavailable, yet {DECISION_OF_STATE[reason]}: {reason}",
+                   encode("checked", {"request": 1} | checked(reason, freshness="unavailable")))
+
+
+def normal_form(kind, value):
+    form = normal(value.encode(), kind).decode()
+    assert (kind, value, form) in [row[1:] for row in IDENTIFIERS]
+    return form
+
+
+def checked(reason, sequence=1001, freshness="live"):
+    return {"decision": DECISION_OF_STATE[reason], "reason": reason, "freshness": freshness,
+            "sequence": str(sequence)}
+
+
+def decisions_in_answer(broken, data):
+    """Damage to decision, reason and freshness of an answer, which stands for unknown before."""
+    for decision in (3, 4, 128, 255):
+        broken(f"decision code {decision}", patched(data, 6, u8(decision)))
+    for reason in (14, 15, 128, 255):
+        for decision, code in DECISION.items():
+            broken(f"reason code {reason} with decision {decision}", patched(data, 6, u8(code) + u8(reason)))
+    for reason, right in DECISION_OF_STATE.items():
+        for decision, code in DECISION.items():
+            if decision != right:
+                broken(f"decision {decision}, yet reason {reason}", patched(data, 6, u8(code) + u8(STATE[reason])))
+    freshness_in_answer(broken, data)
+
+
+def freshness_in_answer(broken, data):
+    for freshness in (3, 128, 255):
+        broken(f"freshness code {freshness}", patched(data, 12, u8(freshness)))
+
+
+def checks_of_purposes():
+    valid = Valid("checkPurposes")
+    email = {"type": "email", "identifier": "kari@example.no"}
+    for bit in (0, 19):
+        valid(f"1 word, bit {bit} only", email | {"purposes": purposes_words([bit], 1)})
+    valid("1 word, every purpose of the catalog", email | {"purposes": purposes_words(range(20), 1)})
+    valid("1 word, no purpose at all", email | {"purposes": purposes_words([], 1)})
+    valid("2 words, the second empty", email | {"purposes": purposes_words([2, 5], 2)})
+    valid("15 words, all but the first empty", email | {"purposes": purposes_words(range(0, 20, 3), 15)})
+    for name, kind, value, _ in IDENTIFIERS:
+        valid(f"1 word, {name}", {"type": kind, "purposes": purposes_words([1], 1), "identifier": value},
+              normalForm=normal_form(kind, value))
+    valid("15 words and 255 bytes", {"request": U32_MAX, "type": "other", "purposes": purposes_words([19], 15),
+                                     "identifier": "語" * 85})
+
+    broken = Broken("checkPurposes")
+    fields = {"request": 12, "type": "email", "purposes": purposes_words([3, 7], 2), "identifier": "kåre@example.no"}
+    data = encode("checkPurposes", fields)
+    common_damage(broken, "checkPurposes", data)
+
+    def judge(payload):
+        if len(payload) < 16:
+            return "malformed"
+        return None if is_identifier(payload[16:], "email") else "identifierInvalid"
+    truncations(broken, data, judge)
+    empty = encode("checkPurposes", fields | {"purposes": purposes_words([], 15)})
+    for count in range(1, 15):
+        cut = with_payload(empty, empty[HEADER_SIZE:HEADER_SIZE + 8 * count])
+        broken(f"15 words said, {count} there", cut)
+    for count in (0, 16, 17, 128, 255):
+        payload = words(purposes_words([3], max(count, 1))) + b"kari@example.no"
+        broken(f"{count} words, as many there", frame("checkPurposes", payload, word=quad(2, count), request=12))
+    for name, kind, value in bad_identifiers(limited=False):
+        payload = words(purposes_words([3], 1)) + value
+        broken(name, frame("checkPurposes", payload, word=quad(kind, 1), request=12), "identifierInvalid")
+    for bits, count in (([20], 1), ([63], 1), ([64], 2), ([959], 15), ([3, 20], 1), ([40, 30, 700], 15)):
+        unknown = min(bit for bit in bits if bit >= PURPOSES_KNOWN)
+        asked = encode("checkPurposes", fields | {"purposes": purposes_words(bits, count)})
+        broken(f"bits {', '.join(map(str, bits))}", asked, "purposeUnknown", unknown)
+    nothing = words(purposes_words([20], 1))
+    broken("order: the purpose before the identifier",
+           frame("checkPurposes", nothing, word=quad(2, 1), request=12), "purposeUnknown", 20)
+    broken("order: the purpose before the identifier's type",
+           frame("checkPurposes", nothing + b"kari", word=quad(0, 1), request=12), "purposeUnknown", 20)
+    broken("order: the layout before the identifier's type",
+           frame("checkPurposes", nothing[:7], word=quad(0, 1), request=12))
+    broken("order: a reserved bit before the layout",
+           frame("checkPurposes", b"", word=quad(2, 0, 1), request=12), "reservedBitSet")
+
+    valid = Valid("checkedPurposes")
+    answer = {"freshness": "live", "sequence": "1001"}
+    valid("1 word, some granted, some denied",
+          answer | {"granted": purposes_words([0, 3], 1), "denied": purposes_words([1, 19], 1)})
+    valid("1 word, all unknown", answer | {"granted": purposes_words([], 1), "denied": purposes_words([], 1)})
+    valid("1 word, all bits granted", answer | {"granted": ["f" * 16], "denied": ["0" * 16]})
+    valid("1 word, all bits denied", answer | {"granted": ["0" * 16], "denied": ["f" * 16]})
+    valid("2 words", answer | {"granted": purposes_words([0, 64], 2), "denied": purposes_words([63, 127], 2)})
+    valid("15 words, stale, the largest numbers",
+          {"request": U32_MAX, "freshness": "stale", "sequence": str(U64_MAX),
+           "granted": purposes_words(range(0, 960, 2), 15), "denied": purposes_words(range(1, 960, 2), 15)})
+    valid("unavailable", answer | {"freshness": "unavailable", "granted": ["0" * 16], "denied": ["0" * 16]})
+    both = {"request": 1} | answer | {"granted": purposes_words([0, 64], 2), "denied": purposes_words([63, 127], 2)}
+    data = encode("checkedPurposes", both)
+    broken = client_side("checkedPurposes", data)
+    freshness_in_answer(broken, data)
+    for count in (0, 1, 3, 15, 16, 255):
+        broken(f"{count} words said, 2 there", with_header(data, word=quad(0, count)))
+    for count in (0, 16):
+        payload = u64(1001) + words(purposes_words([], count)) * 2
+        broken(f"{count} words, as many there", frame("checkedPurposes", payload, word=quad(0, count)))
+    broken("a purpose both granted and denied",
+           encode("checkedPurposes", both | {"denied": purposes_words([63, 64], 2)}))
+
+
+def checks_of_subjects():
+    valid = Valid("checkSubjects")
+    for count in (1, 2, 3, 63, 64, 65, 1000):
+        valid(f"{count} subject{plural(count)}",
+              {"purpose": 3, "type": "customer", "identifiers": [f"C{n}" for n in range(count)]})
+    for name, kind, value, form in IDENTIFIERS:
+        valid(f"two, one of them: {name}", {"purpose": 0, "type": kind, "identifiers": [value, "0"]},
+              normalForms=[form, "0"])
+    valid("the same subject twice", {"purpose": 19, "type": "email", "identifiers": ["kari@example.no"] * 2})
+    valid("3 subjects of 255 bytes",
+          {"request": U32_MAX, "purpose": 3, "type": "other", "identifiers": ["x" * 255, "å" * 127 + "y", "語" * 85]})
+
+    broken = Broken("checkSubjects")
+    fields = {"request": 13, "purpose": 3, "type": "email",
+              "identifiers": ["kari@example.no", "ola@example.no", "åse@example.no"]}
+    data = encode("checkSubjects", fields)
+    common_damage(broken, "checkSubjects", data)
+    truncations(broken, data)
+    junk(broken, data)
+    broken("count 0, nothing there", frame("checkSubjects", argument=3, word=2, request=13))
+    for count in (0, 1, 2, 4, 65535):
+        broken(f"count {count}, 3 there", with_header(data, word=2 | count << 16))
+    for count in (64, 65):
+        many = encode("checkSubjects", fields | {"identifiers": ["a"] * count})
+        broken(f"count {count + 1}, {count} there", with_header(many, word=2 | (count + 1) << 16))
+        broken(f"count {count - 1}, {count} there", with_header(many, word=2 | (count - 1) << 16))
+    good = text8("0")
+    for name, kind, value in bad_identifiers():
+        if kind in TYPES_UNKNOWN:
+            broken(name, frame("checkSubjects", good * 3, argument=3, word=kind | 3 << 16, request=13),
+                   "identifierInvalid", 0)
+            continue
+        bad = u8(len(value)) + value
+        for position in (0, 2):
+            payload = good * position + bad + good * (2 - position)
+            broken(f"{name}, at position {position} of 3",
+                   frame("checkSubjects", payload, argument=3, word=kind | 3 << 16, request=13),
+                   "identifierInvalid", position)
+    for count, position in ((65, 64), (1000, 999)):
+        payload = good * position + u8(0)
+        broken(f"empty identifier, at position {position} of {count}",
+               frame("checkSubjects", payload, argument=3, word=2 | count << 16, request=13),
+               "identifierInvalid", position)
+    broken("two bad identifiers, at positions 1 and 2 of 3",
+           frame("checkSubjects", good + u8(0) * 2, argument=3, word=2 | 3 << 16, request=13), "identifierInvalid", 1)
+    for bit in (20, 63, 64, 959, 960, U16_MAX):
+        broken(f"purpose bit {bit}", encode("checkSubjects", fields | {"purpose": bit}), "purposeUnknown", bit)
+    broken("order: the purpose before the identifiers",
+           frame("checkSubjects", u8(0), argument=20, word=2 | 1 << 16, request=13), "purposeUnknown", 20)
+    broken("order: the layout before the purpose",
+           frame("checkSubjects", good, argument=20, word=2 | 2 << 16, request=13))
+    broken("order: the layout before an empty identifier",
+           frame("checkSubjects", u8(0), argument=3, word=2 | 2 << 16, request=13))
+    broken("order: a reserved bit before the layout",
+           frame("checkSubjects", b"", argument=3, word=quad(2, 1), request=13), "reservedBitSet")
+
+    valid = Valid("checkedSubjects")
+    for count in (1, 3, 63, 64, 65, 1000):
+        valid(f"{count} subject{plural(count)}", subjects_answer(count))
+    valid("65 subjects, all granted", subjects_answer(65) | {"granted": bits_where(65, lambda n: True),
+                                                             "denied": ["0" * 16] * 2})
+    valid("65 subjects, all denied", subjects_answer(65) | {"granted": ["0" * 16] * 2,
+                                                            "denied": bits_where(65, lambda n: True)})
+    valid("2 subjects, both unknown, unavailable",
+          subjects_answer(2) | {"freshness": "unavailable", "granted": ["0" * 16], "denied": ["0" * 16]})
+    valid("65535 subjects, stale, the largest numbers",
+          {"request": U32_MAX} | subjects_answer(65535) | {"freshness": "stale", "sequence": str(U64_MAX)})
+    data = encode("checkedSubjects", {"request": 1} | subjects_answer(65))
+    broken = client_side("checkedSubjects", data)
+    freshness_in_answer(broken, data)
+    for count in (0, 1, 64, 129, 65535):
+        broken(f"count {count}, words for 65", with_header(data, word=count << 16))
+    broken("count 0, no words", frame("checkedSubjects", u64(1001)))
+    for count, bit in ((1, 1), (1, 63), (63, 63), (65, 65), (65, 127)):
+        answer = {"request": 1} | subjects_answer(count)
+        beyond = purposes_words([bit], (count + 63) // 64)
+        for field in ("granted", "denied"):
+            broken(f"{count} subjects, bit {bit} {field}", encode("checkedSubjects", answer | {field: beyond}))
+    broken("a subject both granted and denied",
+           encode("checkedSubjects", {"request": 1} | subjects_answer(2) | {"granted": purposes_words([1], 1),
+                                                                            "denied": purposes_words([0, 1], 1)}))
+
+
+def plural(count): return "" if count == 1 else "s"
+
+
+def subjects_answer(count):
+    return {"freshness": "live", "count": count, "sequence": "1001",
+            "granted": bits_where(count, lambda n: n % 3 == 0), "denied": bits_where(count, lambda n: n % 3 == 1)}
+
+
+def explanations():
+    valid = Valid("explained")
+    nothing = {"decidingState": None, "expiresAt": "0", "grantedUntil": "0", "decidingSequence": "0",
+               "decidingCapturedAt": "0", "declaration": "", "consentedRevision": "", "currentRevision": ""}
+    valid("given, with every field", EXPLAINED)
+    acts = {"given": "given", "renewed": "renewed", "requested": "given", "expired": "given",
+            "outdated_revision": "given", "deferred": "deferred", "refused": "refused", "withdrawn": "withdrawn",
+            "revoked": "revoked", "invalidated": "invalidated", "objected": "objected"}
+    for reason, decision in DECISION_OF_STATE.items():
+        of_reason = {"reason": reason, "decision": decision, "decidingState": acts.get(reason)}
+        if reason in ("unknown", "erased", "basis_holds"):
+            of_reason = nothing | of_reason
+        elif decision != "granted":
+            of_reason["grantedUntil"] = "0"
+        basis = {"basis_holds": "legitimate_interest", "objected": "public_task"}.get(reason, "consent")
+        valid(f"reason {reason}", EXPLAINED | of_reason | {"basis": basis})
+    for basis in BASIS:
+        if basis != "consent":
+            valid(f"basis {basis} holds", EXPLAINED | nothing | {"reason": "basis_holds", "basis": basis})
+    valid("objection lifted, so the basis holds",
+          EXPLAINED | {"reason": "basis_holds", "basis": "legitimate_interest", "decidingState": "objection_lifted",
+                       "expiresAt": "0", "grantedUntil": "0", "declaration": "", "consentedRevision": "",
+                       "currentRevision": ""})
+    valid("with the largest numbers and longest texts",
+          EXPLAINED | {"request": U32_MAX, "sequence": str(U64_MAX), "expiresAt": str(I64_MAX),
+                       "grantedUntil": str(I64_MAX),
+                       "decidingSequence": str(U64_MAX), "decidingCapturedAt": str(I64_MIN), "declaration": "d" * 255,
+                       "consentedRevision": "語" * 85, "currentRevision": "r" * 255})
+    valid("stale", EXPLAINED | {"freshness": "stale"})
+    valid("with texts beyond ASCII", EXPLAINED | {"declaration": "kundeklubb-å", "consentedRevision": "1.1-β"})
+    data = encode("explained", {"request": 1} | EXPLAINED)
+    broken = client_side("explained", data)
+    decisions_in_answer(broken, encode("explained",
+                                       {"request": 1} | EXPLAINED | nothing | {"reason": "unknown",
+                                                                               "decision": "unknown"}))
+    for code in (6, 128, 255):
+        broken(f"basis code {code}", patched(data, 13, u8(code)))
+    for code in (10, 12, 16, 128, 255):
+        broken(f"deciding state code {code}", patched(data, 14, u8(code)))
+    texts_in_answer(broken, data, {"declaration": ("club", 1), "consentedRevision": ("1.1", 1),
+                                   "currentRevision": ("1.2", 1)})
+
+
+# Changes
+
+EVENT_TEXTS = ["declaration", "revision", "language", "system", "channel", "form", "actor"]
+
+
+def records():
+    valid = Valid("record")
+    valid("one event with every field", {"events": [EVERY]})
+    valid("one event with the fewest", {"events": [FEWEST]})
+    valid("one event with the longest texts and 16 identifiers", {"request": U32_MAX, "events": [LONGEST]})
+    valid("two events", {"events": [EVERY, FEWEST]})
+    valid("three events of one act", {"events": [EVERY | {"purpose": bit, "key": f"{bit:032x}"} for bit in (1, 2,
+                                                                                                            3)]})
+    valid("64 events", {"events": [FEWEST | {"key": f"{n + 1:032x}",
+                                             "identifiers": [{"type": "customer",
+                                                              "value": f"C{n}"}]} for n in range(64)]})
+    for state in EVENT_STATE:
+        internal = {"outcomes": ["stateIsInternal"]} if state in ("expired", "erased") else {}
+        valid(f"state {state}", {"events": [EVERY | {"state": state}]}, **internal)
+    for method in METHOD:
+        valid(f"method {method}", {"events": [EVERY | {"method": method}]})
+    for party in PARTY:
+        valid(f"party {party}", {"events": [EVERY | {"party": party}]})
+    for kind in IDENTIFIER_TYPE:
+        valid(f"identifier type {kind}", {"events": [FEWEST | {"identifiers": [{"type": kind, "value": "0047 1"}]}]})
+    for name, kind, value, _ in IDENTIFIERS:
+        valid(f"identifier: {name}", {"events": [FEWEST | {"identifiers": [{"type": kind, "value": value}]}]},
+              normalForm=normal_form(kind, value))
+    for age in (0, 1, 150, 255):
+        valid(f"age {age}", {"events": [FEWEST | {"age": age}]})
+    for bit in (0, 19):
+        valid(f"purpose bit {bit}", {"events": [FEWEST | {"purpose": bit}]})
+    for millis in (-1, 1, I64_MIN, I64_MAX):
+        valid(f"captured at {millis}, ends at {-millis - 1}",
+              {"events": [FEWEST | {"capturedAt": str(millis), "expiresAt": str(-millis - 1)}]})
+    for field in EVENT_TEXTS + ["evidence"]:
+        valid(f"{field} beyond ASCII", {"events": [FEWEST | {field: "Blåbær Ω 語 😀"}]})
+        if field != "evidence":
+            valid(f"{field} of 255 bytes", {"events": [FEWEST | {field: "語" * 85}]})
+    valid("evidence of 4096 bytes", {"events": [FEWEST | {"evidence": "e" * EVIDENCE_SIZE_MAX}]})
+
+    # Whole frames whose events break a rule at the door: the answer is `recorded`, with these outcomes.
+    one = FEWEST["identifiers"]
+    rules = [
+        ("no identifier", {"identifiers": []}, "identifierMissing"),
+        ("17 identifiers", {"identifiers": [{"type": "device", "value": str(n)} for n in range(17)]},
+         "identifiersTooMany"),
+        ("255 identifiers", {"identifiers": [{"type": "device", "value": str(n)} for n in range(255)]},
+         "identifiersTooMany"),
+        ("an empty identifier", {"identifiers": [{"type": "customer", "value": ""}]}, "identifierRefused"),
+        ("an empty identifier after a good one", {"identifiers": one + [{"type": "customer", "value": ""}]},
+         "identifierRefused"),
+        ("an e-mail of blanks only", {"identifiers": [{"type": "email", "value": "  "}]}, "identifierRefused"),
+        ("a phone of separators only", {"identifiers": [{"type": "phone", "value": "(-)"}]}, "identifierRefused"),
+        ("a control character in an identifier", {"identifiers": [{"type": "customer", "value": "a\nb"}]},
+         "identifierRefused"),
+        ("a DEL in an identifier", {"identifiers": [{"type": "customer", "value": "a\x7fb"}]}, "identifierRefused"),
+        ("purpose bit 20", {"purpose": 20}, "admissionPurposeUnknown"),
+        ("purpose bit 65535", {"purpose": U16_MAX}, "admissionPurposeUnknown"),
+        ("evidence of 4097 bytes", {"evidence": "e" * (EVIDENCE_SIZE_MAX + 1)}, "textTooLong"),
+        ("evidence of 65535 bytes", {"evidence": "e" * U16_MAX}, "textTooLong"),
+        ("age 151", {"age": 151}, "ageImplausible"),
+        ("age 254", {"age": 254}, "ageImplausible"),
+    ]
+    for name, change, outcome in rules:
+        valid(f"rule at the door: {name}", {"events": [FEWEST | change]}, outcomes=[outcome])
+    valid("rule at the door: broken by the second of three", outcomes=[None, "identifierMissing", None],
+          fields={"events": [FEWEST | {"key": f"{n:032x}"} | ({"identifiers": []} if n == 2 else {}) for n in (1, 2,
+                                                                                                               3)]})
+
+    broken = Broken("record")
+    data = encode("record", {"request": 14, "events": [EVERY, FEWEST]})
+    common_damage(broken, "record", data)
+    truncations(broken, data)
+    junk(broken, data)
+
+    def record(body, count=1): return frame("record", body, argument=count, request=14)
+    body = event_body(EVERY)
+    for size in range(len(body)):
+        broken(f"event cut to {size} of {len(body)} bytes, its size as well", record(sized(body[:size])))
+    few = event_body(FEWEST)
+    broken("event with a byte of junk within its size", record(sized(few + b"\x00")))
+    for size in (0, 1, 48, len(few) - 1, len(few) + 1, U16_MAX, 2**31 - 1, 2**31, U32_MAX - 4, U32_MAX):
+        broken(f"event size {size} instead of {len(few)}", record(u32(size) + few))
+    broken("event size that takes in the next event", record(u32(len(few) * 2 + 4) + few + sized(few), 2))
+    broken("event size one less, the next one's one more",
+           record(u32(len(few) - 1) + few + u32(len(few) + 1) + few, 2))
+    broken("count 0, nothing there", record(b"", 0))
+    for count in (0, 2, EVENTS_PER_RECORD_MAX, EVENTS_PER_RECORD_MAX + 1, U16_MAX):
+        broken(f"count {count}, 1 there", record(sized(few), count))
+    broken("count 1, 2 there", record(sized(few) * 2, 1))
+    broken("count 2, 3 there", record(sized(few) * 3, 2))
+    damage_events(broken, lambda damaged: record(sized(damaged)), "reservedBitSet")
+    broken("one bad event among good ones takes the frame down",
+           record(sized(few) + sized(patched(few, 18, u8(0))) + sized(few), 3))
+    broken("order: a reserved bit before the layout", frame("record", b"", flags=1, argument=1, request=14),
+           "reservedBitSet")
+    broken("order: a reserved bit before the count", frame("record", b"", argument=0, word=1, request=14),
+           "reservedBitSet")
+
+    valid = Valid("recorded")
+    good = {"code": None, "repeated": False, "sequence": "1002", "message": ""}
+    bad = {"code": "revisionNotCurrent", "repeated": False, "sequence": "0",
+           "message": "revision club 1.1 was not current at the time of capture; 1.2 was: show that one"}
+    valid("one event", {"head": "1002", "outcomes": [good]})
+    valid("one event that was there already",
+          {"head": "1002", "outcomes": [good | {"repeated": True, "sequence": "17"}]})
+    valid("one event refused", {"head": "1001", "outcomes": [bad]})
+    valid("three events, the second refused", {"head": "1003", "outcomes": [good, bad, good | {"sequence": "1003"}]})
+    valid("64 events", {"head": "64", "outcomes": [good | {"sequence": str(n + 1)} for n in range(64)]})
+    for name, (code, _) in ERRORS.items():
+        if code >= 64:
+            valid(f"outcome {name}", {"head": "1001", "outcomes": [bad | {"code": name, "message": ""}]})
+    valid("with the largest numbers",
+          {"request": U32_MAX, "head": str(SEQUENCE_MAX), "outcomes": [good | {"sequence": str(SEQUENCE_MAX)}]})
+    valid("with the longest message", {"head": "0", "outcomes": [bad | {"message": "å" * 32767 + "."}]})
+    valid("with a message beyond ASCII", {"head": "0", "outcomes": [bad | {"message": "Blåbær Ω 語 😀"}]})
+    data = encode("recorded", {"request": 1, "head": "1002",
+                               "outcomes": [good, bad | {"message": "no such revision"}]})
+    broken = client_side("recorded", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    for bit in range(1, 8):
+        broken(f"reserved bit {bit} of an outcome's flags", patched(data, HEADER_SIZE + 10, u8(1 << bit)))
+    for bit in range(8):
+        broken(f"bit {bit} of an outcome's reserved byte", patched(data, HEADER_SIZE + 11, u8(1 << bit)))
+    texts_in_answer(broken, data, {"message": ("no such revision", 2)})
+
+
+def damage_events(broken, wrap, error_of_reserved):
+    """Everything that an event's bytes can get wrong; `wrap` puts the event's body into a frame."""
+    few, every = event_body(FEWEST), event_body(EVERY)
+    for bit in range(1, 8):
+        broken(f"reserved bit {bit} of an event's flags", wrap(patched(few, 21, u8(1 << bit))), error_of_reserved)
+    for field, position, codes in (("state", 18, (0, 10, 12, 16, 128, 255)), ("method", 19, (8, 63, 68, 128, 255)),
+                                   ("party", 20, (5, 128, 255))):
+        for code in codes:
+            broken(f"event {field} code {code}", wrap(patched(few, position, u8(code))))
+    kind_at = len(few) - 3
+    for code in TYPES_UNKNOWN:
+        broken(f"event identifier type {code}", wrap(patched(few, kind_at, u8(code))))
+    for count in (0, 2, 16, 17, 255):
+        broken(f"event identifier count {count}, 1 there", wrap(event_body(FEWEST, count)))
+    broken("event identifier count 1, 2 there", wrap(event_body(EVERY, 1)))
+    for index, field in enumerate(EVENT_TEXTS):
+        for name, bad in NOT_UTF8.items():
+            at = 40 + index
+            broken(f"event {field} is not UTF-8: {name}", wrap(few[:at] + u8(len(bad)) + bad + few[at + 1:]))
+    for name, bad in NOT_UTF8.items():
+        broken(f"event evidence is not UTF-8: {name}", wrap(few[:47] + u16(len(bad)) + bad + few[49:]))
+        broken(f"event identifier is not UTF-8: {name}", wrap(few[:kind_at + 1] + u8(len(bad)) + bad))
+    text_at = every.index(b"\x04club")
+    for size in (3, 5, 255):
+        broken(f"event declaration says {size} bytes instead of 4", wrap(patched(every, text_at, u8(size))))
+    evidence_at = every.index(b"\x0c\x00receipt")
+    for size in (11, 13, U16_MAX):
+        broken(f"event evidence says {size} bytes instead of 12", wrap(patched(every, evidence_at, u16(size))))
+
+
+DOCUMENT = "controllers:\n  - id: blåbær\n    name: Blåbær AS\n"
+
+
+def catalogs():
+    valid = Valid("applyCatalog")
+    for dry in (False, True):
+        valid("a document, dry run" if dry else "a document", {"dryRun": dry, "document": DOCUMENT})
+    valid("an empty document", {"dryRun": True, "document": ""})
+    valid("a document beyond ASCII", {"request": U32_MAX, "dryRun": False, "document": "# Blåbær Ω 語 😀\r\n"})
+    valid("a document of 9,163 bytes", {"dryRun": False, "document": "# 語 ….\n" * 833})
+    broken = Broken("applyCatalog")
+    data = encode("applyCatalog", {"request": 15, "dryRun": True, "document": DOCUMENT})
+    common_damage(broken, "applyCatalog", data)
+    truncations(broken, data, lambda rest: None if is_utf8(rest) else "malformed")
+    for name, bad in NOT_UTF8.items():
+        for place, document in (("alone", bad), ("at the end", b"a: b\n# " + bad),
+                                ("in the middle", b"a: " + bad + b"\n# b\n")):
+            broken(f"not UTF-8, {place}: {name}", with_payload(data, document))
+    broken("order: a reserved flag before the layout", with_payload(with_header(data, flags=2), b"\xff"),
+           "reservedBitSet")
+
+    valid = Valid("appliedCatalog")
+    two = ["purpose newsletter: added, bit 3", "declaration club: revision 1.2 is effective at 2027-01-01T00:00:00Z"]
+    valid("two changes", {"dryRun": False, "version": 8, "sequence": "1003", "changes": two})
+    valid("two changes, dry run", {"dryRun": True, "version": 7, "sequence": "0", "changes": two})
+    valid("no change", {"dryRun": False, "version": 7, "sequence": "0", "changes": []})
+    valid("with the largest numbers and the longest change",
+          {"request": U32_MAX, "dryRun": False, "version": U32_MAX, "sequence": str(SEQUENCE_MAX),
+           "changes": ["c" * 65535]})
+    valid("an empty change and one beyond ASCII",
+          {"dryRun": True, "version": 0, "sequence": "0", "changes": ["", "Blåbær Ω 語 😀"]})
+    valid("300 changes", {"dryRun": False, "version": 2, "sequence": "5",
+                          "changes": [f"change {n}" for n in range(300)]})
+    data = encode("appliedCatalog", {"request": 1, "dryRun": False, "version": 8, "sequence": "1003",
+                                     "changes": ["one", "two"]})
+    broken = client_side("appliedCatalog", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"first change": ("one", 2), "second change": ("two", 2)})
+
+
+# Reads
+
+def reads():
+    valid = Valid("history")
+    for name, kind, value, _ in IDENTIFIERS:
+        valid(name, {"limit": 0, "type": kind, "after": "0", "identifier": value},
+              normalForm=normal_form(kind, value))
+    for limit in (1, 200, 201, U16_MAX):
+        valid(f"limit {limit}", {"limit": limit, "type": "email", "after": "1001", "identifier": "kari@example.no"})
+    for after in (1, SEQUENCE_MAX, U64_MAX):
+        valid(f"after {after}", {"limit": 50, "type": "email", "after": str(after), "identifier": "kari@example.no"})
+    valid("with the largest request id", {"request": U32_MAX, "limit": 0, "type": "other", "after": "0",
+                                          "identifier": "x"})
+    broken = Broken("history")
+    data = encode("history", {"request": 16, "limit": 0, "type": "email", "after": "1001",
+                              "identifier": "kåre-😀@example.no"})
+    common_damage(broken, "history", data)
+
+    def judge(payload):
+        if len(payload) < 8:
+            return "malformed"
+        return None if is_identifier(payload[8:], "email") else "identifierInvalid"
+    truncations(broken, data, judge)
+    for name, kind, value in bad_identifiers(limited=False):
+        broken(name, frame("history", u64(0) + value, word=kind, request=16), "identifierInvalid")
+    broken("order: the layout before the identifier's type", frame("history", b"\x00" * 7, word=0, request=16))
+    broken("order: a reserved bit before the layout", frame("history", b"", word=0x0102, request=16),
+           "reservedBitSet")
+
+    valid = Valid("historyPage")
+    few = RECORDED | {"sequence": "1003", "event": FEWEST | {"capturedAt": "1795258800000"}}
+    valid("no event", {"more": False, "head": "1001", "events": []})
+    valid("one event with every field", {"more": False, "head": "1002", "events": [RECORDED]})
+    valid("two events, more follow", {"more": True, "head": "2000", "events": [RECORDED, few]})
+    valid("a grant, its confirmation and its end",
+          {"more": False, "head": "1009", "events": [
+              RECORDED,
+              few | {"sequence": "1004", "refersTo": "1002",
+                     "event": FEWEST | {"state": "confirmed", "purpose": 3, "capturedAt": "1795258900000"}},
+              few | {"sequence": "1009", "refersTo": "1002",
+                     "event": FEWEST | {"state": "expired", "purpose": 3, "party": "system",
+                                        "capturedAt": "1826794800000"}}]})
+    for state in EVENT_STATE:
+        valid(f"state {state}", {"more": False, "head": "1002",
+                                 "events": [RECORDED | {"event": NORMAL | {"state": state}}]})
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "more": True, "head": str(U64_MAX),
+           "events": [{"sequence": str(U64_MAX), "recordedAt": str(I64_MAX), "refersTo": str(U64_MAX),
+                       "hash": "ff" * 32, "event": LONGEST}]})
+    valid("65 events", {"more": True, "head": "70", "events": [few | {"sequence": str(n + 1)} for n in range(65)]})
+    head = u64(1002)
+
+    def page(body, count=1): return frame("historyPage", head + body, argument=count)
+    before = encode("historyPage", {"request": 1, "more": False, "head": "0",
+                                    "events": [RECORDED]})[HEADER_SIZE + 8:][:56]
+    data = page(before + sized(event_body(EVERY)))
+    broken = client_side("historyPage", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"count {count}, 1 there", page(before + sized(event_body(FEWEST)), count))
+    damage_events(broken, lambda damaged: page(before + sized(damaged)), "protocolFailure")
+    for size in (0, 51, 53, U32_MAX):
+        broken(f"event size {size} instead of 52", page(before + u32(size) + event_body(FEWEST)))
+
+    for opcode in ("catalog", "catalogDocument", "statistics"):
+        valid = Valid(opcode)
+        for request in (0, 1, 17, U32_MAX):
+            valid(f"request id {request}", {"request": request})
+        broken = Broken(opcode)
+        data = frame(opcode, request=17)
+        common_damage(broken, opcode, data)
+        junk(broken, data)
+        broken("order: a reserved bit before the layout", frame(opcode, b"\x00", word=1, request=17),
+               "reservedBitSet")
+
+    valid = Valid("catalogPurposes")
+    purpose = {"bit": 3, "basis": "consent", "active": True, "explicit": False, "doubleOptIn": True,
+               "profiling": False,
+               "directMarketing": True, "sharing": False, "id": "newsletter", "controller": "blabar"}
+    digest = "c0" * 32
+    valid("no purpose", {"version": 0, "digest": "00" * 32, "purposes": []})
+    valid("one purpose", {"version": 7, "digest": digest, "purposes": [purpose]})
+    for basis in BASIS:
+        valid(f"basis {basis}", {"version": 7, "digest": digest, "purposes": [purpose | {"basis": basis}]})
+    for flag in PURPOSE_FLAGS:
+        valid(f"flag {flag} alone", {"version": 7, "digest": digest,
+                                     "purposes": [purpose | {one: one == flag for one in PURPOSE_FLAGS}]})
+    valid("no flag at all, which is a retired purpose",
+          {"version": 7, "digest": digest, "purposes": [purpose | dict.fromkeys(PURPOSE_FLAGS, False)]})
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "version": U32_MAX, "digest": "ff" * 32,
+           "purposes": [purpose | dict.fromkeys(PURPOSE_FLAGS, True) | {"bit": 959, "id": "p" * 255,
+                                                                        "controller": "語" * 85}]})
+    valid("the 20 purposes that these vectors assume",
+          {"version": 7, "digest": digest,
+           "purposes": [purpose | dict.fromkeys(PURPOSE_FLAGS, False) | {"bit": n, "active": True,
+                                                                         "id": f"purpose-{n}"} for n in range(20)]})
+    data = encode("catalogPurposes", {"request": 1, "version": 7, "digest": digest,
+                                      "purposes": [purpose, purpose | {"bit": 4}]})
+    broken = client_side("catalogPurposes", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    for code in (6, 128, 255):
+        broken(f"basis code {code}", patched(data, HEADER_SIZE + 34, u8(code)))
+    for bit in (6, 7):
+        broken(f"reserved bit {bit} of a purpose's flags", patched(data, HEADER_SIZE + 35, u8(1 << bit)))
+    texts_in_answer(broken, data, {"id": ("newsletter", 1), "controller": ("blabar", 1)})
+
+    valid = Valid("catalogText")
+    valid("a document", {"version": 7, "document": DOCUMENT})
+    valid("an empty document", {"version": 0, "document": ""})
+    valid("with the largest numbers", {"request": U32_MAX, "version": U32_MAX, "document": "# Ω 語 😀\n"})
+    data = encode("catalogText", {"request": 1, "version": 7, "document": DOCUMENT})
+    broken = client_side("catalogText", data, is_rest=True)
+    for name, bad in NOT_UTF8.items():
+        broken(f"not UTF-8: {name}", with_payload(data, b"a: b\n# " + bad))
+
+    valid = Valid("statisticValues")
+    valid("no value", {"values": []})
+    valid("one value", {"values": [{"name": "checks", "value": "123456789"}]})
+    valid("with the largest numbers, the longest and the emptiest names",
+          {"request": U32_MAX, "values": [{"name": "n" * 255, "value": str(U64_MAX)}, {"name": "", "value": "0"}]})
+    valid("a name beyond ASCII", {"values": [{"name": "kø.Ω.語.😀", "value": "1"}]})
+    valid("100 values", {"values": [{"name": f"counter.{n}", "value": str(n * n)} for n in range(100)]})
+    data = encode("statisticValues", {"request": 1,
+                                      "values": [{"name": "checks", "value": "1"}, {"name": "events", "value": "2"}]})
+    broken = client_side("statisticValues", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"first name": ("checks", 1), "second name": ("events", 1)})
+
+
+# Pushes, errors, frames in general
+
+def pushes():
+    valid = Valid("goingAway")
+    for millis in (0, 1, 30000, U32_MAX):
+        valid(f"{millis} ms", {"millis": millis})
+    valid = Valid("catalogChanged")
+    for version in (1, 8, U32_MAX):
+        valid(f"version {version}", {"version": version})
+    for opcode in PUSHES:
+        data = frame(opcode, word=8, request=0)
+        broken = client_side(opcode, data)
+        for request in (1, U32_MAX):
+            broken(f"request id {request} in a push", with_header(data, request=request))
+
+
+def errors():
+    valid = Valid("error")
+    details = {"versionUnsupported": VERSION | VERSION << 16, "purposeUnknown": 20}
+    for name, (code, _) in ERRORS.items():
+        if code < 64:
+            valid(name, {"code": name, "detail": details.get(name, 0), "message": f"an example of {name}"})
+    for name in ("frameTooLarge", "frameTooSmall", "idleTooLong", "helloTooLate", "tooManyConnections"):
+        valid(f"{name}, of the connection as a whole", {"request": 0, "code": name, "detail": 0, "message": ""})
+    valid("identifierInvalid, at position 999",
+          {"code": "identifierInvalid", "detail": 999, "message": "identifier 999 is empty"})
+    valid("versionUnsupported by a server that speaks 2 to 5",
+          {"code": "versionUnsupported", "detail": 2 | 5 << 16, "message": "this server speaks 2 to 5"})
+    valid("with the longest message", {"request": U32_MAX, "code": "catalogRejected", "detail": 0,
+                                       "message": "m" * 65535})
+    valid("with a message beyond ASCII", {"code": "catalogConflict", "detail": 0, "message": "Blåbær Ω 語 😀"})
+    data = encode("error", {"request": 1, "code": "purposeUnknown", "detail": 20, "message": "no purpose 20"})
+    broken = client_side("error", data)
+    broken("error code 0", with_header(data, argument=0))
+    texts_in_answer(broken, data, {"message": ("no purpose 20", 2)})
+
+
+def client_side(opcode, data, is_rest=False):
+    """What a client can see wrong with every answer and push."""
+    broken = Broken(opcode, "client")
+    truncations(broken, data, lambda rest: None if is_rest and is_utf8(rest) else "malformed")
+    if not is_rest:
+        junk(broken, data)
+    reserved_bits(broken, opcode, data)
+    return broken
+
+
+def texts_in_answer(broken, data, texts):
+    """`texts`: name, then the text and the size of its size field; the text occurs once in `data`."""
+    for field, (text, size_size) in texts.items():
+        size = len(text).to_bytes(size_size, "little")
+        at = data.rindex(size + text.encode())
+        for name, bad in NOT_UTF8.items():
+            changed = data[:at] + len(bad).to_bytes(size_size, "little") + bad + data[at + size_size + len(text):]
+            broken(f"{field} is not UTF-8: {name}", with_payload(changed, changed[HEADER_SIZE:]))
+
+
+def frames():
+    broken = Broken("frame")
+    for code in range(256):
+        if code in REQUESTS.values():
+            continue
+        name = next((name for name, other in OPCODES.items() if other == code), None)
+        broken(f"opcode {code}" + (f", which is {name}" if name else ""), frame(code, request=18), "opcodeUnknown")
+    for opcode, code in (ANSWERS | PUSHES).items():
+        if opcode != "error":
+            row = next(row for row in FILES[f"{opcode}.valid.json"])
+            broken(f"a whole {opcode} from a client", bytes.fromhex(row["hex"]), "opcodeUnknown")
+    for field in ("flags", "argument", "word"):
+        broken(f"order: the opcode before a reserved bit in {field}", frame(3, request=18, **{field: 1}),
+               "opcodeUnknown")
+    broken("order: the opcode before the layout", frame(3, b"\xff" * 40, request=18), "opcodeUnknown")
+    broken("order: too small before the opcode", frame(3, request=18, length=11), "frameTooSmall")
+    broken("order: too large before the opcode", frame(3, request=18, length=LENGTH_MAX + 1), "frameTooLarge")
+    broken("order: too large before a reserved bit", frame("ping", flags=1, request=18, length=LENGTH_MAX + 1),
+           "frameTooLarge")
+
+    broken = Broken("answer", "client")
+    for code in range(256):
+        if code not in (ANSWERS | PUSHES).values():
+            broken(f"opcode {code}", frame(code))
+    lengths(broken, "pong")
+
+
+def incompletes():
+    vectors = Vectors("incomplete.json")
+    chosen = [
+        ("handshake", "hello", HELLO), ("open", "ping", {"echo": "1"}),
+        ("open", "check", {"purpose": 3, "type": "customer", "identifier": "C-00000000012345"}),
+        ("open", "checkPurposes", {"type": "email", "purposes": purposes_words([3], 1),
+                                   "identifier": "kåre@example.no"}),
+        ("open", "checkSubjects", {"purpose": 3, "type": "customer", "identifiers": ["a", "b"]}),
+        ("open", "record", {"events": [FEWEST]}), ("open", "catalog", {}),
+        ("client", "welcome", WELCOME), ("client", "checked", checked("given")),
+        ("client", "checkedPurposes", {"freshness": "live", "sequence": "1", "granted": ["0" * 16],
+                                       "denied": ["0" * 16]}),
+        ("client", "error", {"code": "busy", "detail": 0, "message": "later"}),
+        ("client", "goingAway", {"request": 0, "millis": 1}),
+    ]
+    for state, opcode, fields in chosen:
+        data = encode(opcode, {"request": 1} | fields)
+        for size in range(len(data)):
+            vectors.add({"name": f"{opcode}, {size} of {len(data)} bytes", "kind": "incomplete", "state": state,
+                         "hex": data[:size].hex()})
+    for opcode in ("applyCatalog", "record", "checkSubjects"):
+        data = frame(opcode, request=1, argument=1 if opcode == "record" else 0,
+                     word=0x10002 if opcode == "checkSubjects" else 0, length=LENGTH_MAX)
+        vectors.add({"name": f"{opcode} of the largest length, header only", "kind": "incomplete", "state": "open",
+                     "hex": data.hex()})
+
+
+def larges():
+    """Frames too large for a line: after `hex` come `tail.count` times the bytes `tail.hex`."""
+    rest_size_max = FRAME_SIZE_MAX - HEADER_SIZE
+
+    def tail(data, count): return {"tail": {"hex": data.hex(), "count": count}}
+
+    broken = Broken("large")
+    full = {
+        "hello": ("malformed", frame("hello", word=MAGIC, request=19), 0),
+        "ping": ("malformed", frame("ping", request=19), 0),
+        "check": ("identifierInvalid", frame("check", argument=3, word=1, request=19), 0),
+        "checkPurposes": ("identifierInvalid",
+                          frame("checkPurposes", words(purposes_words([3], 1)), word=quad(1, 1), request=19), 8),
+        "checkSubjects": ("malformed", frame("checkSubjects", argument=3, word=1 | 1 << 16, request=19), 0),
+        "explain": ("identifierInvalid", frame("explain", argument=3, word=1, request=19), 0),
+        "record": ("malformed", frame("record", argument=1, request=19), 0),
+        "history": ("identifierInvalid", frame("history", u64(0), word=1, request=19), 8),
+        "catalog": ("malformed", frame("catalog", request=19), 0),
+        "catalogDocument": ("malformed", frame("catalogDocument", request=19), 0),
+        "statistics": ("malformed", frame("statistics", request=19), 0),
+    }
+    for opcode, (error, data, used) in full.items():
+        broken(f"{opcode} of exactly the largest length", with_header(data, length=LENGTH_MAX), error,
+               state="handshake" if opcode == "hello" else "open", **tail(b"a", rest_size_max - used))
+    one = event_bytes(FEWEST)
+    count = EVENTS_PER_RECORD_MAX + 1
+    broken(f"record of {count} events, all there",
+           frame("record", argument=count, request=19, length=LENGTH_MIN + count * len(one)),
+           **tail(one, count))
+    count = 65535
+    broken("checkSubjects of 65535 said, 65534 there",
+           frame("checkSubjects", argument=3, word=1 | count << 16, request=19, length=LENGTH_MIN + 2 * (count - 1)),
+           **tail(b"\x01a", count - 1))
+
+    valid = Vectors("large.valid.json")
+
+    def add(name, opcode, data, repeated, times, fields):
+        """`fields` hold one thing where the frame holds `times` of them; `repeat` says where."""
+        whole = with_header(data, length=LENGTH_MIN + len(data) - HEADER_SIZE + len(repeated) * times)
+        valid.add({"name": name, "kind": "valid", "opcode": opcode, "hex": whole.hex(), **tail(repeated, times),
+                   "fields": fields})
+    add("a document of exactly the largest length", "applyCatalog", frame("applyCatalog", flags=1, request=1), b"#",
+        rest_size_max,
+        {"request": 1, "dryRun": True, "document": {"repeat": "#", "count": rest_size_max}})
+    add("a catalog text of exactly the largest length", "catalogText", frame("catalogText", word=7, request=1), b"#",
+        rest_size_max,
+        {"request": 1, "version": 7, "document": {"repeat": "#", "count": rest_size_max}})
+    add("65535 subjects", "checkSubjects", frame("checkSubjects", argument=3, word=1 | 65535 << 16, request=1),
+        b"\x01a", 65535,
+        {"request": 1, "purpose": 3, "type": "customer", "identifiers": {"repeat": "a", "count": 65535}})
+    add("4096 events", "record", frame("record", argument=4096, request=1), one, EVENTS_PER_RECORD_MAX,
+        {"request": 1, "events": {"repeat": FEWEST, "count": EVENTS_PER_RECORD_MAX}})
+
+
+def session():
+    """The worked session of protocol.md, in the order of its frames."""
+    vectors = Vectors("session.json")
+    grant = EVERY | {"party": "subject", "age": 255, "expiresAt": "0", "declaration": "club", "system": "web",
+                     "channel": "web",
+                     "form": "join", "actor": "", "evidence": "", "language": "nb",
+                     "identifiers": [{"type": "customer", "value": "C-00000000012345"}]}
+    ask = {"purpose": 3, "type": "customer", "identifier": "C-00000000012345"}
+    steps = [
+        ("client", "hello", {"request": 1} | HELLO),
+        ("server", "welcome", {"request": 1} | WELCOME),
+        ("client", "check", {"request": 2} | ask),
+        ("server", "checked", {"request": 2} | checked("unknown")),
+        ("client", "record", {"request": 3, "events": [grant]}),
+        ("client", "ping", {"request": 4, "echo": "1"}),
+        ("server", "pong", {"request": 4, "echo": "1"}),
+        ("server", "recorded", {"request": 3, "head": "1002",
+                                "outcomes": [{"code": None, "repeated": False, "sequence": "1002", "message": ""}]}),
+        ("client", "check", {"request": 5} | ask),
+        ("server", "checked", {"request": 5} | checked("given", sequence=1002)),
+        ("client", "checkPurposes", {"request": 6, "type": "customer", "purposes": purposes_words([3, 4], 1),
+                                     "identifier": "C-00000000012345"}),
+        ("server", "checkedPurposes", {"request": 6, "freshness": "live", "sequence": "1002",
+                                       "granted": purposes_words([3], 1), "denied": purposes_words([], 1)}),
+        ("client", "check", {"request": 7} | ask | {"purpose": 20}),
+        ("server", "error", {"request": 7, "code": "purposeUnknown", "detail": 20,
+                             "message": "no purpose has bit 20"}),
+        ("server", "goingAway", {"request": 0, "millis": 30000}),
+    ]
+    for number, (sender, opcode, fields) in enumerate(steps, 1):
+        vectors.add({"name": f"{number} {opcode}", "kind": "valid", "opcode": opcode, "from": sender,
+                     "hex": encode(opcode, fields).hex(), "fields": fields})
+
+
+# Files
+
+def escaped(text):
+    """JSON text in which nothing invisible stands as itself."""
+    def is_visible(character): return character == " " or unicodedata.category(character)[0] not in "CZ"
+    return "".join(one if is_visible(one) else "\\u%04x" % ord(one) for one in text)
+
+
+def file_text(rows):
+    lines = [escaped(json.dumps(row, ensure_ascii=False, separators=(",", ":"))) for row in rows]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def generated():
+    for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
+                 reads, pushes, errors, frames, incompletes, larges, session):
+        part()
+    return {file: file_text(rows) for file, rows in sorted(FILES.items())}
+
+
+def disagreements():
+    """Where the numbers above are not those of the definition, and where an example in protocol.md is no vector."""
+    definition = json.loads((FOLDER.parent / "protocol.json").read_text(encoding="utf-8"))
+    limits = definition["limits"]
+    kinds = {"request": REQUESTS, "answer": ANSWERS, "push": PUSHES}
+    claims = [
+        ("opcodes", {one["name"]: one["code"] for one in definition["opcodes"]}, OPCODES),
+        *((f"opcodes of direction {kind}", {one["name"] for one in definition["opcodes"] if one["direction"] == kind},
+           set(ours))
+          for kind, ours in kinds.items()),
+        ("errors", {one["name"]: (one["code"], one["closes"]) for one in definition["errors"]}, ERRORS),
+        ("enums", definition["enums"], ENUMS),
+        ("magic", definition["magic"], MAGIC),
+        ("versions", (definition["versionMin"], definition["versionMax"]), (VERSION, VERSION)),
+        ("limits", [limits[name] for name in ("frameSizeMax", "headerSize", "eventsPerRecordMax", "identifierSizeMax",
+                                              "evidenceSizeMax", "purposeWordsMax")],
+         [FRAME_SIZE_MAX, HEADER_SIZE, EVENTS_PER_RECORD_MAX, IDENTIFIER_SIZE_MAX, EVIDENCE_SIZE_MAX,
+          PURPOSE_WORDS_MAX]),
+    ]
+    for name, theirs, ours in claims:
+        if theirs != ours:
+            yield f"protocol.json: {name} are not those of generate.py"
+    known = {row["hex"] for rows in FILES.values() for row in rows if "hex" in row}
+    text = (FOLDER.parent / "protocol.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```hex\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        data = "".join("".join(line.split("|")[0].split()) for line in block.splitlines())
+        if data not in known:
+            yield f"protocol.md: an example is not among the vectors: {data[:48]}…"
+
+
+def main():
+    files = generated()
+    if sys.argv[1:] == ["--check"]:
+        stale = [f"vectors/{file}: stale, run generate.py" for file, text in files.items()
+                 if not (FOLDER / file).is_file() or (FOLDER / file).read_bytes() != text.encode()]
+        extra = [f"vectors/{path.name}: nothing generates it" for path in sorted(FOLDER.glob("*.json"))
+                 if path.name not in files]
+        wrong = stale + extra + list(disagreements())
+        print("\n".join(wrong) or f"{len(files)} files, {sum(map(len, FILES.values()))} vectors: up to date")
+        return 1 if wrong else 0
+    if sys.argv[1:]:
+        print("usage: generate.py [--check]", file=sys.stderr)
+        return 2
+    for file, text in files.items():
+        (FOLDER / file).write_bytes(text.encode())
+    print(f"{len(files)} files, {sum(map(len, FILES.values()))} vectors")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

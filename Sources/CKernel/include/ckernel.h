@@ -1,0 +1,76 @@
+// What Swift cannot import: macros, variadic functions, builtins. Only `static inline` wrappers, no logic.
+#ifndef CONSENT_CKERNEL_H
+#define CONSENT_CKERNEL_H
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+/// open(2) is variadic.
+static inline int ckernel_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+/// The event set and the union of epoll_event, whose layout Swift would import packed and awkward.
+static inline int ckernel_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t token) {
+    struct epoll_event event = {.events = events, .data = {.u64 = token}};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+static inline uint64_t ckernel_epoll_token(const struct epoll_event *event) { return event->data.u64; }
+static inline uint32_t ckernel_epoll_events(const struct epoll_event *event) { return event->events; }
+static inline uint32_t ckernel_epoll_exclusive(void) { return (uint32_t)EPOLLEXCLUSIVE; }
+
+/// The address arguments of these are transparent unions, which Swift cannot call.
+static inline int ckernel_bind(int socket, const struct sockaddr *address, socklen_t size) {
+    return bind(socket, address, size);
+}
+static inline int ckernel_connect(int socket, const struct sockaddr *address, socklen_t size) {
+    return connect(socket, address, size);
+}
+static inline int ckernel_accept(int listener) {
+    return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+/// The port in host order, or -1 with errno.
+static inline int ckernel_port(int socket) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    return getsockname(socket, (struct sockaddr *)&address, &size) < 0 ? -1 : ntohs(address.sin_port);
+}
+
+/// MAP_FAILED is a cast macro: null stands for it here.
+static inline void *ckernel_map(int descriptor, size_t size, int writable) {
+    void *base = mmap(0, size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, descriptor, 0);
+    return base == MAP_FAILED ? 0 : base;
+}
+
+/// Words of a mapping that another thread or process may read at the same time.
+static inline uint64_t ckernel_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+static inline void ckernel_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+static inline void ckernel_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+/// Pins the calling thread to one processor; 0 or -1 with errno.
+static inline int ckernel_pin(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    return sched_setaffinity(0, sizeof set, &set);
+}
+static inline int ckernel_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
+
+#endif

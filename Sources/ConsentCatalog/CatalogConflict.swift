@@ -1,0 +1,107 @@
+package import ConsentModel
+
+/// Why a catalog cannot be applied over another: it would change what people have agreed to already, or what recorded
+/// bits mean.
+package enum CatalogConflict: Sendable, Equatable {
+    case bitReassigned(bit: Int, old: String, new: String)
+    case bitChanged(purpose: String, old: Int, new: Int)
+    case purposeRemoved(String)
+    case declarationRemoved(String)
+    /// `parts` are the fields that differ, by their names in the catalog.
+    case revisionChanged(RevisionName, parts: [String])
+    case revisionRemoved(RevisionName)
+}
+
+extension CatalogConflict: CustomStringConvertible {
+    /// What is wrong and what to do instead.
+    package var description: String {
+        switch self {
+        case .bitReassigned(let bit, let old, let new):
+            "bit \(bit) belongs to purpose '\(old)' for ever; give '\(new)' a bit that no purpose has had"
+        case .bitChanged(let purpose, let old, let new):
+            "purpose '\(purpose)' has bit \(old) for ever and cannot take bit \(new)"
+        case .purposeRemoved(let purpose):
+            "purpose '\(purpose)' is gone; keep it, with 'active: false', so that its bit is never used again"
+        case .declarationRemoved(let declaration):
+            "declaration '\(declaration)' is gone; keep it, as people have been shown its revisions"
+        case .revisionChanged(let name, let parts):
+            "revision \(name.text) is in force and cannot change (\(parts.joined(separator: ", "))); "
+                + "add a new revision instead"
+        case .revisionRemoved(let name):
+            "revision \(name.text) is gone; keep it, as people have been shown it"
+        }
+    }
+}
+
+/// What forbids applying `new` over `old`; empty if nothing does. By bit, then by declaration and revision.
+///
+/// - Parameter clock: a revision whose effective time has not come by then may still change or be withdrawn, as nobody
+///   can have agreed to it. Without a clock, every applied revision stays as it is.
+package func catalogConflicts(
+    from old: Catalog, to new: Catalog, at clock: Timestamp = Timestamp(millis: .max)
+) -> [CatalogConflict] {
+    old.purposes.flatMap { purposeConflicts($0, in: new) }
+        + old.declarations.flatMap { declarationConflicts($0, from: old, to: new, at: clock) }
+}
+
+private func purposeConflicts(_ purpose: Purpose, in new: Catalog) -> [CatalogConflict] {
+    var conflicts: [CatalogConflict] = []
+    if let after = new.purpose(id: purpose.id) {
+        if after.bit != purpose.bit {
+            conflicts.append(.bitChanged(purpose: purpose.id, old: purpose.bit, new: after.bit))
+        }
+    } else {
+        conflicts.append(.purposeRemoved(purpose.id))
+    }
+    if let taker = new.purpose(bit: purpose.bit), taker.id != purpose.id {
+        conflicts.append(.bitReassigned(bit: purpose.bit, old: purpose.id, new: taker.id))
+    }
+    return conflicts
+}
+
+private func declarationConflicts(
+    _ declaration: Declaration, from old: Catalog, to new: Catalog, at clock: Timestamp
+) -> [CatalogConflict] {
+    guard let after = new.declaration(id: declaration.id) else { return [.declarationRemoved(declaration.id)] }
+    return declaration.revisions.filter { $0.effectiveAt <= clock }.compactMap { revision in
+        let name = RevisionName(declaration: declaration.id, revision: revision.name)
+        guard let revisionAfter = after.revision(revision.name) else { return .revisionRemoved(name) }
+        let digest = revisionDigest(revision, of: declaration.id, in: old)
+        guard digest != revisionDigest(revisionAfter, of: declaration.id, in: new) else { return nil }
+        return .revisionChanged(name, parts: differingParts(revision, revisionAfter, old, new))
+    }
+}
+
+/// By bytes, as the digest sees them: two spellings of `é` are two texts.
+private func differingParts(
+    _ before: Revision, _ after: Revision, _ oldCatalog: Catalog, _ newCatalog: Catalog
+) -> [String] {
+    let old = parts(of: before, in: oldCatalog)
+    let new = parts(of: after, in: newCatalog)
+    return Set(old.keys).union(new.keys).sorted().filter { part in
+        old[part]?.map { Array($0.utf8) } != new[part]?.map { Array($0.utf8) }
+    }
+}
+
+/// What a revision's canonical form holds, by the names of the catalog's keys.
+private func parts(of revision: Revision, in catalog: Catalog) -> [String: [String]] {
+    var parts: [String: [String]] = [:]
+    parts["effectiveAt"] = [revision.effectiveAt.iso8601]
+    parts["purposes"] = revision.purposes.sorted().flatMap { id in
+        [id, catalog.purpose(id: id)?.controller ?? ""]
+    }
+    parts["dataCategories"] = revision.dataCategories.sorted().flatMap { id in
+        [id, catalog.dataCategories.first { $0.id == id }?.name ?? ""]
+    }
+    parts["recipients"] = revision.recipients.sorted().flatMap { id in
+        let recipient = catalog.recipients.first { $0.id == id }
+        return [id, recipient?.name ?? "", recipient?.country ?? ""]
+    }
+    parts["retention"] = [revision.retention]
+    parts["storageLocation"] = [revision.storageLocation]
+    parts["jurisdiction"] = [revision.jurisdiction]
+    parts["withdrawal"] = [revision.withdrawal]
+    parts["compatibleWith"] = revision.compatibleWith.map { [$0] } ?? []
+    for (language, text) in revision.texts { parts["texts.\(language)"] = [text.title, text.body, text.plain] }
+    return parts
+}

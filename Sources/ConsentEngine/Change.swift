@@ -1,0 +1,120 @@
+import ConsentCatalog
+package import ConsentIndex
+import ConsentLedger
+package import ConsentModel
+
+/// What became of one event that was offered.
+package enum EventOutcome: Sendable, Equatable {
+    case recorded(sequence: UInt64)
+    /// It was in the ledger already.
+    case duplicate(sequence: UInt64)
+    case refused(AdmissionError)
+}
+
+package struct RecordResult: Sendable, Equatable {
+    /// The end of the ledger after the commit.
+    package var head: UInt64
+    /// In the order of the events.
+    package var outcomes: [EventOutcome]
+}
+
+package struct CatalogResult: Sendable {
+    package var version: Int
+    /// Zero if nothing had to change.
+    package var sequence: UInt64
+    /// For people.
+    package var changes: [String]
+}
+
+/// Why a change or a question was not carried out. Nothing of it was stored.
+package enum EngineError: Error, Sendable, CustomStringConvertible {
+    /// The queue is full.
+    case busy
+    /// The engine closes.
+    case closing
+    case ledgerUnavailable(String)
+    case catalogRejected(String)
+    case catalogConflict(String)
+    case catalogMissing
+    /// Another process writes to this node.
+    case locked(path: String)
+    case failed(String)
+
+    package var description: String {
+        switch self {
+        case .busy: "too much is waiting; try again a little later"
+        case .closing: "the node closes and takes no new change"
+        case .ledgerUnavailable(let reason): "the ledger cannot be written: \(reason); nothing was stored"
+        case .catalogRejected(let problems): "the catalog breaks rules, nothing was applied:\n\(problems)"
+        case .catalogConflict(let conflicts):
+            "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"
+        case .catalogMissing: "no catalog is applied; 'consentd catalog apply' does that"
+        case .locked(let path): "another process has the node at \(path) open for writing"
+        case .failed(let reason): reason
+        }
+    }
+}
+
+/// Something for the writer to do, and whom to tell.
+enum Change {
+    case record([Result<ConsentEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
+    case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
+
+    /// Events that it may append.
+    var weight: Int {
+        switch self {
+        case .record(let events, _): events.count
+        case .applyCatalog: 1
+        }
+    }
+
+    func fail(_ error: EngineError) {
+        switch self {
+        case .record(_, let complete): complete(.failure(error))
+        case .applyCatalog(_, let complete): complete(.failure(error))
+        }
+    }
+}
+
+/// One committed group, as subscribers get it: durable, and visible in the index.
+package struct CommittedGroup: Sendable {
+    /// The first and the last sequence of the group. A subscriber that sees a gap has missed groups and reads the ledger.
+    package var first: UInt64
+    package var last: UInt64
+    /// Every row that changed, as it is now.
+    package var rows: [(hash: IdentifierHash, row: IndexRow)]
+    /// The version of a catalog that was applied in the group.
+    package var catalogVersion: Int?
+    /// Rows may have changed that are not listed: a catalog change touched too many.
+    package var changedEverything = false
+}
+
+/// The catalog that is in force.
+package struct AppliedCatalog: Sendable {
+    package var version: Int
+    package var catalog: Catalog
+    package var text: String
+    package var digest: [UInt8]
+
+    /// Before the first one was applied: no purpose, so nothing is ever granted.
+    static let none = AppliedCatalog(
+        version: 0, catalog: Catalog(), text: "", digest: [UInt8](repeating: 0, count: 32))
+
+    /// What applies where nobody said anything.
+    var defaults: (granted: PurposeSet, denied: PurposeSet) {
+        let retired = catalog.purposes.filter { !$0.isActive }.map(\.bit)
+        return (PurposeSet(catalog.defaultGrants), PurposeSet(retired))
+    }
+}
+
+func loadCatalog(_ ledger: Ledger) throws -> AppliedCatalog {
+    guard let stored = try ledger.read({ try $0.catalog() }) else { return .none }
+    do {
+        let document = try CatalogDocument(text: stored.document, file: "catalog version \(stored.version)")
+        return AppliedCatalog(
+            version: stored.version, catalog: document.catalog, text: stored.document, digest: stored.digest)
+    } catch {
+        throw LedgerError.corrupt(
+            where: "catalog version \(stored.version)", what: "this program does not accept it:\n\(error)")
+    }
+}

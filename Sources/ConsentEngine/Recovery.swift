@@ -1,0 +1,109 @@
+import ConsentIndex
+import ConsentKernel
+import ConsentLedger
+import ConsentModel
+
+/// How the index came to be usable.
+package enum IndexRecovery: Sendable, Equatable, CustomStringConvertible {
+    case current
+    /// It was behind the ledger by this many subjects, which were brought up to date.
+    case replayed(subjects: Int)
+    case rebuilt(reason: String, identifiers: Int)
+
+    package var description: String {
+        switch self {
+        case .current: "the index was up to date"
+        case .replayed(let subjects): "the index was brought up to date for \(subjects) subjects"
+        case .rebuilt(let reason, let identifiers):
+            "the index was rebuilt from the ledger with \(identifiers) identifiers: \(reason)"
+        }
+    }
+}
+
+/// Opens the index of a node and makes it agree with the ledger: replay if it is only behind, rebuild if it cannot be
+/// trusted.
+func openIndex(
+    folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey, catalog: AppliedCatalog,
+    progress: (Int, Int) -> Void
+) throws -> (IndexWriter, IndexRecovery) {
+    func rebuilt(_ reason: String) throws -> (IndexWriter, IndexRecovery) {
+        let index = try rebuildIndex(
+            folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
+        return (index, .rebuilt(reason: reason, identifiers: index.rows))
+    }
+    let index: IndexWriter
+    do {
+        index = try IndexWriter(
+            opening: folder.indexFolder, history: ledger.identity.history, keyCheck: hashKey.check)
+    } catch let problem as IndexProblem {
+        return try rebuilt("\(problem)")
+    }
+    let head = try ledger.read { try $0.head() }
+    let applied = index.appliedSequence
+    let (chain, catalogChanged) = try ledger.read { snapshot in
+        (try snapshot.chainHead(at: applied), try snapshot.catalogChanged(after: applied))
+    }
+    // Ahead of the ledger, or behind another past than the ledger's: a backup was restored.
+    guard let chain, chain.mark == index.appliedChain || applied == 0 else {
+        return try rebuilt("it was derived from another past of this ledger")
+    }
+    if catalogChanged { return try rebuilt("the catalog changed after it was last written") }
+    try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
+    if applied == head.sequence { return (index, .current) }
+    let subjects = try ledger.read { snapshot in
+        let subjects = try snapshot.subjectsChanged(after: applied)
+        for subject in subjects {
+            let (projection, hashes) = try snapshot.projection(of: subject)
+            for hash in hashes { try index.put(IdentifierHash(bytes: hash), IndexRow(projection)) }
+        }
+        return subjects.count
+    }
+    index.setApplied(sequence: head.sequence, chain: head.mark)
+    return (index, .replayed(subjects: subjects))
+}
+
+/// Makes the index anew from what the ledger keeps of each subject.
+func rebuildIndex(
+    folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey, catalog: AppliedCatalog,
+    progress: (Int, Int) -> Void
+) throws -> IndexWriter {
+    try ledger.read { snapshot in
+        let count = try snapshot.identifierCount()
+        let purposes = (catalog.catalog.purposes.last?.bit ?? 0) + 1
+        let index = try IndexWriter(
+            creating: folder.indexFolder, history: ledger.identity.history, keyCheck: hashKey.check,
+            identifiers: count, purposes: purposes)
+        try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
+        try fill(index, from: snapshot, count: count, progress: progress)
+        let head = try snapshot.head()
+        index.setApplied(sequence: head.sequence, chain: head.mark)
+        try index.publish()
+        return index
+    }
+}
+
+/// Rows are put some steps after their lines were asked for, so that memory answers while the ledger is read.
+private func fill(
+    _ index: IndexWriter, from snapshot: LedgerSnapshot, count: Int, progress: (Int, Int) -> Void
+) throws {
+    let ahead = 16
+    var waiting: [(hash: IdentifierHash, row: IndexRow)] = []
+    waiting.reserveCapacity(ahead)
+    var done = 0
+    try snapshot.forEachIdentifier { bytes, projection in
+        let hash = IdentifierHash(rawBytes: bytes)
+        index.prefetch(hash)
+        let next = (hash: hash, row: IndexRow(projection))
+        if waiting.count < ahead {
+            waiting.append(next)
+        } else {
+            let due = waiting[done % ahead]
+            waiting[done % ahead] = next
+            try index.put(due.hash, due.row)
+            done += 1
+            if done % 65_536 == 0 { progress(done, count) }
+        }
+    }
+    for row in waiting { try index.put(row.hash, row.row) }
+    progress(count, count)
+}

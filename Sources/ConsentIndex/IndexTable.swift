@@ -1,0 +1,495 @@
+import CKernel
+package import ConsentKernel
+package import ConsentModel
+
+// One generation of the index: a file of a header page and rows, all words little-endian.
+//
+//     OFFSET  SIZE  FIELD             MEANING
+//     0       8     magic             "CNSDIDX1"
+//     8       8     format version    1
+//     16      16    history id        of the ledger that it was derived from
+//     32      8     key check         of the key of the identifier hashes
+//     40      8     words             of each row's bitsets: 1, 3, 7 or 15
+//     48      8     slots             rows that there is room for
+//     56      8     generation        rises by one with each file
+//     64      8     checksum          over the 64 bytes above
+//     128     8     superseded        1: a newer generation has been published, look there
+//     136     8     applied sequence  every event up to it is in the rows
+//     144     8     applied chain     first 8 bytes of that event's hash
+//     152     8     digest            XOR over all rows
+//     160     8     used slots        with rows or with what is left of erased ones
+//     168     8     rows
+//     176     8     clean             1: closed in order, and everything was durable
+//     184     36    boot id           of the kernel that the writer ran on
+//     256     120   granted defaults  for purposes that rest on another basis than consent
+//     376     120   denied defaults   for purposes that were retired
+//     4096    …     rows              16 (words + 1) bytes each, aligned to their size
+//
+// A row's home is (place · lines) >> 32, where its place is the upper half of the hash's other word and a line holds the
+// rows of 64 bytes, at least one; if taken, the next free slot. The places stand in a file beside it, four bytes a slot:
+// growth moves rows by them, and no reader needs them.
+//
+// A row:
+//
+//     0       8     tag and sequence  56 bits of the identifier's hash; upper 8 bits of the last change's sequence
+//     8       8     sequence and end  lower 32 bits of that sequence; the row's earliest end in seconds (all ones: none)
+//     16      8·w   permitted         consents that hold
+//     …       8·w   denied            purposes with a standing no
+//
+// A tag of 0 is a free slot, 1 an erased row. A slot belongs to one tag for the life of the file: an erased row's slot
+// is only free again in the next generation. Readers load the end, then permitted, then denied. The writer clears
+// permitted bits before anything else changes, and sets them last.
+
+/// How rows lie in a file.
+package struct IndexGeometry: Equatable, Sendable {
+    /// Of each bitset.
+    package let words: Int
+    package let slots: Int
+
+    /// Rows per identifier: more than this share of used slots makes lookups long.
+    static let loadMax = 0.82
+    /// The share of used slots in a new generation.
+    static let loadNew = 0.74
+    static let slotsMin = 1024
+
+    init(words: Int, slots: Int) {
+        self.words = words
+        self.slots = slots
+    }
+
+    /// Room for this many rows and purposes.
+    package init(identifiers: Int, purposes: Int) {
+        // Rows of 32, 64, 128 and 256 bytes: up to 64 bytes a row never straddles a cache line.
+        let words = [1, 3, 7, 15].first { $0 * 64 >= purposes }
+        precondition(words != nil, "a catalog has at most \(Limit.purposesMax) purposes")
+        self.words = words!
+        let wanted = max(Self.slotsMin, Int(Double(identifiers) / Self.loadNew) + 1)
+        // Whole lines, so that a home line lies within the file.
+        slots = (wanted + 1) & ~1
+    }
+
+    var rowSize: Int { 16 * (words + 1) }
+    var slotsPerLine: Int { max(1, 64 / rowSize) }
+    package var fileSize: Int { IndexTable.headerSize + slots * rowSize }
+    var usedMax: Int { Int(Double(slots) * Self.loadMax) }
+}
+
+/// What one row says.
+package struct IndexRow: Equatable, Sendable {
+    package var permitted = PurposeSet()
+    package var denied = PurposeSet()
+    /// The earliest end of a consent in `permitted`, in seconds since 1970; `never` if none ends.
+    package var endsAt: UInt32 = never
+    /// Of the last change.
+    package var sequence: UInt64 = 0
+
+    package static let never: UInt32 = .max
+
+    package init() {}
+}
+
+/// Whether a file can be used as it is.
+package enum IndexProblem: Error, Equatable, CustomStringConvertible {
+    case missing
+    case notAnIndex
+    case formatVersion(UInt64)
+    case headerDamaged
+    case sizeWrong(Int, expected: Int)
+    case anotherHistory
+    case anotherKey
+    case uncleanFromAnotherBoot
+    case digestWrong
+
+    package var description: String {
+        switch self {
+        case .missing: "there is none yet"
+        case .notAnIndex: "the file is not an index"
+        case .formatVersion(let version): "it has format version \(version); this program reads 1"
+        case .headerDamaged: "its header does not match its checksum"
+        case .sizeWrong(let size, let expected): "it has \(size) bytes where its header says \(expected)"
+        case .anotherHistory: "it was derived from another ledger"
+        case .anotherKey: "it was built with another hash key"
+        case .uncleanFromAnotherBoot: "it was not closed in order before the machine went down"
+        case .digestWrong: "its rows do not match its digest"
+        }
+    }
+}
+
+/// A mapped generation. All pointer arithmetic of the index stands in this file.
+// Sendable though it is changed while others read: the order of stores above is what makes that right, and only the one
+// writer calls the functions that change it.
+@safe package final class IndexTable: @unchecked Sendable {
+    static let headerSize = 4096
+    private static let magic: UInt64 = 0x3158_4449_4453_4E43
+    private static let formatVersion: UInt64 = 1
+
+    private enum Offset {
+        static let history = 16, keyCheck = 32, words = 40, slots = 48, generation = 56, checksum = 64
+        static let superseded = 128, appliedSequence = 136, appliedChain = 144, digest = 152, usedSlots = 160
+        static let rows = 168, clean = 176, bootID = 184
+        static let grantedDefaults = 256, deniedDefaults = 376
+    }
+
+    private static let tagMask: UInt64 = ~0xFF
+    private static let erasedTag: UInt64 = 1 << 8
+
+    private let mapping: MappedFile
+    private let placesMapping: MappedFile?
+    private let base: UnsafeMutablePointer<UInt64>
+    private let firstRow: UnsafeMutablePointer<UInt64>
+    /// Of every slot; the writer's only.
+    private let places: UnsafeMutablePointer<UInt32>?
+    package let geometry: IndexGeometry
+    private let rowWords: Int
+    private let lines: UInt64
+    package let generation: UInt64
+
+    /// Makes the files of a new generation, whole and empty.
+    static func create(
+        path: String, geometry: IndexGeometry, generation: UInt64, history: [UInt8], keyCheck: UInt64
+    ) throws(SystemError) -> IndexTable {
+        let rows = try emptyFile(path, size: geometry.fileSize)
+        let places = try emptyFile(placesPath(path), size: geometry.slots * 4)
+        let table = IndexTable(rows, places: places, geometry: geometry, generation: generation)
+        table.setWord(0, magic)
+        table.setWord(8, formatVersion)
+        table.setBytes(Offset.history, history)
+        table.setWord(Offset.keyCheck, keyCheck)
+        table.setWord(Offset.words, UInt64(geometry.words))
+        table.setWord(Offset.slots, UInt64(geometry.slots))
+        table.setWord(Offset.generation, generation)
+        table.setWord(Offset.checksum, table.headerChecksum)
+        return table
+    }
+
+    private static func emptyFile(_ path: String, size: Int) throws(SystemError) -> MappedFile {
+        try? File.remove(path)
+        let file = try FileDescriptor.open(path, .createNew)
+        do throws(SystemError) {
+            try file.allocate(size: size)
+            return try MappedFile(file, access: .readWrite)
+        } catch {
+            try? File.remove(path)
+            throw error
+        }
+    }
+
+    static func placesPath(_ path: String) -> String { path + ".places" }
+
+    /// Maps a file after looking at everything that its header says.
+    ///
+    /// - Parameter history: the ledger's id; nil accepts any (a reader that has no ledger).
+    /// - Throws: ``IndexProblem`` if the file cannot be used, ``SystemError`` if it cannot be read.
+    package static func open(
+        path: String, access: MappedFile.Access, history: [UInt8]?, keyCheck: UInt64
+    ) throws -> IndexTable {
+        let mapping = try map(path, access: access, sizeMin: headerSize)
+        // A stand-in geometry, to read the header by; the real one is what the header says.
+        let header = IndexTable(mapping, places: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
+        guard header.word(0) == magic else { throw IndexProblem.notAnIndex }
+        guard header.word(8) == formatVersion else { throw IndexProblem.formatVersion(header.word(8)) }
+        guard header.word(Offset.checksum) == header.headerChecksum else { throw IndexProblem.headerDamaged }
+        let geometry = IndexGeometry(words: Int(header.word(Offset.words)), slots: Int(header.word(Offset.slots)))
+        guard mapping.size == geometry.fileSize else {
+            throw IndexProblem.sizeWrong(mapping.size, expected: geometry.fileSize)
+        }
+        if let history, header.bytes(Offset.history, 16) != history { throw IndexProblem.anotherHistory }
+        guard header.word(Offset.keyCheck) == keyCheck else { throw IndexProblem.anotherKey }
+        let placesMapping =
+            access == .readOnly ? nil : try map(placesPath(path), access: access, sizeMin: geometry.slots * 4)
+        return IndexTable(
+            mapping, places: placesMapping, geometry: geometry, generation: header.word(Offset.generation))
+    }
+
+    private static func map(_ path: String, access: MappedFile.Access, sizeMin: Int) throws -> MappedFile {
+        guard File.exists(path) else { throw IndexProblem.missing }
+        let file = try FileDescriptor.open(path, access == .readOnly ? .readOnly : .readWrite)
+        guard try file.size() >= sizeMin else { throw IndexProblem.notAnIndex }
+        return try MappedFile(file, access: access)
+    }
+
+    private init(_ mapping: MappedFile, places: MappedFile?, geometry: IndexGeometry, generation: UInt64) {
+        self.mapping = mapping
+        placesMapping = places
+        unsafe base = mapping.base.assumingMemoryBound(to: UInt64.self)
+        unsafe firstRow = base + Self.headerSize / 8
+        unsafe self.places = places?.base.assumingMemoryBound(to: UInt32.self)
+        self.geometry = geometry
+        rowWords = geometry.rowSize / 8
+        lines = UInt64(geometry.slots / geometry.slotsPerLine)
+        self.generation = generation
+    }
+
+    // MARK: Header
+
+    package var history: [UInt8] { bytes(Offset.history, 16) }
+    package var isSuperseded: Bool { word(Offset.superseded) != 0 }
+    package var appliedSequence: UInt64 { word(Offset.appliedSequence) }
+    var appliedChain: UInt64 { word(Offset.appliedChain) }
+    package var digest: UInt64 { word(Offset.digest) }
+    package var rows: Int { Int(word(Offset.rows)) }
+    var usedSlots: Int { Int(word(Offset.usedSlots)) }
+    var isClean: Bool { word(Offset.clean) == 1 }
+    var bootID: String { String(decoding: bytes(Offset.bootID, 36), as: UTF8.self) }
+
+    func supersede() { setWord(Offset.superseded, 1) }
+
+    /// As above, for a file that only others have mapped. A file that is not an index is left as it is.
+    static func supersede(fileAt path: String) {
+        guard let mapping = try? map(path, access: .readWrite, sizeMin: headerSize) else { return }
+        let table = IndexTable(mapping, places: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
+        if table.word(0) == magic { table.supersede() }
+    }
+
+    func setApplied(sequence: UInt64, chain: UInt64) {
+        setWord(Offset.appliedChain, chain)
+        setWord(Offset.appliedSequence, sequence)
+    }
+
+    /// From here until ``close()`` the file must not be trusted after the machine goes down. Durable on return.
+    func markInUse(bootID: String) throws(SystemError) {
+        setBytes(Offset.bootID, Array(bootID.utf8.prefix(36)))
+        setWord(Offset.clean, 0)
+        try mapping.synchronizeFirstPage()
+    }
+
+    /// Makes all rows durable, then says so.
+    func close() throws(SystemError) {
+        try mapping.synchronize()
+        setWord(Offset.clean, 1)
+        try mapping.synchronizeFirstPage()
+    }
+
+    /// Sets what applies where a row says nothing.
+    func setDefaults(granted: PurposeSet, denied: PurposeSet) {
+        for position in 0..<Limit.purposesMax / 64 {
+            // What is refused from now on is refused first.
+            setWord(Offset.deniedDefaults + position * 8, denied[word: position])
+            setWord(Offset.grantedDefaults + position * 8, granted[word: position])
+        }
+    }
+
+    @inline(__always)
+    func grantedDefaults(word position: Int) -> UInt64 { word(Offset.grantedDefaults + position * 8) }
+    @inline(__always)
+    func deniedDefaults(word position: Int) -> UInt64 { word(Offset.deniedDefaults + position * 8) }
+
+    /// Copies what every generation inherits.
+    func inheritHeader(of older: IndexTable) {
+        for offset in stride(from: Offset.grantedDefaults, to: Offset.deniedDefaults + 120, by: 8) {
+            setWord(offset, older.word(offset))
+        }
+        setApplied(sequence: older.appliedSequence, chain: older.appliedChain)
+        setBytes(Offset.bootID, older.bytes(Offset.bootID, 36))
+    }
+
+    private var headerChecksum: UInt64 {
+        stride(from: 0, to: 64, by: 8).reduce(0x9E37_79B9_7F4A_7C15) { Self.mixed($0, word($1)) }
+    }
+
+    @inline(__always)
+    private func word(_ offset: Int) -> UInt64 { unsafe ckernel_load(base + offset >> 3) }
+
+    private func setWord(_ offset: Int, _ value: UInt64) { unsafe ckernel_store(base + offset >> 3, value) }
+
+    private func bytes(_ offset: Int, _ count: Int) -> [UInt8] {
+        let start = unsafe UnsafeRawPointer(base) + offset
+        return unsafe Array(UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    private func setBytes(_ offset: Int, _ bytes: [UInt8]) {
+        let target = unsafe UnsafeMutableRawPointer(base) + offset
+        unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    }
+
+    // MARK: Rows
+
+    /// A row's place in the file.
+    @unsafe struct Slot {
+        fileprivate let words: UnsafeMutablePointer<UInt64>
+    }
+
+    @inline(__always)
+    private func homeSlot(place: UInt32) -> Int {
+        Int(truncatingIfNeeded: UInt64(place) &* lines >> 32) &* geometry.slotsPerLine
+    }
+
+    @inline(__always)
+    private static func place(_ hash: IdentifierHash) -> UInt32 { UInt32(truncatingIfNeeded: hash.low >> 32) }
+
+    @inline(__always)
+    private static func tag(_ hash: IdentifierHash) -> UInt64 {
+        let tag = hash.high & tagMask
+        return tag > erasedTag ? tag : tag &+ (2 << 8)
+    }
+
+    /// Asks the processor to fetch the line where the row is most likely to be.
+    @inline(__always)
+    func prefetch(_ hash: IdentifierHash) { unsafe ckernel_prefetch(firstRow + homeSlot(place: Self.place(hash)) &* rowWords) }
+
+    @inline(__always)
+    func find(_ hash: IdentifierHash) -> Slot? {
+        let tag = Self.tag(hash)
+        var slot = homeSlot(place: Self.place(hash))
+        while true {
+            let words = unsafe firstRow + slot &* rowWords
+            let found = unsafe ckernel_load(words)
+            if (found ^ tag) & Self.tagMask == 0 { return unsafe Slot(words: words) }
+            if found == 0 { return nil }
+            slot &+= 1
+            if slot == geometry.slots { slot = 0 }
+        }
+    }
+
+    // Loads in the order that the layout promises.
+    @inline(__always)
+    func endsAt(_ slot: Slot) -> UInt32 { unsafe UInt32(truncatingIfNeeded: ckernel_load(slot.words + 1) >> 32) }
+    @inline(__always)
+    func permitted(_ slot: Slot, word position: Int) -> UInt64 { unsafe ckernel_load(slot.words + 2 + position) }
+    @inline(__always)
+    func denied(_ slot: Slot, word position: Int) -> UInt64 {
+        unsafe ckernel_load(slot.words + 2 + geometry.words + position)
+    }
+
+    func row(_ slot: Slot) -> IndexRow {
+        var row = IndexRow()
+        let sequence = unsafe ckernel_load(slot.words) & 0xFF
+        let second = unsafe ckernel_load(slot.words + 1)
+        row.sequence = sequence << 32 | second & 0xFFFF_FFFF
+        row.endsAt = UInt32(second >> 32)
+        for position in 0..<geometry.words {
+            row.permitted[word: position] = unsafe permitted(slot, word: position)
+            row.denied[word: position] = unsafe denied(slot, word: position)
+        }
+        return row
+    }
+
+    package func row(_ hash: IdentifierHash) -> IndexRow? { unsafe find(hash).map { unsafe row($0) } }
+
+    /// Changes a row so that no reader ever sees a grant that neither the old row nor the new one holds.
+    func update(_ slot: Slot, to row: IndexRow) {
+        xorDigest(unsafe digest(slot))
+        unsafe store(slot, row)
+        xorDigest(unsafe digest(slot))
+    }
+
+    private func store(_ slot: Slot, _ row: IndexRow) {
+        let permittedWords = unsafe slot.words + 2
+        let deniedWords = unsafe permittedWords + geometry.words
+        for position in 0..<geometry.words {
+            let word = unsafe deniedWords + position
+            unsafe ckernel_store(word, ckernel_load(word) | row.denied[word: position])
+        }
+        for position in 0..<geometry.words {
+            let word = unsafe permittedWords + position
+            unsafe ckernel_store(word, ckernel_load(word) & row.permitted[word: position])
+        }
+        unsafe ckernel_store(slot.words + 1, row.sequence & 0xFFFF_FFFF | UInt64(row.endsAt) << 32)
+        unsafe ckernel_store(slot.words, ckernel_load(slot.words) & Self.tagMask | row.sequence >> 32)
+        for position in 0..<geometry.words {
+            unsafe ckernel_store(permittedWords + position, row.permitted[word: position])
+            unsafe ckernel_store(deniedWords + position, row.denied[word: position])
+        }
+    }
+
+    /// Adds a row for an identifier that has none. The tag is stored last: until then nobody can find it.
+    func insert(_ hash: IdentifierHash, _ row: IndexRow) {
+        precondition(usedSlots < geometry.slots - 1, "the index was not grown in time")
+        let place = Self.place(hash)
+        let position = freeSlot(place: place)
+        unsafe places.unsafelyUnwrapped[position] = place
+        let slot = unsafe Slot(words: firstRow + position &* rowWords)
+        unsafe store(slot, row)
+        unsafe ckernel_store(slot.words, Self.tag(hash) | row.sequence >> 32)
+        xorDigest(unsafe digest(slot))
+        setWord(Offset.usedSlots, UInt64(usedSlots + 1))
+        setWord(Offset.rows, UInt64(rows + 1))
+    }
+
+    private func freeSlot(place: UInt32) -> Int {
+        var position = homeSlot(place: place)
+        while unsafe firstRow[position &* rowWords] != 0 {
+            position = position + 1 == geometry.slots ? 0 : position + 1
+        }
+        return position
+    }
+
+    /// Removes what a row says, then whom it is about.
+    func erase(_ slot: Slot) {
+        xorDigest(unsafe digest(slot))
+        var nothing = IndexRow()
+        nothing.endsAt = 0
+        unsafe store(slot, nothing)
+        unsafe ckernel_store(slot.words, Self.erasedTag)
+        let position = unsafe (slot.words - firstRow) / rowWords
+        unsafe places.unsafelyUnwrapped[position] = 0
+        setWord(Offset.rows, UInt64(rows - 1))
+    }
+
+    /// Adds all rows of an older generation to this one, which is empty and not published yet. Rows come in the order of
+    /// their old slots, which is nearly the order of the new ones.
+    func copyRows(of older: IndexTable) {
+        for position in 0..<older.geometry.slots {
+            let source = unsafe older.firstRow + position &* older.rowWords
+            guard unsafe source.pointee & Self.tagMask > Self.erasedTag else { continue }
+            let place = unsafe older.places.unsafelyUnwrapped[position]
+            let target = freeSlot(place: place)
+            unsafe places.unsafelyUnwrapped[target] = place
+            unsafe copyRow(source, geometry: older.geometry, to: firstRow + target &* rowWords)
+        }
+        setWord(Offset.usedSlots, UInt64(older.rows))
+        setWord(Offset.rows, UInt64(older.rows))
+        setWord(Offset.digest, older.digest)
+    }
+
+    private func copyRow(
+        _ source: UnsafeMutablePointer<UInt64>, geometry older: IndexGeometry, to target: UnsafeMutablePointer<UInt64>
+    ) {
+        unsafe target.update(from: source, count: 2 + older.words)
+        unsafe (target + 2 + geometry.words).update(from: source + 2 + older.words, count: older.words)
+    }
+
+    /// The XOR over all rows, counted anew.
+    package func countedDigest() -> (digest: UInt64, rows: Int, usedSlots: Int) {
+        var (sum, rows, used): (UInt64, Int, Int) = (0, 0, 0)
+        for position in 0..<geometry.slots {
+            let words = unsafe firstRow + position &* rowWords
+            let first = unsafe ckernel_load(words)
+            if first != 0 { used += 1 }
+            if first & Self.tagMask > Self.erasedTag {
+                sum ^= unsafe digest(Slot(words: words))
+                rows += 1
+            }
+        }
+        return (sum, rows, used)
+    }
+
+    /// Sets the counters to what the rows really are, after a writer died in the middle of a change.
+    func recount() {
+        let counted = countedDigest()
+        setWord(Offset.digest, counted.digest)
+        setWord(Offset.rows, UInt64(counted.rows))
+        setWord(Offset.usedSlots, UInt64(counted.usedSlots))
+    }
+
+    private func xorDigest(_ change: UInt64) { setWord(Offset.digest, digest ^ change) }
+
+    /// One row's share of the digest: over its tag, sequence, end and bitsets, whatever the width of the file.
+    private func digest(_ slot: Slot) -> UInt64 {
+        var sum = unsafe Self.mixed(ckernel_load(slot.words), ckernel_load(slot.words + 1))
+        for position in 0..<geometry.words {
+            let permitted = unsafe permitted(slot, word: position)
+            let denied = unsafe denied(slot, word: position)
+            if position == 0 || permitted | denied != 0 {
+                sum = Self.mixed(sum ^ permitted, denied ^ UInt64(position))
+            }
+        }
+        return sum
+    }
+
+    /// Folds a word into a sum by the two halves of a 128-bit product (as wyhash does).
+    private static func mixed(_ sum: UInt64, _ word: UInt64) -> UInt64 {
+        let product = (sum ^ 0xA076_1D64_78BD_642F).multipliedFullWidth(by: word ^ 0xE703_7ED1_A0B4_28DB)
+        return product.high ^ product.low
+    }
+}

@@ -1,0 +1,205 @@
+package import ConsentKernel
+package import ConsentModel
+import Synchronization
+
+/// Where readers of this process find the newest generation.
+package final class IndexPublication: Sendable {
+    private let table: Mutex<IndexTable>
+    /// Where to look for a newer one; nil where this process writes the index.
+    private let folder: IndexFolder?
+    private let keyCheck: UInt64
+
+    init(_ table: IndexTable) {
+        self.table = Mutex(table)
+        folder = nil
+        keyCheck = 0
+    }
+
+    /// Maps an index that another process writes.
+    ///
+    /// - Throws: ``IndexProblem`` if there is none that can be read.
+    package init(mapping folder: IndexFolder, keyCheck: UInt64) throws {
+        table = Mutex(try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck))
+        self.folder = folder
+        self.keyCheck = keyCheck
+    }
+
+    /// The newest generation that can be had. It is superseded only where another process writes the index and has not
+    /// named the next one yet.
+    package var current: IndexTable {
+        table.withLock { table in
+            if let folder, table.isSuperseded,
+                let newer = try? IndexTable.open(
+                    path: folder.currentPath, access: .readOnly, history: table.history, keyCheck: keyCheck)
+            {
+                table = newer
+            }
+            return table
+        }
+    }
+
+    func publish(_ newer: IndexTable) { table.withLock { $0 = newer } }
+}
+
+/// The files of an index in a folder: one generation at a time, and a link that names it.
+///
+///     index/current            → generation-7.cidx
+///     index/generation-7.cidx  (and .cidx.places)
+package struct IndexFolder: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    package var currentPath: String { path + "/current" }
+
+    func filePath(generation: UInt64) -> String { path + "/" + Self.name(generation) }
+
+    private static func name(_ generation: UInt64) -> String { "generation-\(generation).cidx" }
+
+    /// Names the current generation, durably and at once.
+    func setCurrent(_ generation: UInt64) throws(SystemError) {
+        try File.replaceLink(currentPath, target: Self.name(generation))
+    }
+
+    /// Removes every other file, after telling whoever has one mapped to look again.
+    func removeAll(but kept: UInt64) throws(SystemError) {
+        let keptName = Self.name(kept)
+        for name in try File.names(in: path) where name.hasPrefix("generation-") && !name.hasPrefix(keptName) {
+            let file = path + "/" + name
+            if name.hasSuffix(".cidx") { IndexTable.supersede(fileAt: file) }
+            try File.remove(file)
+        }
+    }
+
+    /// The current generation's number, from the link.
+    var currentGeneration: UInt64? {
+        guard let target = try? File.linkTarget(currentPath), target.hasPrefix("generation-"),
+            target.hasSuffix(".cidx")
+        else { return nil }
+        return UInt64(target.dropFirst("generation-".count).dropLast(".cidx".count))
+    }
+}
+
+/// The one writer of an index. Every change is visible to readers when the call returns.
+package final class IndexWriter {
+    private let folder: IndexFolder
+    private let history: [UInt8]
+    private let keyCheck: UInt64
+    private var table: IndexTable
+    package let publication: IndexPublication
+
+    /// Opens the current generation.
+    ///
+    /// - Throws: ``IndexProblem`` if it cannot be used and must be made anew with ``init(creating:…)``.
+    package init(opening folder: IndexFolder, history: [UInt8], keyCheck: UInt64) throws {
+        self.folder = folder
+        self.history = history
+        self.keyCheck = keyCheck
+        let boot = try System.bootID()
+        table = try IndexTable.open(
+            path: folder.currentPath, access: .readWrite, history: history, keyCheck: keyCheck)
+        if !table.isClean {
+            guard table.bootID == boot else { throw IndexProblem.uncleanFromAnotherBoot }
+            table.recount()
+        }
+        publication = IndexPublication(table)
+        try folder.removeAll(but: table.generation)
+        try table.markInUse(bootID: boot)
+    }
+
+    /// Makes an empty index in place of whatever is there. Not published to other processes before ``publish()``.
+    package init(
+        creating folder: IndexFolder, history: [UInt8], keyCheck: UInt64, identifiers: Int, purposes: Int
+    ) throws(SystemError) {
+        self.folder = folder
+        self.history = history
+        self.keyCheck = keyCheck
+        try File.createDirectory(folder.path)
+        let generation = (folder.currentGeneration ?? 0) + 1
+        table = try IndexTable.create(
+            path: folder.filePath(generation: generation),
+            geometry: IndexGeometry(identifiers: identifiers, purposes: purposes), generation: generation,
+            history: history, keyCheck: keyCheck)
+        publication = IndexPublication(table)
+        try table.markInUse(bootID: System.bootID())
+    }
+
+    /// Names this generation as the current one and removes all others.
+    package func publish() throws(SystemError) {
+        try folder.setCurrent(table.generation)
+        try folder.removeAll(but: table.generation)
+    }
+
+    package var appliedSequence: UInt64 { table.appliedSequence }
+    package var appliedChain: UInt64 { table.appliedChain }
+    package var digest: UInt64 { table.digest }
+    package var rows: Int { table.rows }
+    package var fileSize: Int { table.geometry.fileSize }
+    package var generation: UInt64 { table.generation }
+
+    package func row(_ hash: IdentifierHash) -> IndexRow? { table.row(hash) }
+
+    /// Fetches a row that ``put(_:_:)`` will want soon.
+    package func prefetch(_ hash: IdentifierHash) { table.prefetch(hash) }
+
+    /// Sets what an identifier's row says. Putting the same twice changes nothing.
+    ///
+    /// - Throws: if the index had to grow and could not; then nothing was changed.
+    package func put(_ hash: IdentifierHash, _ row: IndexRow) throws(SystemError) {
+        precondition(row.sequence <= Limit.sequenceMax, "an index row has 40 bits for a sequence")
+        let wordCount = max(row.permitted.wordCount, row.denied.wordCount)
+        if wordCount > table.geometry.words { try grow(identifiers: table.rows, purposes: wordCount * 64) }
+        if let slot = unsafe table.find(hash) {
+            unsafe table.update(slot, to: row)
+            return
+        }
+        if table.usedSlots >= table.geometry.usedMax {
+            try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
+        }
+        table.insert(hash, row)
+    }
+
+    /// Removes an identifier's row; nothing happens if it has none.
+    package func erase(_ hash: IdentifierHash) {
+        if let slot = unsafe table.find(hash) { unsafe table.erase(slot) }
+    }
+
+    /// Sets what applies where a row says nothing.
+    package func setDefaults(granted: PurposeSet, denied: PurposeSet) throws(SystemError) {
+        let words = max(granted.wordCount, denied.wordCount)
+        if words > table.geometry.words { try grow(identifiers: table.rows, purposes: words * 64) }
+        table.setDefaults(granted: granted, denied: denied)
+    }
+
+    /// Says that every event up to one is in the rows.
+    ///
+    /// - Parameter chain: the first 8 bytes of that event's hash.
+    package func setApplied(sequence: UInt64, chain: UInt64) { table.setApplied(sequence: sequence, chain: chain) }
+
+    /// Makes room for this many rows at once, which is cheaper than growing step by step.
+    package func reserve(identifiers: Int) throws(SystemError) {
+        guard identifiers > table.geometry.usedMax else { return }
+        try grow(identifiers: identifiers, purposes: table.geometry.words * 64)
+    }
+
+    /// Builds the next generation beside this one, while checks go on, and publishes it.
+    private func grow(identifiers: Int, purposes: Int) throws(SystemError) {
+        let older = table
+        let generation = older.generation + 1
+        let newer = try IndexTable.create(
+            path: folder.filePath(generation: generation),
+            geometry: IndexGeometry(identifiers: max(identifiers, older.rows), purposes: purposes),
+            generation: generation, history: history, keyCheck: keyCheck)
+        newer.copyRows(of: older)
+        newer.inheritHeader(of: older)
+        if folder.currentGeneration == older.generation { try folder.setCurrent(generation) }
+        table = newer
+        publication.publish(newer)
+        // Before the first change to the newer one: whoever reads the older one from now on looks again.
+        older.supersede()
+        try folder.removeAll(but: generation)
+    }
+
+    /// Makes the file durable and marks it as complete. The writer must not be used afterwards.
+    package func close() throws(SystemError) { try table.close() }
+}

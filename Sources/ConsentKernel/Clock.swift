@@ -1,0 +1,50 @@
+import Glibc
+
+package enum Clock {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    package static func realtimeMillis() -> Int64 {
+        let time = read(CLOCK_REALTIME)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    /// Nanoseconds since some moment; never steps.
+    package static func monotonicNanos() -> Int64 {
+        let time = read(CLOCK_MONOTONIC)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
+    private static func read(_ clock: clockid_t) -> timespec {
+        var time = timespec()
+        unsafe clock_gettime(clock, &time)
+        return time
+    }
+}
+
+package enum SystemRandom {
+    package static func bytes(_ count: Int) -> [UInt8] {
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in generator.next() }
+    }
+}
+
+package enum System {
+    package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    /// Names this boot of the kernel: pages that were only in memory did not survive into another one.
+    package static func bootID() throws(SystemError) -> String {
+        let text = String(decoding: try File.read("/proc/sys/kernel/random/boot_id"), as: UTF8.self)
+        return String(text.prefix { $0 != "\n" })
+    }
+
+    package static var processID: Int32 { getpid() }
+
+    /// Processor time that a process has used, user and kernel, in nanoseconds; nil if it is gone.
+    package static func processorNanos(of process: Int32) -> Int64? {
+        guard let text = try? String(decoding: File.read("/proc/\(process)/stat"), as: UTF8.self),
+            let close = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[text.index(after: close)...].split(separator: " ")
+        guard fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return nil }
+        return (user + kernel) * (1_000_000_000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
+    }
+}

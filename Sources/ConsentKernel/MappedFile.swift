@@ -1,0 +1,33 @@
+import CKernel
+import Glibc
+
+/// A whole file mapped and shared with every process that maps it. Unmapped when the last reference goes, so a reader
+/// that holds one can never touch memory that is gone.
+// Sendable though it hands out raw memory: what may be written there, and in which order, is the index's contract.
+@safe package final class MappedFile: @unchecked Sendable {
+    package let base: UnsafeMutableRawPointer
+    /// Bytes.
+    package let size: Int
+
+    package enum Access { case readOnly, readWrite }
+
+    package init(_ file: borrowing FileDescriptor, access: Access) throws(SystemError) {
+        size = try file.size()
+        guard let base = unsafe ckernel_map(file.raw, size, access == .readWrite ? 1 : 0) else {
+            throw SystemError("map", "\(size) bytes")
+        }
+        unsafe self.base = base
+    }
+
+    deinit { unsafe munmap(base, size) }
+
+    /// Makes everything written so far durable.
+    package func synchronize() throws(SystemError) {
+        try retrying("msync") { unsafe Int(msync(base, size, MS_SYNC)) }
+    }
+
+    /// Makes one page at the start durable.
+    package func synchronizeFirstPage() throws(SystemError) {
+        try retrying("msync") { unsafe Int(msync(base, min(size, 4096), MS_SYNC)) }
+    }
+}

@@ -1,0 +1,153 @@
+import CKernel
+import Glibc
+
+/// Where a server listens or a client connects.
+package enum SocketAddress: Sendable, Equatable, CustomStringConvertible {
+    /// A numeric IPv4 address and a port; port 0 lets the system choose.
+    case tcp(host: String, port: UInt16)
+    case unix(path: String)
+
+    package var description: String {
+        switch self {
+        case .tcp(let host, let port): "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+
+    /// Whether only processes of this machine can reach it.
+    package var isLocal: Bool {
+        switch self {
+        case .tcp(let host, _): host.hasPrefix("127.") || host == "localhost"
+        case .unix: true
+        }
+    }
+}
+
+/// Stream sockets. All are non-blocking unless said otherwise, and closed on exec.
+package enum Socket {
+    /// Listens; on TCP several sockets may share the address (`SO_REUSEPORT`) and the kernel spreads connections.
+    package static func listen(_ address: SocketAddress, backlog: Int32 = 1024) throws(SystemError) -> FileDescriptor {
+        let listener = try make(address, flags: SOCK_NONBLOCK.rawValue)
+        if case .tcp = address {
+            try setOption(listener, SOL_SOCKET, SO_REUSEADDR, 1)
+            try setOption(listener, SOL_SOCKET, SO_REUSEPORT, 1)
+        }
+        try unsafe withAddress(address) { pointer, size throws(SystemError) in
+            try retrying("bind", "\(address)") { unsafe Int(ckernel_bind(listener.raw, pointer, size)) }
+        }
+        try retrying("listen", "\(address)") { Int(Glibc.listen(listener.raw, backlog)) }
+        return listener
+    }
+
+    /// Accepts one connection; nil if none waits or it is gone again.
+    package static func accept(_ listener: Int32) throws(SystemError) -> FileDescriptor? {
+        let raw = ckernel_accept(listener)
+        if raw >= 0 { return FileDescriptor(owning: raw) }
+        switch errno {
+        case EAGAIN, EINTR, ECONNABORTED, EPROTO: return nil
+        default: throw SystemError("accept")
+        }
+    }
+
+    /// Connects, blocking until done, and leaves the socket blocking.
+    package static func connect(_ address: SocketAddress) throws(SystemError) -> FileDescriptor {
+        let socket = try make(address, flags: 0)
+        try unsafe withAddress(address) { pointer, size throws(SystemError) in
+            try retrying("connect", "\(address)") { unsafe Int(ckernel_connect(socket.raw, pointer, size)) }
+        }
+        if case .tcp = address { setNoDelay(socket.raw) }
+        return socket
+    }
+
+    package static func setNonBlocking(_ socket: borrowing FileDescriptor) throws(SystemError) {
+        try retrying("fcntl") { Int(fcntl(socket.raw, F_SETFL, O_NONBLOCK)) }
+    }
+
+    /// Sends small answers at once. Fails harmlessly on sockets that are not TCP.
+    package static func setNoDelay(_ raw: Int32) {
+        var one: Int32 = 1
+        _ = unsafe setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+    }
+
+    /// The port that the system chose.
+    package static func port(of socket: borrowing FileDescriptor) throws(SystemError) -> UInt16 {
+        UInt16(try retrying("getsockname") { Int(ckernel_port(socket.raw)) })
+    }
+
+    /// Receives what is there, at most the buffer's size.
+    package static func receive(_ raw: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+        while true {
+            let count = unsafe recv(raw, buffer.baseAddress, buffer.count, 0)
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .closed }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .wouldBlock
+            default: return .closed
+            }
+        }
+    }
+
+    /// Sends what the system takes now.
+    package static func send(_ raw: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
+        while true {
+            let count = unsafe Glibc.send(raw, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            if count >= 0 { return .bytes(count) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .wouldBlock
+            default: return .closed
+            }
+        }
+    }
+
+    /// Ends sending, so that the peer reads to the end before it sees the close.
+    package static func shutdownSending(_ raw: Int32) { _ = shutdown(raw, Int32(SHUT_WR)) }
+
+    private static func make(_ address: SocketAddress, flags: UInt32) throws(SystemError) -> FileDescriptor {
+        let family =
+            switch address {
+            case .tcp: AF_INET
+            case .unix: AF_UNIX
+            }
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | flags)
+        return FileDescriptor(owning: Int32(try retrying("socket") { Int(socket(family, type, 0)) }))
+    }
+
+    private static func setOption(
+        _ socket: borrowing FileDescriptor, _ level: Int32, _ option: Int32, _ value: Int32
+    ) throws(SystemError) {
+        var value = value
+        try retrying("setsockopt") { unsafe Int(setsockopt(socket.raw, level, option, &value, 4)) }
+    }
+
+    private static func withAddress(
+        _ address: SocketAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Void
+    ) throws(SystemError) {
+        switch address {
+        case .tcp(let host, let port):
+            var internet = sockaddr_in()
+            internet.sin_family = sa_family_t(AF_INET)
+            internet.sin_port = port.bigEndian
+            guard unsafe inet_pton(AF_INET, host == "localhost" ? "127.0.0.1" : host, &internet.sin_addr) == 1 else {
+                throw SystemError("parse address", host, code: EINVAL)
+            }
+            try unsafe withUnsafePointer(to: &internet) { pointer throws(SystemError) in
+                try unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer throws(SystemError) in
+                    try unsafe body(pointer, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+        case .unix(let path):
+            var local = sockaddr_un()
+            local.sun_family = sa_family_t(AF_UNIX)
+            let capacity = MemoryLayout.size(ofValue: local.sun_path)
+            guard path.utf8.count < capacity else { throw SystemError("socket path", path, code: ENAMETOOLONG) }
+            unsafe withUnsafeMutableBytes(of: &local.sun_path) { unsafe $0.copyBytes(from: Array(path.utf8)) }
+            try unsafe withUnsafePointer(to: &local) { pointer throws(SystemError) in
+                try unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer throws(SystemError) in
+                    try unsafe body(pointer, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+        }
+    }
+}

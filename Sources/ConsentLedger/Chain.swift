@@ -1,0 +1,145 @@
+import ConsentModel
+import Crypto
+
+// What is hashed, so that anyone can check the chain. Integers are little-endian, text8 is a size byte and UTF-8.
+//
+//     hash(n)     = SHA-256( hash(n - 1) · sequence u64 · kind u8 · recorded_at i64 · captured_at i64 · body )
+//     hash(0)     = the history id, then sixteen zero bytes
+//     body 1      = subject i64 · state u8 · method u8 · party u8 · explicit u8 · age u8 (255: not stated)
+//                   · expires_at i64 (0: none) · refers_to u64 · key 16 bytes (zeros: none) · purpose text8
+//                   · declaration text8 · revision text8 · language text8 · system text8 · channel text8 · form text8
+//                   · actor text8 · commitment 32 bytes
+//     body 2      = catalog version u64 · digest of the catalog 32 bytes
+//     body 3      = nothing: a revision became current by time
+//     commitment  = SHA-256( salt of the subject · personal )
+//     personal    = count u8 · count × ( type u8 · value text8 ) · evidence u16 size and UTF-8
+//
+// Erasing a person removes salt and personal and keeps the commitment, so the chain stays whole and says nothing.
+
+/// The end of the chain.
+package struct ChainHead: Equatable, Sendable {
+    package var sequence: UInt64
+    package var hash: [UInt8]
+
+    package init(sequence: UInt64, hash: [UInt8]) {
+        self.sequence = sequence
+        self.hash = hash
+    }
+
+    /// Before the first event.
+    init(history: [UInt8]) { self.init(sequence: 0, hash: history + [UInt8](repeating: 0, count: 16)) }
+
+    /// The first 8 bytes of the hash, to recognise it by.
+    package var mark: UInt64 { (0..<8).reduce(0) { $0 | UInt64(hash[$1]) << UInt64(8 * $1) } }
+}
+
+enum EventKind: UInt8 {
+    case consent = 1
+    case catalog = 2
+    case revisionBecameCurrent = 3
+}
+
+/// Bytes to be hashed.
+struct ChainBytes {
+    private(set) var bytes: [UInt8] = []
+
+    init(previous: [UInt8], sequence: UInt64, kind: EventKind, recordedAt: Int64, capturedAt: Int64) {
+        bytes.reserveCapacity(320)
+        bytes += previous
+        append(sequence)
+        bytes.append(kind.rawValue)
+        append(UInt64(bitPattern: recordedAt))
+        append(UInt64(bitPattern: capturedAt))
+    }
+
+    mutating func append(_ number: UInt64) { withUnsafeBytes(of: number.littleEndian) { bytes += $0 } }
+    mutating func append(_ byte: UInt8) { bytes.append(byte) }
+    mutating func append(_ more: [UInt8]) { bytes += more }
+
+    mutating func append(_ text: String) {
+        bytes.append(UInt8(text.utf8.count))
+        bytes += text.utf8
+    }
+
+    mutating func append(_ event: ConsentEvent, subject: Int64, refersTo: UInt64, commitment: [UInt8]) {
+        append(UInt64(bitPattern: subject))
+        append(event.state.rawValue)
+        append(event.method.rawValue)
+        append(event.party.rawValue)
+        append(UInt8(event.isExplicit ? 1 : 0))
+        append(event.subjectAge.map { UInt8($0) } ?? UInt8.max)
+        append(UInt64(bitPattern: event.expiresAt?.millis ?? 0))
+        append(refersTo)
+        append(event.key?.bytes ?? [UInt8](repeating: 0, count: 16))
+        append(event.purpose)
+        append(event.revision?.declaration ?? "")
+        append(event.revision?.revision ?? "")
+        append(event.language)
+        append(event.source.system)
+        append(event.source.channel)
+        append(event.source.form)
+        append(event.actor)
+        append(commitment)
+    }
+
+    var hash: [UInt8] { Array(SHA256.hash(data: bytes)) }
+}
+
+extension IdempotencyKey {
+    /// Big-endian, as it stands on the wire.
+    package var bytes: [UInt8] {
+        [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } }
+    }
+
+    package init(bytes: [UInt8]) {
+        func word(_ start: Int) -> UInt64 { bytes[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
+        self.init(high: word(0), low: word(8))
+    }
+}
+
+/// The personal part of an event: how it is stored, and committed to.
+enum Personal {
+    static func encode(_ event: ConsentEvent) -> [UInt8] {
+        var bytes: [UInt8] = [UInt8(event.identifiers.count)]
+        for identifier in event.identifiers {
+            bytes.append(identifier.type.rawValue)
+            bytes.append(UInt8(identifier.value.utf8.count))
+            bytes += identifier.value.utf8
+        }
+        let size = event.evidence.utf8.count
+        bytes.append(UInt8(truncatingIfNeeded: size))
+        bytes.append(UInt8(truncatingIfNeeded: size >> 8))
+        bytes += event.evidence.utf8
+        return bytes
+    }
+
+    /// Nil if the bytes are damaged.
+    static func decode(_ bytes: [UInt8]) -> (identifiers: [Identifier], evidence: String)? {
+        var rest = bytes[...]
+        func take(_ count: Int) -> ArraySlice<UInt8>? {
+            guard rest.count >= count else { return nil }
+            defer { rest = rest.dropFirst(count) }
+            return rest.prefix(count)
+        }
+        guard let count = take(1)?.first else { return nil }
+        var identifiers: [Identifier] = []
+        for _ in 0..<count {
+            guard let type = take(1)?.first.flatMap(IdentifierType.init(rawValue:)), let size = take(1)?.first,
+                let value = take(Int(size)), let text = String(validating: value, as: UTF8.self),
+                let identifier = try? Identifier(type: type, value: text)
+            else { return nil }
+            identifiers.append(identifier)
+        }
+        guard let size = take(2), let evidence = take(Int(size.first!) | Int(size.last!) << 8), rest.isEmpty,
+            let text = String(validating: evidence, as: UTF8.self)
+        else { return nil }
+        return (identifiers, text)
+    }
+
+    static func commitment(salt: [UInt8], personal: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: salt)
+        hash.update(data: personal)
+        return Array(hash.finalize())
+    }
+}

@@ -1,0 +1,141 @@
+package import ConsentModel
+import Foundation
+import GRDB
+import Synchronization
+
+/// The durable record: an append-only chain of events in SQLite, and what is derived from it.
+///
+/// One writer at a time; readers see whole groups only. A group that ``write(_:)`` has returned from survives the end of
+/// the process and of the machine (WAL with `synchronous=FULL`).
+package final class Ledger: Sendable {
+    package let path: String
+    package let identity: NodeIdentity
+    private let pool: DatabasePool
+    /// Used only inside the pool's writer queue.
+    private let writer: Confined<LedgerTransaction?>
+
+    /// Makes an empty ledger.
+    ///
+    /// - Throws: ``LedgerError`` `exists`; then nothing was changed.
+    package static func create(path: String, identity: NodeIdentity, now: Timestamp) throws(LedgerError) {
+        guard !FileManager.default.fileExists(atPath: path) else { throw .exists(path: path) }
+        do {
+            let pool = try openPool(path: path)
+            try Schema.migrator.migrate(pool)
+            try pool.write { database in
+                let values = [
+                    ("history", Data(identity.history)), ("deployment", Data(identity.deployment)),
+                    ("created_at", Data("\(now.millis)".utf8)),
+                ]
+                for (name, value) in values {
+                    try database.execute(sql: "INSERT INTO node VALUES (?, ?)", arguments: [name, value])
+                }
+            }
+            try pool.close()
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    /// Opens a ledger, and brings one that an older version wrote up to date.
+    package init(path: String) throws(LedgerError) {
+        self.path = path
+        guard FileManager.default.fileExists(atPath: path) else { throw .missing(path: path) }
+        do {
+            let pool = try Self.openPool(path: path)
+            if try pool.read(Schema.migrator.hasBeenSuperseded) { throw LedgerError.newerVersion(path: path) }
+            guard try pool.read({ try $0.tableExists("node") }) else {
+                throw LedgerError.notALedger(path: path, reason: "it has no table 'node'")
+            }
+            try Schema.migrator.migrate(pool)
+            let values = try pool.read { database in
+                try Row.fetchAll(database, sql: "SELECT name, value FROM node").map { row in
+                    (row[0] as String, [UInt8](row[1] as Data))
+                }
+            }
+            let byName = Dictionary(uniqueKeysWithValues: values)
+            guard let history = byName["history"], let deployment = byName["deployment"], history.count == 16,
+                deployment.count == 16
+            else { throw LedgerError.corrupt(where: path, what: "the table 'node' lacks its names") }
+            identity = NodeIdentity(history: history, deployment: deployment)
+            self.pool = pool
+            writer = Confined(nil)
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    private static func openPool(path: String) throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.label = "ledger"
+        configuration.maximumReaderCount = 4
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { database in
+            // 64 MiB of log between checkpoints: a checkpoint writes each changed page once.
+            try database.execute(
+                sql: """
+                    PRAGMA synchronous = FULL;
+                    PRAGMA wal_autocheckpoint = 16384;
+                    PRAGMA cache_size = -262144;
+                    PRAGMA secure_delete = ON;
+                    PRAGMA trusted_schema = OFF;
+                    """)
+        }
+        return try DatabasePool(path: path, configuration: configuration)
+    }
+
+    /// Runs one group of changes as one transaction: all of it is durable when the call returns, or none happened.
+    package func write<Result>(_ body: (LedgerTransaction) throws -> Result) throws(LedgerError) -> Result {
+        do {
+            return try pool.write { database in
+                let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!, identity: identity)
+                writer.value = transaction
+                do {
+                    return try body(transaction)
+                } catch {
+                    // What it remembers of the database is no longer so.
+                    writer.value = nil
+                    throw error
+                }
+            }
+        } catch {
+            // A commit that failed has undone the group, too.
+            pool.writeForget(writer)
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    /// Reads from one state of the ledger, beside the writer.
+    package func read<Result>(_ body: (LedgerSnapshot) throws -> Result) throws(LedgerError) -> Result {
+        do {
+            return try pool.read { try body(LedgerSnapshot($0, identity: identity)) }
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    /// Closes in order; the log is folded into the file.
+    package func close() throws(LedgerError) {
+        do {
+            pool.writeForget(writer)
+            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try pool.close()
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+}
+
+/// A value that one serial queue alone touches.
+// Sendable because every access stands inside the database pool's writer queue.
+private final class Confined<Value>: @unchecked Sendable {
+    var value: Value
+
+    init(_ value: Value) { self.value = value }
+}
+
+extension DatabasePool {
+    fileprivate func writeForget(_ writer: Confined<LedgerTransaction?>) {
+        writeWithoutTransaction { _ in writer.value = nil }
+    }
+}

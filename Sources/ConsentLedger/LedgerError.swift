@@ -1,0 +1,44 @@
+import GRDB
+
+/// Why the ledger could not be opened, read or written. Nothing is half-written: a group commits whole or not at all.
+package enum LedgerError: Error, Sendable, CustomStringConvertible {
+    case missing(path: String)
+    case exists(path: String)
+    case notALedger(path: String, reason: String)
+    /// Written by a newer program.
+    case newerVersion(path: String)
+    /// What is stored contradicts itself.
+    case corrupt(where: String, what: String)
+    /// The disk is full, or the system failed. Trying again may help.
+    case unavailable(String)
+
+    package var description: String {
+        switch self {
+        case .missing(let path): "there is no ledger at \(path); 'consentd init' makes one"
+        case .exists(let path): "there is a ledger at \(path) already"
+        case .notALedger(let path, let reason): "\(path) is not a ledger: \(reason)"
+        case .newerVersion(let path):
+            "the ledger at \(path) was written by a newer version of consentd; run that version, this one changed nothing"
+        case .corrupt(let place, let what):
+            "the ledger is damaged at \(place): \(what); stop, keep the file, restore a backup"
+        case .unavailable(let reason): "the ledger cannot be used now: \(reason)"
+        }
+    }
+
+    init(_ error: any Error, path: String) {
+        if let known = error as? LedgerError {
+            self = known
+            return
+        }
+        guard let failure = error as? DatabaseError else {
+            self = .unavailable("\(error)")
+            return
+        }
+        switch failure.resultCode {
+        case .SQLITE_NOTADB: self = .notALedger(path: path, reason: failure.message ?? "not SQLite")
+        case .SQLITE_CORRUPT, .SQLITE_CONSTRAINT:
+            self = .corrupt(where: path, what: failure.message ?? "\(failure.resultCode)")
+        default: self = .unavailable(failure.message ?? "\(failure.resultCode)")
+        }
+    }
+}

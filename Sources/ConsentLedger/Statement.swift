@@ -1,0 +1,91 @@
+import GRDB
+import GRDBSQLite
+
+/// A prepared statement on the ledger's connection, through SQLite's C interface: on the path of every event, where
+/// GRDB's values cost more than SQLite's own work.
+// A class that is confined to the connection's queue, like the connection itself.
+final class Statement {
+    private let handle: OpaquePointer
+    private let connection: OpaquePointer
+
+    init(_ connection: OpaquePointer, _ sql: String) throws {
+        var handle: OpaquePointer?
+        let code = sqlite3_prepare_v3(connection, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
+        guard code == SQLITE_OK, let handle else { throw Statement.failure(connection, code) }
+        self.handle = handle
+        self.connection = connection
+    }
+
+    deinit { sqlite3_finalize(handle) }
+
+    func bind(_ position: Int32, _ value: Int64?) {
+        if let value { sqlite3_bind_int64(handle, position, value) } else { sqlite3_bind_null(handle, position) }
+    }
+
+    func bind(_ position: Int32, _ value: Int?) { bind(position, value.map(Int64.init)) }
+
+    /// The bytes are copied by SQLite.
+    func bind(_ position: Int32, _ bytes: [UInt8]?) {
+        guard let bytes else {
+            sqlite3_bind_null(handle, position)
+            return
+        }
+        _ = bytes.withUnsafeBytes {
+            sqlite3_bind_blob(handle, position, $0.baseAddress, Int32($0.count), Statement.transient)
+        }
+    }
+
+    func bind(_ position: Int32, _ text: String?) {
+        guard var text else {
+            sqlite3_bind_null(handle, position)
+            return
+        }
+        _ = text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) {
+                sqlite3_bind_text(handle, position, $0.baseAddress, Int32($0.count), Statement.transient)
+            }
+        }
+    }
+
+    /// SQLite copies what is bound before the call returns.
+    private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
+    /// Whether there is a next row.
+    func step() throws -> Bool {
+        let code = sqlite3_step(handle)
+        if code == SQLITE_ROW { return true }
+        if code == SQLITE_DONE { return false }
+        let failure = Statement.failure(connection, code)
+        sqlite3_reset(handle)
+        throw failure
+    }
+
+    /// Makes the statement ready for its next use.
+    func reset() { sqlite3_reset(handle) }
+
+    /// Runs a statement that has no rows.
+    func run() throws {
+        _ = try step()
+        reset()
+    }
+
+    func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+    func int64(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+    func int(_ column: Int32) -> Int { Int(int64(column)) }
+    func optionalInt64(_ column: Int32) -> Int64? { isNull(column) ? nil : int64(column) }
+
+    func bytes(_ column: Int32) -> [UInt8] { Array(rawBytes(column)) }
+
+    /// Valid until the next step.
+    func rawBytes(_ column: Int32) -> UnsafeRawBufferPointer {
+        let start = sqlite3_column_blob(handle, column)
+        return UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(handle, column)))
+    }
+
+    func text(_ column: Int32) -> String { String(decoding: rawBytes(column), as: UTF8.self) }
+
+    private static func failure(_ connection: OpaquePointer, _ code: Int32) -> DatabaseError {
+        DatabaseError(
+            resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(connection)))
+    }
+}

@@ -1,0 +1,190 @@
+/// A rule at the door that an event broke. Nothing of the event was stored.
+package enum AdmissionError: Error, Equatable, Sendable {
+    case identifierMissing
+    case identifierTypeUnknown(String)
+    case identifierEmpty(IdentifierType)
+    case identifierTooLong(IdentifierType, size: Int)
+    case identifierInvalid(IdentifierType)
+    case identifiersTooMany(Int)
+    case purposeUnknown(String)
+    case purposeInactive(String)
+    case basisNeedsNoConsent(purpose: String, LawfulBasis)
+    case basisCannotBeWithdrawn(purpose: String, LawfulBasis)
+    case objectionIsAbsolute(purpose: String)
+    case stateIsInternal(EventState)
+    case declarationMissing
+    case declarationUnknown(String)
+    case revisionUnknown(RevisionName)
+    case revisionNotCurrent(RevisionName, current: String?)
+    case revisionLacksPurpose(RevisionName, purpose: String)
+    case languageUnknown(RevisionName, language: String)
+    case methodMissing
+    case methodIsNotConsent(EvidenceMethod)
+    case capturedInFuture(Timestamp, now: Timestamp)
+    case endsBeforeCapture
+    case textTooLong(field: String, size: Int, sizeMax: Int)
+    case nothingToConfirm(purpose: String)
+    case keyReused(sequence: UInt64)
+    case identifierConflict(Identifier)
+    case ageImplausible(Int)
+    case partyCannotConsent(Party)
+    case capturedTooEarly(Timestamp)
+}
+
+/// Judges an event at the door, before anything about the subject is read.
+///
+/// - Returns: the event with its capture time filled in.
+/// - Throws: the first rule that it breaks.
+package func admit(
+    _ event: ConsentEvent, catalog: Catalog, now: Timestamp
+) throws(AdmissionError) -> (event: ConsentEvent, purpose: Purpose) {
+    guard !event.identifiers.isEmpty else { throw .identifierMissing }
+    guard event.identifiers.count <= Limit.identifiersPerEventMax else {
+        throw .identifiersTooMany(event.identifiers.count)
+    }
+    guard let purpose = catalog.purpose(id: event.purpose) else { throw .purposeUnknown(event.purpose) }
+    guard !event.state.isInternal else { throw .stateIsInternal(event.state) }
+    try admitTexts(event)
+
+    var event = event
+    try admitState(event, purpose: purpose)
+    if event.state.takesAway { dropWhatANoCanDoWithout(&event, catalog: catalog, now: now) }
+
+    let capturedAt = event.capturedAt ?? now
+    guard capturedAt.millis <= now.millis + Limit.captureSkewMillis else {
+        throw .capturedInFuture(capturedAt, now: now)
+    }
+    guard capturedAt >= Limit.captureMin else { throw .capturedTooEarly(capturedAt) }
+    // A fast clock must not let a grant outrank the withdrawal that follows it.
+    event.capturedAt = min(capturedAt, now)
+    if let age = event.subjectAge, !(0...150).contains(age) { throw .ageImplausible(age) }
+
+    if event.state.isGrant {
+        try admitGrant(event, purpose: purpose, catalog: catalog, capturedAt: min(capturedAt, now))
+    } else if let revision = event.revision, catalog.revision(revision) == nil {
+        throw .revisionUnknown(revision)
+    }
+    if event.state == .confirmed { try admitConsentingAct(event) }
+    return (event, purpose)
+}
+
+/// A "no" is never refused for a detail that it does not need.
+private func dropWhatANoCanDoWithout(_ event: inout ConsentEvent, catalog: Catalog, now: Timestamp) {
+    if let revision = event.revision, catalog.revision(revision) == nil { event.revision = nil }
+    if let age = event.subjectAge, !(0...150).contains(age) { event.subjectAge = nil }
+    if let capturedAt = event.capturedAt, capturedAt > now || capturedAt < Limit.captureMin { event.capturedAt = now }
+}
+
+/// Consent is given by the person, or by a guardian for the person, in an act of its own.
+private func admitConsentingAct(_ event: ConsentEvent) throws(AdmissionError) {
+    guard event.party.canConsent else { throw .partyCannotConsent(event.party) }
+    guard event.method == .none || event.method.isActiveConsent else { throw .methodIsNotConsent(event.method) }
+}
+
+private func admitTexts(_ event: ConsentEvent) throws(AdmissionError) {
+    let short = [
+        ("declaration", event.revision?.declaration ?? ""), ("revision", event.revision?.revision ?? ""),
+        ("language", event.language), ("source.system", event.source.system), ("source.channel", event.source.channel),
+        ("source.form", event.source.form), ("actor", event.actor),
+    ]
+    for (field, text) in short where text.utf8.count > Limit.shortTextSizeMax {
+        throw .textTooLong(field: field, size: text.utf8.count, sizeMax: Limit.shortTextSizeMax)
+    }
+    guard event.evidence.utf8.count <= Limit.evidenceSizeMax else {
+        throw .textTooLong(field: "evidence", size: event.evidence.utf8.count, sizeMax: Limit.evidenceSizeMax)
+    }
+}
+
+/// Which acts a purpose's basis leaves room for. A "no" is taken wherever it can mean anything.
+private func admitState(_ event: ConsentEvent, purpose: Purpose) throws(AdmissionError) {
+    if event.state.takesAway {
+        guard purpose.basis == .consent || purpose.basis.canBeObjectedTo else {
+            throw .basisCannotBeWithdrawn(purpose: purpose.id, purpose.basis)
+        }
+        return
+    }
+    if event.state == .objectionLifted {
+        let isAbsolute = purpose.isDirectMarketing || purpose.isProfiling
+        if isAbsolute, event.party != .subject, event.party != .guardian {
+            throw .objectionIsAbsolute(purpose: purpose.id)
+        }
+        return
+    }
+    guard purpose.basis == .consent else { throw .basisNeedsNoConsent(purpose: purpose.id, purpose.basis) }
+    guard purpose.isActive else { throw .purposeInactive(purpose.id) }
+}
+
+/// A grant names what the person was shown and how the person acted (GDPR art. 7 (1)).
+private func admitGrant(
+    _ event: ConsentEvent, purpose: Purpose, catalog: Catalog, capturedAt: Timestamp
+) throws(AdmissionError) {
+    guard event.method != .none else { throw .methodMissing }
+    try admitConsentingAct(event)
+    guard let name = event.revision else { throw .declarationMissing }
+    guard let declaration = catalog.declaration(id: name.declaration) else {
+        throw .declarationUnknown(name.declaration)
+    }
+    guard let revision = declaration.revision(name.revision) else { throw .revisionUnknown(name) }
+    guard revision.purposes.contains(purpose.id) else { throw .revisionLacksPurpose(name, purpose: purpose.id) }
+    let current = declaration.currentRevision(at: capturedAt)
+    guard current?.name == name.revision else { throw .revisionNotCurrent(name, current: current?.name) }
+    guard revision.texts[event.language] != nil else { throw .languageUnknown(name, language: event.language) }
+    if let expiresAt = event.expiresAt, expiresAt <= capturedAt { throw .endsBeforeCapture }
+}
+
+extension AdmissionError: CustomStringConvertible {
+    /// What was wrong and what to do.
+    package var description: String {
+        switch self {
+        case .identifierMissing: "the event names no identifier; name the subject by at least one, as type:value"
+        case .identifierTypeUnknown(let text):
+            "'\(text)' is not an identifier; write type:value with a type out of \(IdentifierType.names)"
+        case .identifierEmpty(let type): "the \(type.name) identifier is empty"
+        case .identifierTooLong(let type, let size):
+            "the \(type.name) identifier has \(size) bytes; at most \(Limit.identifierSizeMax) are taken"
+        case .identifierInvalid(let type):
+            "the \(type.name) identifier holds control characters or is not UTF-8"
+        case .identifiersTooMany(let count):
+            "the event names \(count) identifiers; at most \(Limit.identifiersPerEventMax) are taken"
+        case .purposeUnknown(let id): "purpose '\(id)' is not in the catalog; 'consentd catalog show' lists them"
+        case .purposeInactive(let id): "purpose '\(id)' is retired and takes no consent"
+        case .basisNeedsNoConsent(let id, let basis):
+            "purpose '\(id)' rests on \(basis.name), not on consent; only objections can be recorded for it"
+        case .basisCannotBeWithdrawn(let id, let basis):
+            "purpose '\(id)' rests on \(basis.name): it can be neither withdrawn nor objected to"
+        case .objectionIsAbsolute(let id):
+            "purpose '\(id)' is direct marketing or profiling: only the person can lift an objection to it"
+        case .stateIsInternal(let state): "only the node itself records '\(state.name)'"
+        case .declarationMissing: "a grant names the declaration and revision that the person was shown"
+        case .declarationUnknown(let id): "declaration '\(id)' is not in the catalog"
+        case .revisionUnknown(let name): "declaration '\(name.declaration)' has no revision '\(name.revision)'"
+        case .revisionNotCurrent(let name, let current):
+            current.map { "revision \(name.text) was not current at the time of capture; \($0) was: show that one" }
+                ?? "no revision of '\(name.declaration)' was in force at the time of capture"
+        case .revisionLacksPurpose(let name, let purpose):
+            "revision \(name.text) does not cover purpose '\(purpose)'"
+        case .languageUnknown(let name, let language):
+            language.isEmpty
+                ? "a grant names the language in which \(name.text) was shown"
+                : "revision \(name.text) has no text in language '\(language)'"
+        case .methodMissing: "a grant says how the person acted (evidence method), for example ticked_box or button"
+        case .methodIsNotConsent(let method):
+            "'\(method.name)' is not consent: only an active, separate act is (GDPR art. 4 (11))"
+        case .capturedInFuture(let time, let now):
+            "captured at \(time.iso8601), but it is \(now.iso8601) here; check the capturing system's clock"
+        case .endsBeforeCapture: "the consent would end before it was given"
+        case .textTooLong(let field, let size, let sizeMax):
+            "\(field) has \(size) bytes; at most \(sizeMax) are taken"
+        case .nothingToConfirm(let id): "there is no grant for purpose '\(id)' that waits to be confirmed"
+        case .keyReused(let sequence):
+            "the idempotency key was used for another event, sequence \(sequence); choose a new one"
+        case .identifierConflict(let identifier):
+            "\(identifier.type.name) identifier belongs to another subject; record the event under one of them"
+        case .ageImplausible(let age): "an age of \(age) years cannot be right"
+        case .partyCannotConsent(let party):
+            "consent is given by the person or a guardian, not by '\(party.name)'"
+        case .capturedTooEarly(let time):
+            "captured at \(time.iso8601), before \(Limit.captureMin.iso8601); check the capturing system's clock"
+        }
+    }
+}

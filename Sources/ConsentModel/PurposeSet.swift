@@ -1,0 +1,61 @@
+/// A set of purposes, by their bits. The first 64, which most catalogs stay within, need no allocation.
+package struct PurposeSet: Hashable, Sendable {
+    private var first: UInt64 = 0
+    private var rest: [UInt64] = []
+
+    package init() {}
+
+    package init(_ bits: some Sequence<Int>) {
+        for bit in bits { insert(bit) }
+    }
+
+    package init(words: some Sequence<UInt64>) {
+        for (position, word) in words.enumerated() { self[word: position] = word }
+    }
+
+    /// Words of 64 bits that hold every member; at least one.
+    package var wordCount: Int { 1 + rest.count }
+
+    package var isEmpty: Bool { first == 0 && rest.isEmpty }
+
+    /// One word of 64 bits; zero past the last.
+    package subscript(word position: Int) -> UInt64 {
+        get { position == 0 ? first : position <= rest.count ? rest[position - 1] : 0 }
+        set {
+            if position == 0 {
+                first = newValue
+                return
+            }
+            while rest.count < position, newValue != 0 { rest.append(0) }
+            if position <= rest.count { rest[position - 1] = newValue }
+            while rest.last == 0 { rest.removeLast() }
+        }
+    }
+
+    package func contains(_ bit: Int) -> Bool { self[word: bit >> 6] >> UInt64(bit & 63) & 1 == 1 }
+
+    package mutating func insert(_ bit: Int) { self[word: bit >> 6] |= 1 << UInt64(bit & 63) }
+
+    package mutating func remove(_ bit: Int) { self[word: bit >> 6] &= ~(1 << UInt64(bit & 63)) }
+
+    package mutating func set(_ bit: Int, to isMember: Bool) {
+        if isMember { insert(bit) } else { remove(bit) }
+    }
+
+    /// The members, in rising order.
+    package var bits: [Int] {
+        (0..<wordCount).flatMap { position in
+            (0..<64).filter { self[word: position] >> UInt64($0) & 1 == 1 }.map { position * 64 + $0 }
+        }
+    }
+}
+
+extension PurposeSet {
+    package func union(_ other: PurposeSet) -> PurposeSet {
+        PurposeSet(words: (0..<max(wordCount, other.wordCount)).map { self[word: $0] | other[word: $0] })
+    }
+
+    package func intersection(_ other: PurposeSet) -> PurposeSet {
+        PurposeSet(words: (0..<min(wordCount, other.wordCount)).map { self[word: $0] & other[word: $0] })
+    }
+}

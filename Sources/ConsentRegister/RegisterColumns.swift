@@ -1,0 +1,81 @@
+package import ConsentModel
+
+/// The columns of a register that are not identifiers.
+package enum RegisterField: UInt8, Sendable, NamedInSnakeCase {
+    case purpose
+    case state
+    case capturedAt
+    case expiresAt
+    case declaration
+    case revision
+    case language
+    case method
+    case explicit
+    case party
+    case age
+    case system
+    case channel
+    case form
+    case actor
+    case evidence
+    case listSource
+}
+
+/// Which column of a register says what. Columns are in any order; their names are read without regard to case, and
+/// `captured at` and `Captured-At` are `captured_at`.
+package struct RegisterColumns: Sendable, Equatable {
+    /// In the order of their types, whatever that of the columns: the first that the ledger knows decides who the
+    /// subject is, and a register with its columns in another order is the same register.
+    package private(set) var identifiers: [(type: IdentifierType, position: Int)] = []
+    private var positions = [Int?](repeating: nil, count: RegisterField.allCases.count)
+
+    package static var names: String { "\(IdentifierType.names), \(RegisterField.names)" }
+
+    /// - Throws: what the header lacks, has twice, or has without its being known.
+    package init(names: [String], options: RegisterOptions) throws(RegisterRefusal) {
+        let names = names.map(Self.normalized)
+        try Self.refuseDuplicates(names)
+        let ignored = Set(options.ignoredColumns.map(Self.normalized))
+        var unknown: [String] = []
+        for (position, name) in names.enumerated() where !ignored.contains(name) {
+            if let type = IdentifierType(name: name) {
+                identifiers.append((type, position))
+            } else if let field = RegisterField(name: name) {
+                positions[Int(field.rawValue)] = position
+            } else {
+                unknown.append(name)
+            }
+        }
+        guard unknown.isEmpty || options.acceptsUnknownColumns else { throw .columnsUnknown(unknown) }
+        identifiers.sort { $0.type.rawValue < $1.type.rawValue }
+        try refuseMissing(found: names)
+    }
+
+    package static func == (left: RegisterColumns, right: RegisterColumns) -> Bool {
+        left.positions == right.positions && left.identifiers.elementsEqual(right.identifiers, by: ==)
+    }
+
+    package func position(of field: RegisterField) -> Int? { positions[Int(field.rawValue)] }
+
+    private func refuseMissing(found: [String]) throws(RegisterRefusal) {
+        var needed: [String] = []
+        if identifiers.isEmpty { needed.append("an identifier column (\(IdentifierType.names))") }
+        if position(of: .purpose) == nil { needed.append("the column '\(RegisterField.purpose.name)'") }
+        guard needed.isEmpty else { throw .columnsMissing(needed: needed, found: found) }
+    }
+
+    private static func refuseDuplicates(_ names: [String]) throws(RegisterRefusal) {
+        var seen: Set<String> = []
+        var duplicates: [String] = []
+        for name in names where !seen.insert(name).inserted && !duplicates.contains(name) { duplicates.append(name) }
+        guard duplicates.isEmpty else { throw .columnsDuplicate(duplicates) }
+    }
+
+    private static func normalized(_ name: String) -> String {
+        var bytes = Array(name.utf8)[...]
+        while let first = bytes.first, first.isBlank { bytes.removeFirst() }
+        while let last = bytes.last, last.isBlank { bytes.removeLast() }
+        let folded = bytes.map { $0.isBlank || $0 == UInt8(ascii: "-") ? UInt8(ascii: "_") : $0.lowercased }
+        return String(decoding: folded, as: UTF8.self)
+    }
+}

@@ -1,0 +1,17 @@
+package import ConsentModel
+
+/// What a user can say about a register beside what stands in it.
+package struct RegisterOptions: Sendable {
+    /// Nil takes it from the first row.
+    package var delimiter: UInt8?
+    /// Columns that are there and not wanted.
+    package var ignoredColumns: [String] = []
+    /// Passes over every column that is not known, instead of refusing the file.
+    package var acceptsUnknownColumns = false
+    /// When an act that takes nothing away counts as captured if its row does not say. The newest capture decides, so
+    /// the default is a time before everything: an old row of unknown date must not put itself over a withdrawal, and
+    /// a fixed time keeps a second import the same as the first. An undated withdrawal counts from its import.
+    package var undatedAt = Timestamp(millis: 0)
+
+    package init() {}
+}

@@ -1,0 +1,158 @@
+package import ConsentModel
+
+/// A row that became events, all of which carry their key.
+package struct RegisterRow: Sendable, Equatable {
+    package let start: FilePosition
+    /// Where reading resumes once the events are durable.
+    package let end: FilePosition
+    /// One per purpose.
+    package let events: [ConsentEvent]
+    /// The row granted without proof, and its events ask again.
+    package let isWithoutProof: Bool
+    /// It stood where a quote of an earlier row had not closed; see ``CSVRow``.
+    package let isRecovered: Bool
+    /// As it is written, for the reject file if the server refuses one of the events.
+    package let text: [UInt8]
+}
+
+/// A row that became nothing, and why.
+package struct RowRejection: Sendable, Equatable {
+    package let line: Int
+    /// A slug.
+    package let rule: String
+    package let message: String
+    /// As it is written, and no more of it than the reject file takes.
+    package let text: [UInt8]
+    /// Where reading resumes.
+    package let end: FilePosition
+
+    init(_ row: borrowing CSVRow, rule: String, message: String) {
+        line = row.start.line
+        self.rule = rule
+        self.message = message
+        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        end = row.end
+    }
+
+    /// A row that was read well and whose event the server refused.
+    package init(_ row: RegisterRow, rule: String, message: String) {
+        line = row.start.line
+        self.rule = rule
+        self.message = message
+        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        end = row.end
+    }
+}
+
+package enum RegisterItem: Sendable, Equatable {
+    case row(RegisterRow)
+    case rejection(RowRejection)
+}
+
+/// Reads a register: bytes in chunks of any size become events, or rejections that say why.
+///
+///     bytes → CSVReader → row → RowInterpreter → RegisterItem
+package struct RegisterReader {
+    private var reader: CSVReader
+    private var rows: RowTaker
+    /// Of all rows that were handed out. The caller moves those over that the server refuses.
+    package var summary: RegisterSummary {
+        get { rows.summary }
+        set { rows.summary = newValue }
+    }
+
+    package init(options: RegisterOptions = RegisterOptions()) {
+        reader = CSVReader(delimiter: options.delimiter)
+        rows = RowTaker(options: options)
+    }
+
+    /// Known once the first row has been read.
+    package var columns: RegisterColumns? { rows.interpreter?.columns }
+
+    /// The start of the first row that has not been handed out.
+    package var position: FilePosition { reader.position }
+
+    /// Reads on. Every row of the file but the first comes out once, in the order of the file.
+    ///
+    /// - Throws: why the file is not read at all; nothing was handed out, and every later call throws the same.
+    package mutating func feed(
+        _ chunk: UnsafeRawBufferPointer, _ handle: (RegisterItem) -> Void
+    ) throws(RegisterRefusal) {
+        try rows.refuse()
+        try reader.feed(chunk) { rows.take($0, handle) }
+        try rows.refuse()
+    }
+
+    package mutating func feed(_ chunk: [UInt8], _ handle: (RegisterItem) -> Void) throws(RegisterRefusal) {
+        try rows.refuse()
+        try reader.feed(chunk) { rows.take($0, handle) }
+        try rows.refuse()
+    }
+
+    /// Says that nothing follows.
+    package mutating func finish(_ handle: (RegisterItem) -> Void) throws(RegisterRefusal) {
+        try rows.refuse()
+        try reader.finish { rows.take($0, handle) }
+        try rows.refuse()
+    }
+
+    /// Forgets the rows that were fed, and goes on where an earlier import stopped; the next byte fed is the one at
+    /// the point's offset. `columns` must be known already, from the start of the same file.
+    package mutating func resume(at point: ProgressPoint) {
+        reader.resume(at: point.position)
+        rows.summary = point.summary
+    }
+}
+
+/// What becomes of a row: the first one says what the columns mean, every other is interpreted and counted.
+private struct RowTaker {
+    let options: RegisterOptions
+    var interpreter: RowInterpreter?
+    var summary = RegisterSummary()
+    private var refusal: RegisterRefusal?
+
+    init(options: RegisterOptions) { self.options = options }
+
+    func refuse() throws(RegisterRefusal) {
+        if let refusal { throw refusal }
+    }
+
+    mutating func take(_ row: borrowing CSVRow, _ handle: (RegisterItem) -> Void) {
+        guard refusal == nil else { return }
+        guard !row.isHeader else {
+            takeHeader(row)
+            return
+        }
+        if let fault = row.fault {
+            reject(row, rule: fault.rule, message: fault.message, handle)
+            return
+        }
+        do throws(RowFault) {
+            guard let (events, isWithoutProof) = try interpreter?.events(of: row) else { return }
+            let taken = RegisterRow(
+                start: row.start, end: row.end, events: events, isWithoutProof: isWithoutProof,
+                isRecovered: row.isRecovered, text: Array(row.text.prefix(RegisterLimit.rejectTextSizeMax)))
+            summary.count(taken)
+            handle(.row(taken))
+        } catch {
+            reject(row, rule: error.rule, message: error.message, handle)
+        }
+    }
+
+    private mutating func takeHeader(_ row: borrowing CSVRow) {
+        var names: [String] = []
+        for position in 0..<row.count { names.append(row.string(position)) }
+        do throws(RegisterRefusal) {
+            interpreter = RowInterpreter(columns: try RegisterColumns(names: names, options: options), options: options)
+        } catch {
+            refusal = error
+        }
+    }
+
+    private mutating func reject(
+        _ row: borrowing CSVRow, rule: String, message: String, _ handle: (RegisterItem) -> Void
+    ) {
+        summary.count(rejectedBy: rule)
+        handle(.rejection(RowRejection(row, rule: rule, message: message)))
+    }
+}

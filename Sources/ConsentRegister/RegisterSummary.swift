@@ -1,0 +1,47 @@
+/// What a register was worth.
+package struct RegisterSummary: Sendable, Hashable {
+    /// Rows that became events of the state they name.
+    package private(set) var acceptedCount = 0
+    /// Rows that granted without proof and became requests, to ask again.
+    package private(set) var withoutProofCount = 0
+    /// Events of both.
+    package private(set) var eventCount = 0
+    /// Of both, rows that stood where a quote had not closed. Worth a look: see ``CSVRow``.
+    package private(set) var recoveredCount = 0
+    /// Rows that became nothing, by the slug of the rule.
+    package private(set) var rejectedCounts: [String: Int] = [:]
+
+    package init() {}
+
+    init(accepted: Int, withoutProof: Int, events: Int, recovered: Int, rejected: [String: Int]) {
+        acceptedCount = accepted
+        withoutProofCount = withoutProof
+        eventCount = events
+        recoveredCount = recovered
+        rejectedCounts = rejected
+    }
+
+    package var rejectedCount: Int { rejectedCounts.values.reduce(0, +) }
+    package var rowCount: Int { acceptedCount + withoutProofCount + rejectedCount }
+
+    /// The part of the register on which nothing can rest: what was rejected, and what must be asked again.
+    package var worthlessShare: Double {
+        rowCount == 0 ? 0 : Double(withoutProofCount + rejectedCount) / Double(rowCount)
+    }
+
+    package mutating func count(_ row: RegisterRow) { add(row, 1) }
+
+    package mutating func count(rejectedBy rule: String) { rejectedCounts[rule, default: 0] += 1 }
+
+    /// Counts a row that was accepted as rejected, because the server refused it.
+    package mutating func move(_ row: RegisterRow, toRejectedBy rule: String) {
+        add(row, -1)
+        count(rejectedBy: rule)
+    }
+
+    private mutating func add(_ row: RegisterRow, _ sign: Int) {
+        if row.isWithoutProof { withoutProofCount += sign } else { acceptedCount += sign }
+        if row.isRecovered { recoveredCount += sign }
+        eventCount += sign * row.events.count
+    }
+}

@@ -1,0 +1,175 @@
+import ConsentCatalog
+package import ConsentEngine
+import ConsentModel
+package import ConsentWire
+
+/// Writes an answer into a connection's output, on its loop's thread.
+package typealias Encode = @Sendable (inout OutputBuffer) -> Void
+
+extension Engine {
+    /// Carries out a session's action. Returns at once; `complete` is called later, on any thread, exactly once.
+    package func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void) {
+        switch action {
+        case .record(let request, let events):
+            record(events) { result in complete(Self.encodeRecorded(result, request)) }
+        case .question(let request, let question):
+            do {
+                try ask { engine in engine.answer(question, request, complete) }
+            } catch {
+                complete(Self.encodeError(error, request))
+            }
+        }
+    }
+
+    private func answer(
+        _ question: Question, _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) {
+        do {
+            switch question {
+            case .applyCatalog(let apply): try answer(apply, request, complete)
+            default: complete(try encode(question, request))
+            }
+        } catch {
+            complete(Self.encodeError(error, request))
+        }
+    }
+
+    private func encode(_ question: Question, _ request: UInt32) throws -> Encode {
+        switch question {
+        case .explain(let identifier, let purposeBit):
+            let (verdict, purpose, act, sequence) = try explain(identifier, purposeBit: purposeBit)
+            let answer = Explained(
+                verdict: verdict, basis: purpose.basis, freshness: .live, decidingAct: act, sequence: sequence)
+            return { answer.encode(request: request, into: &$0) }
+        case .history(let asked):
+            let page = try historyPage(asked)
+            return { page.encode(request: request, into: &$0) }
+        case .catalog:
+            let applied = catalog
+            let answer = CatalogPurposes(
+                catalogVersion: UInt32(applied.version), digest: applied.digest,
+                purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
+            return { answer.encode(request: request, into: &$0) }
+        case .catalogDocument:
+            let applied = catalog
+            let answer = CatalogText(catalogVersion: UInt32(applied.version), document: applied.text)
+            return { answer.encode(request: request, into: &$0) }
+        case .statistics:
+            let answer = StatisticValues(values: try statistics().map { .init($0.name, $0.value) })
+            return { answer.encode(request: request, into: &$0) }
+        case .applyCatalog: preconditionFailure("answered by the writer")
+        }
+    }
+
+    /// As many events as are asked for and fit into a frame.
+    private func historyPage(_ asked: HistoryRequest) throws -> HistoryPage {
+        // One more than asked for tells whether there are more.
+        let (events, head) = try history(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
+        let purposes = catalog.catalog
+        var messages: [RecordedEventMessage] = []
+        var size = 0
+        for event in events.prefix(asked.countMax) {
+            let message = RecordedEventMessage(event, purposeBit: UInt16(purposes.purpose(id: event.event.purpose)!.bit))
+            size += message.sizeMax
+            if size > WireLimit.frameSizeMax - 1024 { break }
+            messages.append(message)
+        }
+        return HistoryPage(hasMore: messages.count < events.count, head: head, events: messages)
+    }
+
+    private func answer(
+        _ apply: ApplyCatalogRequest, _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) throws {
+        let document: CatalogDocument
+        do {
+            document = try CatalogDocument(text: apply.document, file: "catalog")
+        } catch {
+            throw EngineError.catalogRejected("\(error)")
+        }
+        if apply.isDryRun {
+            complete(Self.encodeApplied(.success(try preview(document)), isDryRun: true, request))
+        } else {
+            self.apply(document) { complete(Self.encodeApplied($0, isDryRun: false, request)) }
+        }
+    }
+
+    private static func encodeApplied(
+        _ result: Result<CatalogResult, EngineError>, isDryRun: Bool, _ request: UInt32
+    ) -> Encode {
+        switch result {
+        case .success(let applied):
+            let answer = CatalogApplied(
+                isDryRun: isDryRun, catalogVersion: UInt32(applied.version), sequence: applied.sequence,
+                changes: applied.changes)
+            return { answer.encode(request: request, into: &$0) }
+        case .failure(let error): return encodeError(error, request)
+        }
+    }
+
+    private static func encodeRecorded(_ result: Result<RecordResult, EngineError>, _ request: UInt32) -> Encode {
+        switch result {
+        case .success(let recorded):
+            let answer = Recorded(head: recorded.head, outcomes: recorded.outcomes.map(Outcome.init))
+            return { answer.encode(request: request, into: &$0) }
+        case .failure(let error): return encodeError(error, request)
+        }
+    }
+
+    private static func encodeError(_ error: any Error, _ request: UInt32) -> Encode {
+        let code: ErrorCode =
+            switch error as? EngineError {
+            case .busy: .busy
+            case .closing: .shuttingDown
+            case .ledgerUnavailable: .ledgerUnavailable
+            case .catalogRejected: .catalogRejected
+            case .catalogConflict: .catalogConflict
+            case .catalogMissing, .locked, .failed, nil: .internalFailure
+            }
+        let answer = ErrorAnswer(WireError(code, "\(error)"))
+        return { answer.encode(request: request, into: &$0) }
+    }
+}
+
+extension Outcome {
+    init(_ outcome: EventOutcome) {
+        switch outcome {
+        case .recorded(let sequence): self.init(sequence: sequence)
+        case .duplicate(let sequence): self.init(sequence: sequence, isDuplicate: true)
+        case .refused(let error): self.init(refusal: error.code, message: "\(error)")
+        }
+    }
+}
+
+extension AdmissionError {
+    /// The wire's number for this rule.
+    package var code: ErrorCode {
+        switch self {
+        case .identifierMissing: .identifierMissing
+        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid: .identifierRefused
+        case .identifiersTooMany: .identifiersTooMany
+        case .purposeUnknown: .admissionPurposeUnknown
+        case .purposeInactive: .purposeInactive
+        case .basisNeedsNoConsent: .basisNeedsNoConsent
+        case .basisCannotBeWithdrawn: .basisCannotBeWithdrawn
+        case .objectionIsAbsolute: .objectionIsAbsolute
+        case .stateIsInternal: .stateIsInternal
+        case .declarationMissing: .declarationMissing
+        case .declarationUnknown: .declarationUnknown
+        case .revisionUnknown: .revisionUnknown
+        case .revisionNotCurrent: .revisionNotCurrent
+        case .revisionLacksPurpose: .revisionLacksPurpose
+        case .languageUnknown: .languageUnknown
+        case .methodMissing: .methodMissing
+        case .methodIsNotConsent: .methodIsNotConsent
+        case .capturedInFuture: .capturedInFuture
+        case .endsBeforeCapture: .endsBeforeCapture
+        case .textTooLong: .textTooLong
+        case .nothingToConfirm: .nothingToConfirm
+        case .keyReused: .keyReused
+        case .identifierConflict: .identifierConflict
+        case .ageImplausible: .ageImplausible
+        case .partyCannotConsent: .partyCannotConsent
+        case .capturedTooEarly: .capturedTooEarly
+        }
+    }
+}

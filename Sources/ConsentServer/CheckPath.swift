@@ -1,0 +1,161 @@
+import ConsentEngine
+package import ConsentIndex
+package import ConsentModel
+package import ConsentWire
+
+/// The way of a check: `frame → request → decide from index → answer`. One per loop; nothing here allocates, locks or
+/// logs.
+///
+/// Single checks that follow each other in one turn are hashed first, so that the processor fetches their rows at once,
+/// and answered together.
+package struct CheckPath: ~Copyable {
+    private struct Pending {
+        var hash: IdentifierHash
+        var request: UInt32
+        var purposeBit: Int
+    }
+
+    /// As many rows as a processor has fetches in flight, with room for what it finds in its cache.
+    private static let pendingMax = 32
+    private static let wordsMax = Limit.purposesMax / 64
+
+    private var reader: IndexReader
+    private let hashKey: IdentifierHashKey
+    private let pending: UnsafeMutablePointer<Pending>
+    private var pendingCount = 0
+    /// The purposes of the applied catalog, by word.
+    private let known: UnsafeMutablePointer<UInt64>
+    /// Seconds since 1970; the owner sets it once a turn.
+    private var now: UInt32 = 0
+    package private(set) var answered: UInt64 = 0
+
+    package init(_ publication: IndexPublication, hashKey: IdentifierHashKey, purposes: PurposeSet) {
+        reader = IndexReader(publication)
+        self.hashKey = hashKey
+        pending = .allocate(capacity: Self.pendingMax)
+        known = .allocate(capacity: Self.wordsMax)
+        known.initialize(repeating: 0, count: Self.wordsMax)
+        know(purposes)
+    }
+
+    deinit {
+        pending.deallocate()
+        known.deallocate()
+    }
+
+    /// Takes over the purposes of another catalog.
+    package func know(_ purposes: PurposeSet) {
+        for word in 0..<Self.wordsMax { known[word] = purposes[word: word] }
+    }
+
+    /// Begins a turn of the owner's loop.
+    package mutating func beginTurn(nowMillis: Int64) {
+        now = UInt32(clamping: nowMillis / 1000)
+        reader.refresh()
+    }
+
+    private func isKnown(_ purposeBit: Int) -> Bool {
+        purposeBit < Limit.purposesMax && known[purposeBit >> 6] >> UInt64(purposeBit & 63) & 1 == 1
+    }
+
+    private func requirePurpose(_ bit: UInt16) throws(WireError) -> Int {
+        guard isKnown(Int(bit)) else {
+            throw WireError(.purposeUnknown, detail: UInt32(bit), "the catalog has no purpose with bit \(bit)")
+        }
+        return Int(bit)
+    }
+
+    /// `check`: takes it up; it is answered by ``flush(into:)`` at the latest.
+    package mutating func check(_ frame: Frame, into output: inout OutputBuffer) throws(WireError) {
+        let check = try CheckRequest(frame)
+        let purposeBit = try requirePurpose(check.purposeBit)
+        let identifier = try check.identifier()
+        let hash = hashKey.hash(identifier.type, identifier.value)
+        reader.prefetch(hash)
+        pending[pendingCount] = Pending(hash: hash, request: frame.request, purposeBit: purposeBit)
+        pendingCount += 1
+        if pendingCount == Self.pendingMax { flush(into: &output) }
+    }
+
+    /// Answers the single checks that were taken up, in their order.
+    package mutating func flush(into output: inout OutputBuffer) {
+        guard pendingCount > 0 else { return }
+        let sequence = reader.appliedSequence
+        for position in 0..<pendingCount {
+            let check = pending[position]
+            let answer = reader.check(check.hash, purposeBit: check.purposeBit, now: now)
+            output.checked(
+                request: check.request, decision: answer.decision.rawValue, reason: answer.reason.rawValue,
+                freshness: Freshness.live.rawValue, sequence: sequence)
+        }
+        answered += UInt64(pendingCount)
+        pendingCount = 0
+    }
+
+    /// `checkPurposes`.
+    package mutating func checkPurposes(_ frame: Frame, into output: inout OutputBuffer) throws(WireError) {
+        let check = try CheckPurposesRequest(frame)
+        for word in 0..<check.words {
+            let unknown = mask(check, word) & ~known[word]
+            if unknown != 0 {
+                let bit = UInt16(word * 64 + unknown.trailingZeroBitCount)
+                throw WireError(.purposeUnknown, detail: UInt32(bit), "the catalog has no purpose with bit \(bit)")
+            }
+        }
+        let identifier = try check.identifier()
+        let hash = hashKey.hash(identifier.type, identifier.value)
+        let word = UInt32(Freshness.live.rawValue) | UInt32(check.words) << 8
+        let start = output.beginFrame(.checkedPurposes, request: frame.request, word: word)
+        output.u64(reader.appliedSequence)
+        let granted = output.zeroBytes(check.words * 16)
+        for word in 0..<check.words {
+            let answer = reader.check(hash, purposes: mask(check, word), word: word, now: now)
+            output.setWord(answer.granted, at: granted + word * 8)
+            output.setWord(answer.denied, at: granted + (check.words + word) * 8)
+        }
+        output.endFrame(start)
+        answered += 1
+    }
+
+    private func mask(_ check: CheckPurposesRequest, _ word: Int) -> UInt64 {
+        UInt64(littleEndian: check.purposes.loadUnaligned(fromByteOffset: word * 8, as: UInt64.self))
+    }
+
+    /// `checkSubjects`. An identifier that cannot be read fails the whole frame; nothing of it is answered then.
+    package mutating func checkSubjects(_ frame: Frame, into output: inout OutputBuffer) throws(WireError) {
+        var check = try CheckSubjectsRequest(frame)
+        let purposeBit = try requirePurpose(check.purposeBit)
+        let begin = output.count
+        let word = UInt32(Freshness.live.rawValue) | UInt32(check.count) << 16
+        let start = output.beginFrame(.checkedSubjects, request: frame.request, word: word)
+        output.u64(reader.appliedSequence)
+        let bitsetSize = (check.count + 63) / 64 * 8
+        let bitsets = output.zeroBytes(bitsetSize * 2)
+        do throws(WireError) {
+            var position = 0
+            while position < check.count {
+                let count = min(Self.pendingMax, check.count - position)
+                for step in 0..<count {
+                    let identifier = try check.nextIdentifier(position: position + step)
+                    let hash = hashKey.hash(identifier.type, identifier.value)
+                    reader.prefetch(hash)
+                    pending[step].hash = hash
+                }
+                for step in 0..<count {
+                    let answer = reader.check(pending[step].hash, purposeBit: purposeBit, now: now)
+                    switch answer.decision {
+                    case .granted: output.setBit(position + step, inBitsetAt: bitsets)
+                    case .denied: output.setBit(position + step, inBitsetAt: bitsets + bitsetSize)
+                    case .unknown: break
+                    }
+                }
+                position += count
+            }
+        } catch {
+            output.truncate(to: begin)
+            throw error
+        }
+        output.endFrame(start)
+        answered += UInt64(check.count)
+    }
+}

@@ -1,0 +1,27 @@
+import ConsentKernel
+import ConsentWire
+
+/// One connection of a loop: its socket, its session, and what could not be passed on yet in either direction.
+final class Connection {
+    let socket: Int32
+    var session: Session
+    /// Received bytes of a frame that is not whole yet.
+    var received: [UInt8] = []
+    /// Output that the system has not taken. While there is some, nothing more is read.
+    var unsent: [UInt8] = []
+    var interest: Epoll.Interest = .readable
+    /// Monotonic nanoseconds.
+    let openedAt: Int64
+    var heardAt: Int64
+    /// Nothing more will come from the peer; what is in flight is still answered.
+    var isPeerDone = false
+    /// Everything is said; the peer may still be reading. Then the time at which the socket is closed anyway.
+    var lingersUntil: Int64?
+
+    init(socket: Int32, session: Session, now: Int64) {
+        self.socket = socket
+        self.session = session
+        openedAt = now
+        heardAt = now
+    }
+}

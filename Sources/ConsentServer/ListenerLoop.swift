@@ -1,0 +1,382 @@
+import ConsentEngine
+import ConsentIndex
+import ConsentKernel
+import ConsentModel
+import ConsentWire
+import Synchronization
+
+/// What other threads leave for a loop.
+final class LoopInbox: Sendable {
+    struct Answer {
+        var connection: UInt64
+        var encode: Encode
+    }
+
+    struct Contents {
+        var answers: [Answer] = []
+        var catalogVersion: Int?
+        var mustDrain = false
+        var mustStop = false
+    }
+
+    private let contents = Mutex(Contents())
+    let wakeup: Wakeup
+
+    init() throws(SystemError) { wakeup = try Wakeup() }
+
+    func leave(_ change: (inout Contents) -> Void) {
+        contents.withLock { change(&$0) }
+        wakeup.raise()
+    }
+
+    func takeAll() -> Contents {
+        contents.withLock { contents in
+            defer {
+                contents.answers = []
+                contents.catalogVersion = nil
+            }
+            return contents
+        }
+    }
+}
+
+/// A thread that serves connections: `wait → receive → session → send`, over and over.
+struct ListenerLoop: ~Copyable {
+    private let engine: Engine
+    private let options: ServerOptions
+    private let settings: SessionSettings
+    private let inbox: LoopInbox
+    private let counters: ServerCounters
+    private let epoll: Epoll
+    private let listeners: [Int32]
+    private var checks: CheckPath
+    private var catalog: AppliedCatalog
+    private var output = OutputBuffer(capacity: 1 << 17)
+    private var actions: [SessionAction] = []
+    /// Whole frames always fit behind what was left of the last read.
+    private let input = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: WireLimit.frameSizeMax + readSizeMax, alignment: 64)
+    /// By slot; a slot's number in a token tells reused slots apart.
+    private var connections: [Connection?] = []
+    private var reuses: [UInt32] = []
+    private var freeSlots: [Int] = []
+    /// Connections that were given output outside of their own turn.
+    private var touched: [Int] = []
+    private var nextSweep: Int64 = 0
+    private var drainDeadline: Int64?
+    private var isStopping = false
+
+    private static let readSizeMax = 1 << 18
+    static let eventsPerWaitMax = 256
+    private static let lingerNanos: Int64 = 1_000_000_000
+    /// Pause after `goingAway` in which a client may still send what it had begun.
+    private static let drainPauseNanos: Int64 = 200_000_000
+    /// Tokens from here on are not connections.
+    private static let listenerToken = UInt64.max - 1024
+    private static let inboxToken = UInt64.max
+
+    init(
+        engine: Engine, options: ServerOptions, settings: SessionSettings, inbox: LoopInbox, counters: ServerCounters,
+        listeners: [Int32], epoll: consuming Epoll
+    ) {
+        self.engine = engine
+        self.options = options
+        self.settings = settings
+        self.inbox = inbox
+        self.counters = counters
+        self.listeners = listeners
+        catalog = engine.catalog
+        checks = CheckPath(
+            engine.publication, hashKey: engine.hashKey, purposes: PurposeSet(catalog.catalog.purposes.map(\.bit)))
+        self.epoll = epoll
+    }
+
+    deinit { input.deallocate() }
+
+    /// Serves until told to stop.
+    mutating func run() throws(SystemError) {
+        try epoll.add(inbox.wakeup.raw, .readable, token: Self.inboxToken)
+        for (position, listener) in listeners.enumerated() {
+            try epoll.add(listener, [.readable, .exclusive], token: Self.listenerToken + UInt64(position))
+        }
+        while !isStopping {
+            let count = try epoll.wait(timeoutMillis: 1000)
+            let now = Clock.monotonicNanos()
+            checks.beginTurn(nowMillis: Clock.realtimeMillis())
+            for position in 0..<count { try handle(epoll.event(position), now: now) }
+            flushTouched()
+            if now >= nextSweep { sweep(now) }
+        }
+        for slot in connections.indices where connections[slot] != nil { close(slot) }
+    }
+
+    private mutating func handle(_ event: Epoll.Event, now: Int64) throws(SystemError) {
+        if event.token == Self.inboxToken {
+            inbox.wakeup.clear()
+            try takeInbox(now)
+        } else if event.token >= Self.listenerToken {
+            accept(listeners[Int(event.token - Self.listenerToken)], now: now)
+        } else if let slot = slot(of: event.token) {
+            if event.happened.contains(.writable) { flush(slot) }
+            if !event.happened.isDisjoint(with: [.readable, .broken]) { receive(slot, now: now) }
+        }
+    }
+
+    // MARK: Connections
+
+    private func token(_ slot: Int) -> UInt64 { UInt64(reuses[slot]) << 32 | UInt64(slot) }
+
+    /// Nil for a connection that is gone, whose slot another may have by now.
+    private func slot(of token: UInt64) -> Int? {
+        let slot = Int(UInt32(truncatingIfNeeded: token))
+        return slot < reuses.count && reuses[slot] == UInt32(token >> 32) && connections[slot] != nil ? slot : nil
+    }
+
+    /// Takes all that wait, so that one wakeup serves a burst.
+    private mutating func accept(_ listener: Int32, now: Int64) {
+        for _ in 0..<64 {
+            guard let socket = try? Socket.accept(listener) else { return }
+            Socket.setNoDelay(socket.raw)
+            open(socket.release(), now: now)
+        }
+    }
+
+    private mutating func open(_ socket: Int32, now: Int64) {
+        let slot = freeSlots.popLast() ?? connections.count
+        if slot == connections.count {
+            connections.append(nil)
+            reuses.append(0)
+        }
+        let connection = Connection(socket: socket, session: Session(settings), now: now)
+        connections[slot] = connection
+        let isTooMany = counters.connections.add(1, ordering: .relaxed).newValue > options.connectionsMax
+        do {
+            try epoll.add(socket, .readable, token: token(slot))
+        } catch {
+            close(slot)
+            return
+        }
+        if isTooMany {
+            end(slot, .tooManyConnections, "the server has \(options.connectionsMax) connections, which is its limit", now)
+        }
+    }
+
+    private mutating func close(_ slot: Int) {
+        guard let connection = connections[slot] else { return }
+        connections[slot] = nil
+        reuses[slot] &+= 1
+        freeSlots.append(slot)
+        _ = FileDescriptor(owning: connection.socket)
+        counters.connections.subtract(1, ordering: .relaxed)
+    }
+
+    // MARK: Receiving
+
+    private mutating func receive(_ slot: Int, now: Int64) {
+        let connection = connections[slot]!
+        if connection.lingersUntil != nil {
+            drop(slot)
+            return
+        }
+        let kept = connection.received.count
+        let space = UnsafeMutableRawBufferPointer(rebasing: input[kept..<kept + Self.readSizeMax])
+        switch Socket.receive(connection.socket, into: space) {
+        case .wouldBlock: return
+        case .closed:
+            connection.isPeerDone = true
+            finishIfDone(slot, now)
+        case .bytes(let count):
+            connection.heardAt = now
+            if kept > 0 { connection.received.withUnsafeBytes { input.copyMemory(from: $0) } }
+            process(slot, size: kept + count, now: now)
+        }
+    }
+
+    /// Lets the session take what stands in the input buffer, and keeps the rest.
+    private mutating func process(_ slot: Int, size: Int, now: Int64) {
+        let connection = connections[slot]!
+        let head = engine.publication.current.appliedSequence
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: input[..<size])
+        let taken = connection.session.receive(
+            bytes, checks: &checks, catalog: catalog, head: head, output: &output, actions: &actions)
+        if taken < size || !connection.received.isEmpty { connection.received = Array(bytes[taken...]) }
+        perform(slot)
+        send(slot, now: now)
+    }
+
+    private mutating func perform(_ slot: Int) {
+        guard !actions.isEmpty else { return }
+        let (token, inbox) = (token(slot), inbox)
+        for action in actions {
+            engine.perform(action) { encode in
+                inbox.leave { $0.answers.append(LoopInbox.Answer(connection: token, encode: encode)) }
+            }
+        }
+        actions.removeAll(keepingCapacity: true)
+    }
+
+    /// What arrives after the end is read and dropped, so that the peer gets to read the end.
+    private mutating func drop(_ slot: Int) {
+        let socket = connections[slot]!.socket
+        while case .bytes = Socket.receive(socket, into: input) {}
+        var probe: UInt8 = 0
+        let isClosed = withUnsafeMutableBytes(of: &probe) { Socket.receive(socket, into: $0) == .closed }
+        if isClosed { close(slot) }
+    }
+
+    // MARK: Sending
+
+    /// Sends the loop's output to a connection; what the system does not take now is kept.
+    private mutating func send(_ slot: Int, now: Int64) {
+        let connection = connections[slot]!
+        if !output.isEmpty {
+            if connection.unsent.isEmpty {
+                switch Socket.send(connection.socket, output.bytes) {
+                case .bytes(let count) where count == output.count: break
+                case .bytes(let count): connection.unsent = Array(output.bytes[count...])
+                case .wouldBlock: connection.unsent = Array(output.bytes)
+                case .closed:
+                    output.clear()
+                    close(slot)
+                    return
+                }
+            } else {
+                connection.unsent += output.bytes
+            }
+            output.clear()
+        }
+        finishIfDone(slot, now)
+        updateInterest(slot)
+    }
+
+    /// The socket takes output again.
+    private mutating func flush(_ slot: Int) {
+        let connection = connections[slot]!
+        let transfer = connection.unsent.withUnsafeBytes { Socket.send(connection.socket, $0) }
+        switch transfer {
+        case .bytes(let count): connection.unsent.removeFirst(count)
+        case .wouldBlock: return
+        case .closed:
+            close(slot)
+            return
+        }
+        let now = Clock.monotonicNanos()
+        if connection.unsent.isEmpty, !connection.received.isEmpty, connection.lingersUntil == nil {
+            // Requests that were held back while output waited.
+            connection.received.withUnsafeBytes { input.copyMemory(from: $0) }
+            process(slot, size: connection.received.count, now: now)
+        } else {
+            finishIfDone(slot, now)
+            updateInterest(slot)
+        }
+    }
+
+    private mutating func flushTouched() {
+        guard !touched.isEmpty else { return }
+        for slot in touched where connections[slot] != nil && !connections[slot]!.unsent.isEmpty { flush(slot) }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func updateInterest(_ slot: Int) {
+        guard let connection = connections[slot] else { return }
+        var wanted: Epoll.Interest = []
+        if !connection.unsent.isEmpty { wanted.insert(.writable) }
+        // Backpressure: who does not read its answers is not read from.
+        if connection.lingersUntil != nil || (connection.unsent.isEmpty && !connection.isPeerDone) {
+            wanted.insert(.readable)
+        }
+        guard wanted != connection.interest else { return }
+        connection.interest = wanted
+        try? epoll.change(connection.socket, wanted, token: token(slot))
+    }
+
+    /// Ends a connection that has nothing left to say: at once if the peer is gone, else after it could read the end.
+    private mutating func finishIfDone(_ slot: Int, _ now: Int64) {
+        guard let connection = connections[slot], connection.unsent.isEmpty else { return }
+        if connection.isPeerDone, connection.session.inFlight == 0 {
+            close(slot)
+        } else if connection.session.phase == .ended, connection.lingersUntil == nil {
+            connection.lingersUntil = now + Self.lingerNanos
+            connection.received = []
+            Socket.shutdownSending(connection.socket)
+        }
+    }
+
+    private mutating func end(_ slot: Int, _ code: ErrorCode, _ message: String, _ now: Int64) {
+        connections[slot]!.session.end(code, message, into: &output)
+        send(slot, now: now)
+    }
+
+    // MARK: Other threads' messages
+
+    private mutating func takeInbox(_ now: Int64) throws(SystemError) {
+        let contents = inbox.takeAll()
+        for answer in contents.answers {
+            guard let slot = slot(of: answer.connection) else { continue }
+            let connection = connections[slot]!
+            connection.session.finishAction()
+            answer.encode(&output)
+            connection.unsent += output.bytes
+            output.clear()
+            touched.append(slot)
+        }
+        if let version = contents.catalogVersion { takeCatalog(version) }
+        if contents.mustDrain, drainDeadline == nil { try drain(now) }
+        if contents.mustStop { isStopping = true }
+    }
+
+    private mutating func takeCatalog(_ version: Int) {
+        catalog = engine.catalog
+        checks.know(PurposeSet(catalog.catalog.purposes.map(\.bit)))
+        for slot in connections.indices {
+            guard let connection = connections[slot] else { continue }
+            connection.session.announceCatalog(version: version, into: &output)
+            connection.unsent += output.bytes
+            output.clear()
+            touched.append(slot)
+        }
+    }
+
+    private mutating func drain(_ now: Int64) throws(SystemError) {
+        drainDeadline = now + Int64(options.drainMillis) * 1_000_000
+        for listener in listeners { try epoll.remove(listener) }
+        for slot in connections.indices {
+            guard let connection = connections[slot] else { continue }
+            connection.heardAt = now
+            connection.session.drain(graceMillis: options.drainMillis, into: &output)
+            connection.unsent += output.bytes
+            output.clear()
+            touched.append(slot)
+        }
+        nextSweep = now + Self.drainPauseNanos
+    }
+
+    // MARK: Time
+
+    /// Ends connections that took too long, and finishes the drain.
+    private mutating func sweep(_ now: Int64) {
+        nextSweep = now + (drainDeadline == nil ? 1_000_000_000 : 50_000_000)
+        for slot in connections.indices {
+            guard let connection = connections[slot] else { continue }
+            let openFor = (now - connection.openedAt) / 1_000_000_000
+            let silentFor = (now - connection.heardAt) / 1_000_000_000
+            if let until = connection.lingersUntil {
+                if now >= until { close(slot) }
+            } else if drainDeadline != nil {
+                let isQuiet =
+                    connection.session.inFlight == 0 && connection.unsent.isEmpty
+                    && now - connection.heardAt >= Self.drainPauseNanos
+                if isQuiet || now >= drainDeadline! { close(slot) }
+            } else if connection.session.phase == .handshake, openFor >= options.handshakeSecondsMax {
+                end(slot, .helloTooLate, "no hello within \(options.handshakeSecondsMax) seconds", now)
+            } else if silentFor >= options.idleSecondsMax, connection.session.inFlight == 0 {
+                if connection.unsent.isEmpty {
+                    end(slot, .idleTooLong, "nothing was received for \(options.idleSecondsMax) seconds", now)
+                } else {
+                    close(slot)
+                }
+            }
+        }
+        if drainDeadline != nil, freeSlots.count == connections.count { isStopping = true }
+    }
+}

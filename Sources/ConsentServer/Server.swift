@@ -1,0 +1,125 @@
+package import ConsentEngine
+package import ConsentKernel
+import ConsentModel
+import ConsentWire
+import Synchronization
+
+/// Numbers that all loops share.
+final class ServerCounters: Sendable {
+    let connections = Atomic<Int>(0)
+}
+
+/// Why a server cannot start.
+package enum ServerError: Error, CustomStringConvertible {
+    case tokenMissing(SocketAddress)
+
+    package var description: String {
+        switch self {
+        case .tokenMissing(let address):
+            "without a token the server listens on this machine only, not on \(address); 'consentd init' says how to make one"
+        }
+    }
+}
+
+/// Serves an engine over TCP and Unix sockets, on loops of its own.
+package final class Server: Sendable {
+    /// Where it listens, with the ports that the system chose.
+    package let addresses: [SocketAddress]
+    private let engine: Engine
+    private let options: ServerOptions
+    private let inboxes: [LoopInbox]
+    private let threads: Mutex<[ConsentKernel.Thread]>
+    private let subscription: Int
+    private let counters = ServerCounters()
+    private let sockets: [Int32]
+
+    /// Listens and starts to serve.
+    ///
+    /// - Throws: ``ServerError``, ``SystemError`` if an address cannot be had; nothing is left listening.
+    package init(_ engine: Engine, _ options: ServerOptions, failed: @escaping @Sendable (String) -> Void) throws {
+        if options.token == nil, let address = options.addresses.first(where: { !$0.isLocal }) {
+            throw ServerError.tokenMissing(address)
+        }
+        self.engine = engine
+        self.options = options
+        let listening = try Listening(options)
+        addresses = listening.addresses
+        inboxes = try (0..<options.loops).map { _ in try LoopInbox() }
+        let settings = SessionSettings(
+            deployment: ID16(bytes: engine.identity.deployment), history: ID16(bytes: engine.identity.history),
+            token: options.token, requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
+        let inboxes = inboxes
+        subscription = engine.subscribe { group in
+            guard let version = group.catalogVersion else { return }
+            for inbox in inboxes { inbox.leave { $0.catalogVersion = version } }
+        }
+        threads = Mutex([])
+        sockets = listening.perLoop.flatMap { $0 } + listening.shared
+        for (number, inbox) in inboxes.enumerated() {
+            let listeners = listening.perLoop[number] + listening.shared
+            let counters = counters
+            let thread = ConsentKernel.Thread(name: "loop \(number)") {
+                if let first = options.firstProcessor { ConsentKernel.Thread.pin(toProcessor: first + number) }
+                do {
+                    var loop = ListenerLoop(
+                        engine: engine, options: options, settings: settings, inbox: inbox, counters: counters,
+                        listeners: listeners, epoll: try Epoll(eventsPerWaitMax: ListenerLoop.eventsPerWaitMax))
+                    try loop.run()
+                } catch {
+                    failed("a loop ended: \(error)")
+                }
+            }
+            threads.withLock { $0.append(thread) }
+        }
+    }
+
+    /// Stops listening, lets connections finish within the grace period, and ends the loops.
+    package func drain() {
+        for inbox in inboxes { inbox.leave { $0.mustDrain = true } }
+        finish()
+    }
+
+    private func finish() {
+        let running = threads.withLock { threads in
+            defer { threads = [] }
+            return threads
+        }
+        for thread in running { thread.join() }
+        engine.unsubscribe(subscription)
+        for socket in sockets { _ = FileDescriptor(owning: socket) }
+        for case .unix(let path) in addresses { try? File.remove(path) }
+    }
+}
+
+/// The sockets that listen: on TCP one a loop, so that the kernel spreads connections; on a Unix path one for all.
+private struct Listening {
+    var addresses: [SocketAddress] = []
+    var perLoop: [[Int32]]
+    var shared: [Int32] = []
+
+    init(_ options: ServerOptions) throws {
+        perLoop = Array(repeating: [], count: options.loops)
+        do {
+            for address in options.addresses { try listen(on: address, loops: options.loops) }
+        } catch {
+            for socket in perLoop.flatMap({ $0 }) + shared { _ = FileDescriptor(owning: socket) }
+            throw error
+        }
+    }
+
+    private mutating func listen(on address: SocketAddress, loops: Int) throws {
+        switch address {
+        case .unix(let path):
+            // Left behind by a process that died: the node's lock says that nobody else serves it.
+            try? File.remove(path)
+            shared.append(try Socket.listen(address).release())
+            addresses.append(address)
+        case .tcp(let host, let port):
+            let first = try Socket.listen(address)
+            let bound = SocketAddress.tcp(host: host, port: port == 0 ? try Socket.port(of: first) : port)
+            perLoop[0].append(first.release())
+            for loop in 1..<max(loops, 1) { perLoop[loop].append(try Socket.listen(bound).release()) }
+            addresses.append(bound)
+        }
+    }
+}

@@ -1,0 +1,27 @@
+package import ConsentKernel
+
+/// How a server listens, and what it lets clients do.
+package struct ServerOptions: Sendable {
+    package var addresses: [SocketAddress]
+    /// What clients must show; nil: nothing, and then only local addresses are taken.
+    package var token: [UInt8]?
+    /// Threads that serve connections.
+    package var loops = System.processorCount
+    /// Processor of the first loop; the others follow. Nil leaves it to the system.
+    package var firstProcessor: Int?
+    /// Over all loops.
+    package var connectionsMax = 10_000
+    package var requestsInFlightMax = 1024
+    /// A connection that says nothing for so long is closed.
+    package var idleSecondsMax = 300
+    /// A connection that has not shaken hands by then is closed.
+    package var handshakeSecondsMax = 10
+    /// How long connections may finish when the server drains.
+    package var drainMillis: UInt32 = 5000
+    package var version: String
+
+    package init(addresses: [SocketAddress], version: String) {
+        self.addresses = addresses
+        self.version = version
+    }
+}

@@ -1,0 +1,240 @@
+package import ConsentEngine
+package import ConsentModel
+package import ConsentWire
+
+/// What a request needs that the session cannot answer by itself. Carried out by whoever drives the session.
+package enum SessionAction {
+    case record(request: UInt32, events: [Result<ConsentEvent, AdmissionError>])
+    case question(request: UInt32, Question)
+}
+
+/// A request that is answered from the ledger.
+package enum Question: Sendable, Equatable {
+    case explain(Identifier, purposeBit: Int)
+    case history(HistoryRequest)
+    case catalog
+    case catalogDocument
+    case statistics
+    case applyCatalog(ApplyCatalogRequest)
+}
+
+/// What a session must know of its server. Fixed for the life of a connection but for the catalog.
+package struct SessionSettings: Sendable {
+    package var deployment: ID16
+    package var history: ID16
+    /// Nil: none is wanted.
+    package var token: [UInt8]?
+    package var requestsInFlightMax: Int
+    package var serverVersion: String
+
+    package init(
+        deployment: ID16, history: ID16, token: [UInt8]?, requestsInFlightMax: Int = WireLimit.requestsInFlightMax,
+        serverVersion: String
+    ) {
+        self.deployment = deployment
+        self.history = history
+        self.token = token
+        self.requestsInFlightMax = requestsInFlightMax
+        self.serverVersion = serverVersion
+    }
+}
+
+/// The protocol of one connection: bytes in, bytes and actions out. Knows nothing of sockets.
+package struct Session {
+    package enum Phase {
+        case handshake
+        case open
+        /// The server drains: what is in flight is finished, changes are refused.
+        case draining
+        /// An error has ended the conversation; whatever else arrives is ignored.
+        case ended
+    }
+
+    package private(set) var phase = Phase.handshake
+    /// Actions that have not been answered.
+    package private(set) var inFlight = 0
+    package private(set) var clientName = ""
+    private let settings: SessionSettings
+    /// The driver's word: while this much output waits, no more input is taken.
+    package static let outputWaitingMax = 1 << 20
+
+    package init(_ settings: SessionSettings) { self.settings = settings }
+
+    /// Takes what it understands from the front of received bytes.
+    ///
+    /// - Parameters:
+    ///   - catalog: the applied one, for the names of purposes in events.
+    ///   - head: the sequence for `welcome`.
+    /// - Returns: bytes taken; the rest is to be offered again with more behind it.
+    package mutating func receive(
+        _ bytes: UnsafeMutableRawBufferPointer, checks: inout CheckPath, catalog: AppliedCatalog, head: UInt64,
+        output: inout OutputBuffer, actions: inout [SessionAction]
+    ) -> Int {
+        var taken = 0
+        scan: while phase != .ended, output.count < Self.outputWaitingMax {
+            switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: bytes[taken...])) {
+            case .incomplete: break scan
+            case .broken(let code, let request):
+                checks.flush(into: &output)
+                fail(WireError(code, "the length field of a frame is out of range"), request, &output)
+            case .frame(let frame):
+                taken += frame.size
+                do throws(WireError) {
+                    if phase == .handshake {
+                        try shakeHands(frame, catalog: catalog, head: head, into: &output)
+                    } else if frame.opcode == Opcode.check.rawValue {
+                        try checks.check(frame, into: &output)
+                    } else {
+                        checks.flush(into: &output)
+                        try handle(frame, checks: &checks, catalog: catalog, output: &output, actions: &actions)
+                    }
+                } catch {
+                    checks.flush(into: &output)
+                    fail(error, frame.request, &output)
+                }
+            }
+        }
+        checks.flush(into: &output)
+        return phase == .ended ? bytes.count : taken
+    }
+
+    /// Says that one of the session's actions was answered.
+    package mutating func finishAction() { inFlight -= 1 }
+
+    /// Tells the client that the server drains; from now on changes are refused.
+    package mutating func drain(graceMillis: UInt32, into output: inout OutputBuffer) {
+        guard phase == .open else { return }
+        phase = .draining
+        Push.encode(.goingAway, word: graceMillis, into: &output)
+    }
+
+    package func announceCatalog(version: Int, into output: inout OutputBuffer) {
+        guard phase == .open else { return }
+        Push.encode(.catalogChanged, word: UInt32(version), into: &output)
+    }
+
+    /// Ends the conversation with an error that no request asked for.
+    package mutating func end(_ code: ErrorCode, _ message: String, into output: inout OutputBuffer) {
+        guard phase != .ended else { return }
+        fail(WireError(code, message), 0, &output)
+        phase = .ended
+    }
+
+    private mutating func fail(_ error: WireError, _ request: UInt32, _ output: inout OutputBuffer) {
+        ErrorAnswer(error).encode(request: request, into: &output)
+        if error.code.closesConnection { phase = .ended }
+    }
+
+    // MARK: Handshake
+
+    /// Version, then deployment, then credentials.
+    private mutating func shakeHands(
+        _ frame: Frame, catalog: AppliedCatalog, head: UInt64, into output: inout OutputBuffer
+    ) throws(WireError) {
+        let hello = try Hello(frame)
+        guard hello.versionMin <= hello.versionMax, hello.versionMin <= WireVersion.max,
+            hello.versionMax >= WireVersion.min
+        else {
+            throw WireError(
+                .versionUnsupported, detail: UInt32(WireVersion.min) | UInt32(WireVersion.max) << 16,
+                "this server speaks versions \(WireVersion.min) to \(WireVersion.max)")
+        }
+        guard hello.deployment == .zero || hello.deployment == settings.deployment else {
+            throw WireError(
+                .deploymentMismatch, "this is deployment \(settings.deployment), not \(hello.deployment)")
+        }
+        guard settings.token.map({ isSameSecret($0, hello.token) }) ?? true else {
+            throw WireError(.credentialsRefused, "the token is missing or wrong")
+        }
+        phase = .open
+        clientName = hello.clientName
+        var welcome = Welcome()
+        welcome.version = min(hello.versionMax, WireVersion.max)
+        welcome.catalogVersion = UInt32(catalog.version)
+        welcome.sequence = head
+        welcome.deployment = settings.deployment
+        welcome.history = settings.history
+        welcome.requestsInFlightMax = UInt32(settings.requestsInFlightMax)
+        welcome.serverName = "consentd"
+        welcome.serverVersion = settings.serverVersion
+        welcome.encode(request: frame.request, into: &output)
+    }
+
+    /// Takes the same time wherever the first difference is.
+    private func isSameSecret(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        var difference = UInt8(left.count == right.count ? 0 : 1)
+        for position in 0..<left.count { difference |= left[position] ^ (position < right.count ? right[position] : 0) }
+        return difference == 0
+    }
+
+    // MARK: Requests
+
+    private mutating func handle(
+        _ frame: Frame, checks: inout CheckPath, catalog: AppliedCatalog, output: inout OutputBuffer,
+        actions: inout [SessionAction]
+    ) throws(WireError) {
+        switch Opcode(rawValue: frame.opcode) {
+        case .ping: Pong(echo: try PingRequest(frame).echo).encode(request: frame.request, into: &output)
+        case .checkPurposes: try checks.checkPurposes(frame, into: &output)
+        case .checkSubjects: try checks.checkSubjects(frame, into: &output)
+        case .explain:
+            let request = try CheckRequest(frame)
+            guard let purpose = catalog.catalog.purpose(bit: Int(request.purposeBit)) else {
+                throw WireError(
+                    .purposeUnknown, detail: UInt32(request.purposeBit),
+                    "the catalog has no purpose with bit \(request.purposeBit)")
+            }
+            let identifier = try request.identifier().identifier
+            try ask(.explain(identifier, purposeBit: purpose.bit), frame, &actions)
+        case .record: try record(frame, catalog: catalog, &actions)
+        case .applyCatalog:
+            let request = try ApplyCatalogRequest(frame)
+            if !request.isDryRun { try requireChangesTaken() }
+            try ask(.applyCatalog(request), frame, &actions)
+        case .history: try ask(.history(HistoryRequest(frame)), frame, &actions)
+        case .catalog: try askBare(.catalog, frame, &actions)
+        case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
+        case .statistics: try askBare(.statistics, frame, &actions)
+        case .hello: throw WireError(.helloExpected, "hello came twice")
+        default: throw WireError(.opcodeUnknown, "no request has opcode \(frame.opcode)")
+        }
+    }
+
+    private mutating func record(
+        _ frame: Frame, catalog: AppliedCatalog, _ actions: inout [SessionAction]
+    ) throws(WireError) {
+        let request = try RecordRequest(frame)
+        try requireChangesTaken()
+        try takePlace()
+        let events = request.events.map { message in
+            Result { () throws(AdmissionError) in try message.event(in: catalog.catalog) }
+        }
+        actions.append(.record(request: frame.request, events: events))
+    }
+
+    private func requireChangesTaken() throws(WireError) {
+        guard phase == .open else { throw WireError(.shuttingDown, "the server drains and takes no new change") }
+    }
+
+    private mutating func askBare(
+        _ question: Question, _ frame: Frame, _ actions: inout [SessionAction]
+    ) throws(WireError) {
+        try BareRequest.decode(frame)
+        try ask(question, frame, &actions)
+    }
+
+    private mutating func ask(
+        _ question: Question, _ frame: Frame, _ actions: inout [SessionAction]
+    ) throws(WireError) {
+        try takePlace()
+        actions.append(.question(request: frame.request, question))
+    }
+
+    private mutating func takePlace() throws(WireError) {
+        guard inFlight < settings.requestsInFlightMax else {
+            throw WireError(
+                .tooManyInFlight, "\(inFlight) requests of this connection are not answered yet; wait for some")
+        }
+        inFlight += 1
+    }
+}

@@ -1,0 +1,252 @@
+// swift-format-ignore-file
+// Generated from Protocol/protocol.json by ProtocolGenerator. Change the definition, then run `./dev generate`.
+
+package enum Opcode: UInt8, Sendable, CaseIterable {
+    /// The first frame of a connection.
+    case hello = 0x1
+    /// The server's side of the handshake.
+    case welcome = 0x81
+    /// Answered at once, in order with checks.
+    case ping = 0x2
+    /// Answer to ping.
+    case pong = 0x82
+    /// One subject, one purpose.
+    case check = 0x10
+    /// Answer to check.
+    case checked = 0x90
+    /// One subject, many purposes.
+    case checkPurposes = 0x11
+    /// Answer to checkPurposes. A purpose asked for that is in neither set is unknown.
+    case checkedPurposes = 0x91
+    /// Many subjects, one purpose.
+    case checkSubjects = 0x12
+    /// Answer to checkSubjects. A subject in neither set is unknown.
+    case checkedSubjects = 0x92
+    /// One subject, one purpose, with everything that decided; read from the ledger.
+    case explain = 0x13
+    /// Answer to explain. Its reason is exact, a check's stands for its class.
+    case explained = 0x93
+    /// Record one or many events. All accepted ones commit together; answered when they are durable and visible.
+    case record = 0x20
+    /// Answer to record.
+    case recorded = 0xA0
+    /// Check a catalog and, unless this is a dry run, apply it.
+    case applyCatalog = 0x22
+    /// Answer to applyCatalog.
+    case appliedCatalog = 0xA2
+    /// The events of a subject, oldest first.
+    case history = 0x30
+    /// Answer to history.
+    case historyPage = 0xB0
+    /// The purposes of the applied catalog.
+    case catalog = 0x31
+    /// Answer to catalog.
+    case catalogPurposes = 0xB1
+    /// The text of the applied catalog.
+    case catalogDocument = 0x32
+    /// Answer to catalogDocument.
+    case catalogText = 0xB2
+    /// Counters and sizes of the node.
+    case statistics = 0x33
+    /// Answer to statistics.
+    case statisticValues = 0xB3
+    /// The server drains: finish what is in flight, connect again elsewhere or later.
+    case goingAway = 0xE0
+    /// Another catalog version was applied.
+    case catalogChanged = 0xE1
+    /// A request failed; its id is repeated, or is zero where the frame could not be read.
+    case error = 0xFF
+}
+
+/// What a client should do about an error.
+package enum ErrorAdvice: Sendable {
+    case doNotRetry, retryLater, reconnect
+}
+
+package enum ErrorCode: UInt16, Sendable, CaseIterable {
+    /// The payload does not have the layout of its opcode; nothing of the frame took effect.
+    case malformed = 1
+    /// The length field says more than frameSizeMax.
+    case frameTooLarge = 2
+    /// The length field says less than the rest of the header.
+    case frameTooSmall = 3
+    /// No request has this opcode in the version spoken.
+    case opcodeUnknown = 4
+    /// A bit that must be zero is one.
+    case reservedBitSet = 5
+    /// The first frame was not hello, or hello came twice.
+    case helloExpected = 6
+    /// hello does not carry the magic: another protocol is spoken here.
+    case magicWrong = 7
+    /// No version is spoken by both. Detail: u16 oldest, u16 newest that the server speaks.
+    case versionUnsupported = 8
+    /// The client is meant for another deployment.
+    case deploymentMismatch = 9
+    /// The token is missing or wrong.
+    case credentialsRefused = 10
+    /// The queue of changes or of reads is full; nothing was stored.
+    case busy = 11
+    /// The connection has requestsInFlightMax requests unanswered; nothing of this one was done.
+    case tooManyInFlight = 12
+    /// The server drains and takes no new change.
+    case shuttingDown = 13
+    /// The server failed; its log says why. Nothing is known to be stored: retry with the same key.
+    case internalFailure = 14
+    /// Nothing was received within the idle limit.
+    case idleTooLong = 15
+    /// hello did not arrive within the handshake limit.
+    case helloTooLate = 16
+    /// The server has as many connections as it may.
+    case tooManyConnections = 17
+    /// The applied catalog has no purpose with this bit. Detail: the bit.
+    case purposeUnknown = 18
+    /// The identifier is empty, too long, not UTF-8, holds control characters, or its type is unknown.
+    case identifierInvalid = 19
+    /// The catalog breaks rules; the message names line and rule of each. Nothing was applied.
+    case catalogRejected = 20
+    /// The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.
+    case catalogConflict = 21
+    /// The ledger could not be written, such as on a full disk. Nothing was stored.
+    case ledgerUnavailable = 22
+    /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
+    case identifierMissing = 64
+    /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
+    case identifierRefused = 65
+    /// Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.
+    case identifiersTooMany = 66
+    /// Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.
+    case admissionPurposeUnknown = 67
+    /// Rule at the door: the purpose is retired. Only in outcomes of record; nothing of the event was stored.
+    case purposeInactive = 68
+    /// Rule at the door: the purpose does not rest on consent. Only in outcomes of record; nothing of the event was stored.
+    case basisNeedsNoConsent = 69
+    /// Rule at the door: the purpose's basis leaves no room for withdrawal or objection; the message names it. Only in outcomes of record; nothing of the event was stored.
+    case basisCannotBeWithdrawn = 70
+    /// Rule at the door: only the person may lift an objection to direct marketing or profiling. Only in outcomes of record; nothing of the event was stored.
+    case objectionIsAbsolute = 71
+    /// Rule at the door: only the node records this state. Only in outcomes of record; nothing of the event was stored.
+    case stateIsInternal = 72
+    /// Rule at the door: a grant without declaration and revision. Only in outcomes of record; nothing of the event was stored.
+    case declarationMissing = 73
+    /// Rule at the door: no such declaration. Only in outcomes of record; nothing of the event was stored.
+    case declarationUnknown = 74
+    /// Rule at the door: no such revision. Only in outcomes of record; nothing of the event was stored.
+    case revisionUnknown = 75
+    /// Rule at the door: the revision was not current at capture; the message names the one that was. Only in outcomes of record; nothing of the event was stored.
+    case revisionNotCurrent = 76
+    /// Rule at the door: the revision does not cover the purpose. Only in outcomes of record; nothing of the event was stored.
+    case revisionLacksPurpose = 77
+    /// Rule at the door: the revision has no text in the language. Only in outcomes of record; nothing of the event was stored.
+    case languageUnknown = 78
+    /// Rule at the door: a grant without evidence method. Only in outcomes of record; nothing of the event was stored.
+    case methodMissing = 79
+    /// Rule at the door: preticked, silence, implied and bundled are not consent. Only in outcomes of record; nothing of the event was stored.
+    case methodIsNotConsent = 80
+    /// Rule at the door: capture time beyond the clock skew. Only in outcomes of record; nothing of the event was stored.
+    case capturedInFuture = 81
+    /// Rule at the door: the consent would end before it began. Only in outcomes of record; nothing of the event was stored.
+    case endsBeforeCapture = 82
+    /// Rule at the door: a text is over its limit. Only in outcomes of record; nothing of the event was stored.
+    case textTooLong = 83
+    /// Rule at the door: no grant waits to be confirmed. Only in outcomes of record; nothing of the event was stored.
+    case nothingToConfirm = 84
+    /// Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.
+    case keyReused = 85
+    /// Rule at the door: the identifiers belong to two subjects. Only in outcomes of record; nothing of the event was stored.
+    case identifierConflict = 86
+    /// Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.
+    case ageImplausible = 87
+    /// Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.
+    case partyCannotConsent = 88
+    /// Rule at the door: capture time before 1970. Only in outcomes of record; nothing of the event was stored.
+    case capturedTooEarly = 89
+
+    package var advice: ErrorAdvice {
+        switch self {
+        case .malformed,
+            .frameTooLarge,
+            .frameTooSmall,
+            .opcodeUnknown,
+            .reservedBitSet,
+            .helloExpected,
+            .magicWrong,
+            .versionUnsupported,
+            .deploymentMismatch,
+            .credentialsRefused,
+            .purposeUnknown,
+            .identifierInvalid,
+            .catalogRejected,
+            .catalogConflict,
+            .identifierMissing,
+            .identifierRefused,
+            .identifiersTooMany,
+            .admissionPurposeUnknown,
+            .purposeInactive,
+            .basisNeedsNoConsent,
+            .basisCannotBeWithdrawn,
+            .objectionIsAbsolute,
+            .stateIsInternal,
+            .declarationMissing,
+            .declarationUnknown,
+            .revisionUnknown,
+            .revisionNotCurrent,
+            .revisionLacksPurpose,
+            .languageUnknown,
+            .methodMissing,
+            .methodIsNotConsent,
+            .capturedInFuture,
+            .endsBeforeCapture,
+            .textTooLong,
+            .nothingToConfirm,
+            .keyReused,
+            .identifierConflict,
+            .ageImplausible,
+            .partyCannotConsent,
+            .capturedTooEarly: .doNotRetry
+        case .shuttingDown,
+            .idleTooLong,
+            .helloTooLate: .reconnect
+        case .busy,
+            .tooManyInFlight,
+            .internalFailure,
+            .tooManyConnections,
+            .ledgerUnavailable: .retryLater
+        }
+    }
+
+    /// Whether the server closes the connection after it.
+    package var closesConnection: Bool {
+        switch self {
+        case .frameTooLarge,
+            .frameTooSmall,
+            .helloExpected,
+            .magicWrong,
+            .versionUnsupported,
+            .deploymentMismatch,
+            .credentialsRefused,
+            .idleTooLong,
+            .helloTooLate,
+            .tooManyConnections: true
+        default: false
+        }
+    }
+}
+
+package enum WireLimit {
+    package static let eventsPerRecordMax = 4096
+    package static let evidenceSizeMax = 4096
+    package static let frameSizeMax = 1048576
+    package static let headerSize = 16
+    package static let historyPageEventsMax = 200
+    package static let identifierSizeMax = 255
+    package static let identifiersPerEventMax = 16
+    package static let purposeWordsMax = 15
+    package static let requestsInFlightMax = 1024
+    package static let subjectsPerCheckMax = 65535
+}
+
+package enum WireVersion {
+    package static let min: UInt16 = 1
+    package static let max: UInt16 = 1
+    package static let magic: UInt32 = 0x44534E43
+}

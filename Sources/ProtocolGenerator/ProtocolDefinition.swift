@@ -1,0 +1,91 @@
+import Foundation
+
+/// The part of `protocol.json` that becomes constants.
+struct ProtocolDefinition: Decodable {
+    var versionMin: Int
+    var versionMax: Int
+    var magic: Int
+    var limits: [String: Int]
+    var opcodes: [Opcode]
+    var errors: [ErrorCode]
+
+    struct Opcode: Decodable {
+        var name: String
+        var code: Int
+        var direction: String
+        var about: String
+    }
+
+    struct ErrorCode: Decodable {
+        var name: String
+        var code: Int
+        var advice: String
+        var closes: Bool
+        var about: String
+    }
+
+    init(json: Data) throws { self = try JSONDecoder().decode(ProtocolDefinition.self, from: json) }
+
+    /// The Swift source of the constants, formatted as the project's formatter leaves it.
+    func swiftConstants() -> String {
+        """
+        // swift-format-ignore-file
+        // Generated from Protocol/protocol.json by ProtocolGenerator. Change the definition, then run `./dev generate`.
+
+        package enum Opcode: UInt8, Sendable, CaseIterable {
+        \(opcodes.map { "    /// \($0.about)\n    case \($0.name) = \(hex($0.code))" }.joined(separator: "\n"))
+        }
+
+        /// What a client should do about an error.
+        package enum ErrorAdvice: Sendable {
+            case doNotRetry, retryLater, reconnect
+        }
+
+        package enum ErrorCode: UInt16, Sendable, CaseIterable {
+        \(errors.map { "    /// \($0.about)\n    case \($0.name) = \($0.code)" }.joined(separator: "\n"))
+
+            package var advice: ErrorAdvice {
+                switch self {
+        \(adviceCases())
+                }
+            }
+
+            /// Whether the server closes the connection after it.
+            package var closesConnection: Bool {
+                switch self {
+        \(closingCases())
+                }
+            }
+        }
+
+        package enum WireLimit {
+        \(limits.sorted { $0.key < $1.key }.map { "    package static let \($0.key) = \($0.value)" }
+            .joined(separator: "\n"))
+        }
+
+        package enum WireVersion {
+            package static let min: UInt16 = \(versionMin)
+            package static let max: UInt16 = \(versionMax)
+            package static let magic: UInt32 = \(hex(magic))
+        }
+
+        """
+    }
+
+    private func hex(_ number: Int) -> String { "0x" + String(number, radix: 16, uppercase: true) }
+
+    private func adviceCases() -> String {
+        let names = ["do_not_retry": "doNotRetry", "retry_later": "retryLater", "reconnect": "reconnect"]
+        return Dictionary(grouping: errors, by: \.advice).sorted { $0.key < $1.key }.map { advice, codes in
+            "        case \(caseList(codes)): .\(names[advice] ?? advice)"
+        }.joined(separator: "\n")
+    }
+
+    private func closingCases() -> String {
+        "        case \(caseList(errors.filter(\.closes))): true\n        default: false"
+    }
+
+    private func caseList(_ codes: [ErrorCode]) -> String {
+        codes.map { "." + $0.name }.joined(separator: ",\n            ")
+    }
+}

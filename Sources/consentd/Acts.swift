@@ -1,0 +1,195 @@
+import ArgumentParser
+import ConsentClient
+import ConsentModel
+import Foundation
+
+/// What every act says.
+struct ActOptions: ParsableArguments {
+    @Argument(help: "The person, by one or more identifiers, as type:value.")
+    var subject: [Subject]
+
+    @Option(name: .shortAndLong, help: "Purpose; may be repeated, each is an event of its own.")
+    var purpose: [String]
+
+    @Option(help: "When the person acted, RFC 3339, for example 2026-11-22T10:15:00+01:00 [default: now].")
+    var capturedAt: String?
+
+    @Flag(help: "A guardian acts for the person.")
+    var guardian = false
+
+    @Option(help: "System that captured the act.")
+    var system = "consentd"
+
+    @Option(help: "Channel, for example web, shop or phone.")
+    var channel = ""
+
+    @Option(help: "Form or page.")
+    var form = ""
+
+    @Option(help: "Who entered it.")
+    var actor = ""
+
+    @Option(help: "A note or reference that supports the act; erased with the person.")
+    var evidence = ""
+
+    @Option(help: "Idempotency key, 32 hexadecimal digits: the same act sent again is not recorded twice.")
+    var key: String?
+
+    func validate() throws {
+        guard !purpose.isEmpty else { throw ValidationError("name a purpose with --purpose") }
+        if key != nil, purpose.count > 1 { throw ValidationError("--key goes with one purpose") }
+    }
+
+    func acts(_ state: ActState) throws -> [ConsentAct] {
+        try purpose.map { purpose in
+            var act = ConsentAct(subject: subject, purpose: purpose, state: state)
+            act.capturedAt = try moment(capturedAt, "--captured-at")
+            act.isByGuardian = guardian
+            act.system = system
+            act.channel = channel
+            act.form = form
+            act.actor = actor
+            act.evidence = evidence
+            act.key = try key.map { text in
+                guard let key = ConsentAct.Key(hex: text) else {
+                    throw ValidationError("--key has 32 hexadecimal digits")
+                }
+                return key
+            }
+            return act
+        }
+    }
+}
+
+func moment(_ text: String?, _ option: String) throws -> Date? {
+    guard let text else { return nil }
+    guard let time = Timestamp(iso8601: text) else {
+        throw ValidationError("\(option): '\(text)' is not a time such as 2026-11-22T10:15:00Z")
+    }
+    return Date(timeIntervalSince1970: Double(time.millis) / 1000)
+}
+
+func iso8601(_ date: Date) -> String {
+    Timestamp(millis: Int64((date.timeIntervalSince1970 * 1000).rounded())).iso8601
+}
+
+/// Records acts and says what became of each; exits with `refused` if a rule refused one.
+private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
+    var isRefused = false
+    try await node.withClient { client in
+        for (act, outcome) in zip(acts, try await client.record(acts)) {
+            isRefused = isRefused || outcome.refusal != nil
+            if node.json {
+                var object: [String: Any] = ["purpose": act.purpose, "state": act.state.name]
+                object["sequence"] = outcome.sequence ?? NSNull()
+                object["duplicate"] = outcome.isDuplicate
+                object["refused"] = outcome.refusal?.name ?? NSNull()
+                object["message"] = outcome.message
+                Output.json(object)
+            } else if let refusal = outcome.refusal {
+                Output.error("refused   \(act.purpose): \(Output.printable(outcome.message)) (\(refusal.name))")
+            } else {
+                let word = outcome.isDuplicate ? "known" : "recorded"
+                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence ?? 0)")
+            }
+        }
+    }
+    if isRefused { throw Exit.refused }
+}
+
+struct Grant: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Record that a person agreed.",
+        discussion: """
+            EXAMPLE
+              consentd grant customer:100003 email:ola@example.no -p newsletter \\
+                --declaration club-membership-marketing --revision 1.2 --language nb --method double_opt_in
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var act: ActOptions
+
+    @Option(help: "Declaration that the person was shown.")
+    var declaration: String
+
+    @Option(help: "Its revision.")
+    var revision: String
+
+    @Option(help: "Language in which it was shown, for example nb.")
+    var language: String
+
+    @Option(help: "How the person acted: ticked_box, button, signature, spoken, double_opt_in, paper, electronic_id.")
+    var method: String
+
+    @Option(help: "When the consent ends, RFC 3339 [default: by the purpose's validity].")
+    var expiresAt: String?
+
+    @Flag(help: "The act was an express statement.")
+    var explicit = false
+
+    @Option(help: "The person's age in years.")
+    var age: Int?
+
+    func run() async throws {
+        guard let method = ActMethod(name: method) else {
+            throw ValidationError("--method is one of \(ActMethod.names)")
+        }
+        var acts = try act.acts(.given)
+        for position in acts.indices {
+            acts[position].declaration = declaration
+            acts[position].revision = revision
+            acts[position].language = language
+            acts[position].method = method
+            acts[position].expiresAt = try moment(expiresAt, "--expires-at")
+            acts[position].isExplicit = explicit
+            acts[position].age = age
+        }
+        try await record(acts, node)
+    }
+}
+
+struct Withdraw: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Record that a person withdrew; with --guardian, that a guardian did.",
+        discussion: """
+            EXAMPLE
+              consentd withdraw email:kari@example.no -p newsletter
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var act: ActOptions
+
+    func run() async throws { try await record(act.acts(act.guardian ? .revoked : .withdrawn), node) }
+}
+
+struct Object: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Record an objection (GDPR art. 21), or with --lift its end.",
+        discussion: """
+            EXAMPLES
+              consentd object customer:100001 -p cleaning
+              consentd object customer:100001 -p cleaning --lift
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var act: ActOptions
+
+    @Flag(help: "The person lifts the objection.")
+    var lift = false
+
+    func run() async throws { try await record(act.acts(lift ? .objectionLifted : .objected), node) }
+}
+
+struct Confirm: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Record that a person confirmed the grant before it (double opt-in), or a guardian did.",
+        discussion: """
+            EXAMPLE
+              consentd confirm email:ola@example.no -p newsletter
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var act: ActOptions
+
+    func run() async throws { try await record(act.acts(.confirmed), node) }
+}

@@ -1,0 +1,136 @@
+import ArgumentParser
+import ConsentCatalog
+import ConsentClient
+import ConsentKernel
+import Foundation
+
+struct CatalogGroup: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "catalog",
+        abstract: "Check, compare, apply and show catalogs.",
+        subcommands: [CheckFile.self, Diff.self, Apply.self, Show.self, Template.self])
+
+    struct CheckFile: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "check", abstract: "Judge a catalog file; needs no node.")
+
+        @Argument(help: "YAML file.") var file: String
+        @Flag(name: .long, help: "Print JSON.") var json = false
+
+        func run() async throws {
+            try await reportingFailures {
+                let text = String(decoding: try File.read(file, sizeMax: 1 << 22), as: UTF8.self)
+                do {
+                    let document = try CatalogDocument(text: text, file: file)
+                    let catalog = document.catalog
+                    if json {
+                        Output.json(["sound": true, "problems": [] as [Any]])
+                    } else {
+                        print(
+                            "sound: \(catalog.purposes.count) purposes, \(catalog.declarations.count) declarations, "
+                                + "\(catalog.recipients.count) recipients")
+                    }
+                } catch {
+                    show(error)
+                    throw Exit.refused
+                }
+            }
+        }
+
+        private func show(_ rejection: CatalogRejection) {
+            guard json else {
+                Output.error("\(rejection)")
+                return
+            }
+            Output.json([
+                "sound": false,
+                "problems": rejection.problems.map {
+                    ["line": $0.line, "column": $0.column, "rule": $0.rule, "message": $0.message] as [String: Any]
+                },
+            ])
+        }
+    }
+
+    struct Diff: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say what applying a catalog would change, and for how many people. Changes nothing.")
+
+        @OptionGroup var node: NodeOptions
+        @Argument(help: "YAML file.") var file: String
+
+        func run() async throws { try await send(file, node, dryRun: true) }
+    }
+
+    struct Apply: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Apply a catalog, all of it or nothing.",
+            discussion: "Says what changes. 'consentd catalog diff' says it without doing it.")
+
+        @OptionGroup var node: NodeOptions
+        @Argument(help: "YAML file.") var file: String
+
+        func run() async throws { try await send(file, node, dryRun: false) }
+    }
+
+    struct Show: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the purposes of the applied catalog, or with --document print it.")
+
+        @OptionGroup var node: NodeOptions
+        @Flag(help: "Print the YAML text as it was applied.") var document = false
+
+        func run() async throws {
+            try await node.withClient { client in
+                if document {
+                    print(try await client.catalogDocument().text, terminator: "")
+                    return
+                }
+                let purposes = try await client.purposes()
+                if node.json {
+                    for purpose in purposes {
+                        Output.json([
+                            "id": purpose.id, "bit": purpose.bit, "basis": purpose.basis.name,
+                            "controller": purpose.controller, "active": purpose.isActive,
+                        ])
+                    }
+                } else {
+                    Output.table(
+                        [["BIT", "PURPOSE", "BASIS", "CONTROLLER", ""]]
+                            + purposes.map {
+                                ["\($0.bit)", $0.id, $0.basis.name, $0.controller, $0.isActive ? "" : "retired"]
+                            })
+                }
+            }
+        }
+    }
+
+    struct Template: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print the template catalog, to begin your own with.")
+
+        func run() async throws { print(TemplateCatalog.text, terminator: "") }
+    }
+}
+
+private func send(_ file: String, _ node: NodeOptions, dryRun: Bool) async throws {
+    try await reportingFailures {
+        // Judged here first: the message then names the file as the user did.
+        let document = try readCatalog(file)
+        try await node.withClient { client in
+            let outcome = try await client.applyCatalog(document.text, dryRun: dryRun)
+            if node.json {
+                Output.json([
+                    "dryRun": dryRun, "version": outcome.version, "sequence": outcome.sequence ?? NSNull(),
+                    "changes": outcome.changes,
+                ])
+                return
+            }
+            for change in outcome.changes { print("  \(Output.printable(change))") }
+            if outcome.changes.isEmpty {
+                print("nothing changes; version \(outcome.version) stays applied")
+            } else {
+                print(dryRun ? "would become version \(outcome.version)" : "applied as version \(outcome.version)")
+            }
+        }
+    }
+}

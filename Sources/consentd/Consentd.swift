@@ -1,0 +1,26 @@
+import ArgumentParser
+
+/// The version of this program.
+let version = "0.1.0"
+
+@main
+struct Consentd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "consentd",
+        abstract: "May we use this person's data for this purpose, now?",
+        discussion: """
+            A node keeps an append-only ledger of consents and answers checks from an index derived from it. Commands \
+            talk to the server that runs on the node's folder, or open the folder themselves if none does.
+
+            EXIT CODES
+              check      0 granted, 1 denied, 2 unknown (several answers: the worst of them)
+              all        0 done, 3 failed, 4 no node or server to be reached, 5 refused by a rule, 6 does not verify,
+                         64 wrong usage
+            """,
+        version: version,
+        subcommands: [
+            Init.self, Serve.self, Check.self, Explain.self, Grant.self, Withdraw.self, Object.self, Confirm.self,
+            History.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
+            SampleRegisterCommand.self,
+        ])
+}

@@ -1,0 +1,155 @@
+import ArgumentParser
+import ConsentClient
+import ConsentEngine
+import ConsentKernel
+import ConsentModel
+import ConsentServer
+import Foundation
+
+/// Which node a command is about.
+struct NodeOptions: ParsableArguments {
+    @Option(name: .long, help: "Folder of the node [env: CONSENTD_DATA].")
+    var data: String = ProcessInfo.processInfo.environment["CONSENTD_DATA"] ?? "consentd-data"
+
+    @Option(
+        name: .long,
+        help: "Talk to a server at host:port or unix:/path instead of the folder's own [env: CONSENTD_SERVER].")
+    var server: String? = ProcessInfo.processInfo.environment["CONSENTD_SERVER"]
+
+    @Option(name: .long, help: "File with the token to show, mode 0600 [default: 'token' in the node's folder].")
+    var tokenFile: String?
+
+    @Flag(name: .long, help: "Print JSON, one object a line.")
+    var json = false
+
+    var folder: NodeFolder { NodeFolder(data) }
+
+    /// The token to show, or to ask for; nil where there is none.
+    func token() throws -> [UInt8]? {
+        let path = tokenFile ?? folder.tokenPath
+        guard tokenFile != nil || File.exists(path) else { return nil }
+        let file = try FileDescriptor.open(path, .readOnly)
+        guard try file.mode() & 0o077 == 0 else {
+            throw Failure(code: Exit.failed, message: "\(path) may be read by others; run 'chmod 600 \(path)'")
+        }
+        var bytes = try File.read(path, sizeMax: 4096)
+        while bytes.last == UInt8(ascii: "\n") || bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        guard !bytes.isEmpty else { throw Failure(code: Exit.failed, message: "\(path) is empty") }
+        return bytes
+    }
+
+    /// Runs a command against the node: the server that runs on it, or one that lives as long as the command.
+    ///
+    /// - Parameter identifiersExpected: room to make in the index if the command opens the node itself.
+    func withClient(identifiersExpected: Int = 0, _ body: (ConsentClient) async throws -> Void) async throws {
+        try await reportingFailures {
+            if let server {
+                guard let endpoint = Endpoint(server) else {
+                    throw Failure(code: Exit.unreachable, message: "'\(server)' is neither host:port nor unix:/path")
+                }
+                try await run(endpoint, token: try token(), body)
+                return
+            }
+            guard folder.exists else {
+                throw Failure(
+                    code: Exit.unreachable,
+                    message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
+            }
+            do {
+                let embedded = try EmbeddedServer(folder, identifiersExpected: identifiersExpected)
+                do {
+                    try await run(.unix(path: folder.socketPath), token: nil, body)
+                } catch {
+                    try embedded.close()
+                    throw error
+                }
+                try embedded.close()
+            } catch EngineError.locked {
+                try await run(.unix(path: folder.socketPath), token: try token(), body)
+            }
+        }
+    }
+
+    private func run(_ endpoint: Endpoint, token: [UInt8]?, _ body: (ConsentClient) async throws -> Void) async throws {
+        var options = ClientOptions()
+        options.token = token ?? []
+        options.name = "consentd"
+        options.requestTimeout = .seconds(60)
+        let client = try await ConsentClient.connect(to: endpoint, options: options)
+        do {
+            try await body(client)
+        } catch {
+            await client.close()
+            throw error
+        }
+        await client.close()
+    }
+}
+
+/// Turns every failure into a message and an exit code.
+func reportingFailures(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch let exit as ExitCode {
+        throw exit
+    } catch let failure as Failure {
+        Output.error("consentd: \(failure.message)")
+        throw failure.code
+    } catch let error as ConsentClientError {
+        Output.error("consentd: \(error)")
+        throw error.exitCode
+    } catch {
+        Output.error("consentd: \(error)")
+        throw Exit.failed
+    }
+}
+
+extension ConsentClientError {
+    var exitCode: ExitCode {
+        switch self {
+        case .connectFailed, .handshakeRefused, .versionUnsupported, .disconnected, .closed, .timedOut:
+            Exit.unreachable
+        case .unknownPurpose, .invalidArgument: Exit.refused
+        case .server(let code, _):
+            [.catalogRejected, .catalogConflict, .purposeUnknown, .identifierInvalid].contains(code)
+                ? Exit.refused : Exit.failed
+        case .cancelled, .protocolViolation: Exit.failed
+        }
+    }
+}
+
+/// A server inside a command, on the node's own socket, for a folder that no server runs on.
+private final class EmbeddedServer {
+    private let engine: Engine
+    private let server: Server
+
+    init(_ folder: NodeFolder, identifiersExpected: Int) throws {
+        engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
+            Output.error("consentd: \(reason)")
+            exit(Exit.failed.rawValue)
+        }
+        if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
+        do {
+            var options = ServerOptions(addresses: [.unix(path: folder.socketPath)], version: version)
+            options.loops = 1
+            // Nobody else is to wait for.
+            options.drainMillis = 0
+            server = try Server(engine, options) { Output.error("consentd: \($0)") }
+        } catch {
+            try engine.close()
+            throw error
+        }
+    }
+
+    func close() throws {
+        server.drain()
+        try engine.close()
+    }
+}
+
+extension Subject: ExpressibleByArgument {
+    public init?(argument: String) {
+        guard let subject = try? Subject(argument) else { return nil }
+        self = subject
+    }
+}

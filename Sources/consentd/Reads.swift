@@ -1,0 +1,162 @@
+import ArgumentParser
+import ConsentClient
+import ConsentEngine
+import Foundation
+
+struct History: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List everything that was recorded about a person, oldest first.",
+        discussion: """
+            EXAMPLES
+              consentd history customer:100001
+              consentd history email:kari@example.no --json
+            """)
+
+    @OptionGroup var node: NodeOptions
+
+    @Argument(help: "A person, as type:value.")
+    var subject: Subject
+
+    @Option(help: "Only events after this sequence.")
+    var after: UInt64 = 0
+
+    func run() async throws {
+        try await node.withClient { client in
+            let entries = try await client.history(of: subject, after: after)
+            if node.json {
+                for entry in entries { Output.json(object(entry)) }
+                return
+            }
+            if entries.isEmpty { print("nothing is recorded about \(Output.printable(subject.description))") }
+            Output.table(
+                (entries.isEmpty ? [] : [["SEQUENCE", "CAPTURED", "STATE", "PURPOSE", "REVISION", "HOW", "WHERE"]])
+                    + entries.map(row))
+        }
+    }
+
+    private func row(_ entry: HistoryEntry) -> [String] {
+        let act = entry.act
+        let place = [act.system, act.channel, act.form].filter { !$0.isEmpty }.joined(separator: "/")
+        let how = [act.method == ActMethod.none ? "" : act.method.name, act.language].filter { !$0.isEmpty }
+        return [
+            "\(entry.sequence)", act.capturedAt.map(iso8601) ?? "", act.state.name, act.purpose,
+            [act.declaration ?? "", act.revision ?? ""].filter { !$0.isEmpty }.joined(separator: " "),
+            how.joined(separator: " "), place,
+        ].map(Output.printable)
+    }
+
+    private func object(_ entry: HistoryEntry) -> [String: Any] {
+        let act = entry.act
+        return [
+            "sequence": entry.sequence, "recordedAt": iso8601(entry.recordedAt),
+            "capturedAt": act.capturedAt.map(iso8601) ?? NSNull(), "state": act.state.name, "purpose": act.purpose,
+            "declaration": act.declaration ?? NSNull(), "revision": act.revision ?? NSNull(), "language": act.language,
+            "method": act.method.name, "explicit": act.isExplicit, "party": entry.party, "age": act.age ?? NSNull(),
+            "expiresAt": act.expiresAt.map(iso8601) ?? NSNull(),
+            "refersTo": entry.refersTo ?? NSNull(), "system": act.system, "channel": act.channel, "form": act.form,
+            "actor": act.actor, "evidence": act.evidence, "identifiers": act.subject.map(\.description),
+            "hash": entry.hash.map { String(format: "%02x", $0) }.joined(),
+        ]
+    }
+}
+
+struct Stats: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the node's counters and sizes.")
+
+    @OptionGroup var node: NodeOptions
+
+    func run() async throws {
+        try await node.withClient { client in
+            let values = try await client.statistics()
+            if node.json {
+                Output.json(Dictionary(uniqueKeysWithValues: values.map { ($0.name, $0.value as Any) }))
+            } else {
+                Output.table(values.map { [$0.name, "\($0.value)"] })
+            }
+        }
+    }
+}
+
+struct Ping: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Measure round trips to the server.")
+
+    @OptionGroup var node: NodeOptions
+
+    @Option(name: .shortAndLong, help: "Round trips.")
+    var count = 5
+
+    func run() async throws {
+        try await node.withClient { client in
+            for number in 1...max(1, count) {
+                let took = try await client.ping()
+                let micros = Double(took.components.attoseconds) / 1e12 + Double(took.components.seconds) * 1e6
+                if node.json {
+                    Output.json(["number": number, "micros": (micros * 10).rounded() / 10])
+                } else {
+                    print(String(format: "answer %d after %.0f µs", number, micros))
+                }
+            }
+        }
+    }
+}
+
+struct Verify: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prove that ledger and index agree.",
+        discussion: """
+            Replays the ledger from its first event: the hash chain, the decision function over every history, and the \
+            index row by row. Reads only; a server may be running. Exits 0 if all agree, 6 if anything does not.
+            """)
+
+    @OptionGroup var node: NodeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let bar = ProgressBar("Verifying")
+            let report = try verify(node.folder) { done, all in bar.show(Int(done), of: Int(all), unit: "events") }
+            bar.finish(Int(report.events), of: Int(report.events), unit: "events")
+            if node.json {
+                Output.json([
+                    "sound": report.isSound, "events": report.events, "subjects": report.subjects,
+                    "identifiers": report.identifiers, "changedMeanwhile": report.changedMeanwhile,
+                    "headHash": report.headHash.map { String(format: "%02x", $0) }.joined(),
+                    "problemCount": report.problemCount, "problems": report.problems,
+                ])
+            } else {
+                for problem in report.problems { Output.error("consentd: \(problem)") }
+                if report.problemCount > report.problems.count {
+                    Output.error("consentd: and \(report.problemCount - report.problems.count) more")
+                }
+                print(
+                    "\(report.isSound ? "sound" : "NOT SOUND"): \(report.events) events, \(report.subjects) subjects, "
+                        + "\(report.identifiers) identifiers"
+                        + (report.changedMeanwhile > 0 ? ", \(report.changedMeanwhile) rows changed meanwhile" : ""))
+            }
+            if !report.isSound { throw Exit.doesNotVerify }
+        }
+    }
+}
+
+struct Rebuild: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Make the index anew from the ledger.",
+        discussion: "Only while no server runs on the node. A server does it by itself when the index cannot be trusted.")
+
+    @OptionGroup var node: NodeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let bar = ProgressBar("Rebuilding")
+            let start = ContinuousClock.now
+            let count = try rebuildIndex(node.folder) { done, all in bar.show(done, of: all, unit: "identifiers") }
+            bar.finish(count, of: count, unit: "identifiers")
+            let took = ContinuousClock.now - start
+            let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
+            if node.json {
+                Output.json(["identifiers": count, "seconds": (seconds * 1000).rounded() / 1000])
+            } else {
+                print(String(format: "rebuilt %d identifiers in %.2f s", count, seconds))
+            }
+        }
+    }
+}

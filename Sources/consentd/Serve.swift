@@ -1,0 +1,131 @@
+import ArgumentParser
+import ConsentEngine
+import ConsentKernel
+import ConsentServer
+import Foundation
+
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serve a node.",
+        discussion: """
+            EXAMPLES
+              consentd serve --data club                             on 127.0.0.1:7411 and club/consentd.sock
+              consentd serve --data club --listen 0.0.0.0:7411       needs a token; see 'consentd init --token'
+              consentd serve --data club --listen 127.0.0.1:0        on a free port, which is printed
+
+            SIGTERM and Ctrl-C drain: clients are told, what they have begun is finished, and the files are closed in \
+            order. On a corrupt index the node rebuilds it; on a corrupt ledger it stops and says where.
+            """)
+
+    @OptionGroup var node: NodeOptions
+
+    @Option(help: "Address to listen on, host:port; may be repeated. 'none' leaves the Unix socket only.")
+    var listen: [String] = ["127.0.0.1:7411"]
+
+    @Option(help: "Threads that serve connections [default: one per processor].")
+    var loops: Int?
+
+    @Option(help: "Processor of the first of these threads; the next ones follow.")
+    var pin: Int?
+
+    @Option(help: "Connections at the most.")
+    var maxConnections = 10_000
+
+    @Option(help: "Requests of one connection that may be unanswered, checks and pings excepted.")
+    var maxInFlight = 1024
+
+    @Option(help: "Seconds after which a connection that says nothing is closed.")
+    var idleSeconds = 300
+
+    @Option(help: "Seconds within which a connection must shake hands.")
+    var handshakeSeconds = 10
+
+    @Option(help: "Milliseconds that connections may take to finish when the server drains.")
+    var drainMillis: UInt32 = 5000
+
+    func validate() throws {
+        if let loops, !(1...256).contains(loops) { throw ValidationError("--loops is 1 to 256") }
+        guard maxConnections > 0, maxInFlight > 0, idleSeconds > 0, handshakeSeconds > 0 else {
+            throw ValidationError("limits are greater than zero")
+        }
+    }
+
+    func run() throws {
+        do {
+            // Before any thread is started, so that signals come here and nowhere else.
+            let signals = try SignalWatch([SignalWatch.terminate, SignalWatch.interrupt])
+            try serve(signals)
+        } catch let failure as Failure {
+            Output.error("consentd: \(failure.message)")
+            throw failure.code
+        } catch EngineError.locked(let path) {
+            Output.error("consentd: \(EngineError.locked(path: path))")
+            throw Exit.unreachable
+        } catch {
+            Output.error("consentd: \(error)")
+            throw Exit.failed
+        }
+    }
+
+    private func serve(_ signals: borrowing SignalWatch) throws {
+        let startedAt = Clock.monotonicNanos()
+        let bar = ProgressBar("Rebuilding the index")
+        let engine = try Engine(
+            node.folder,
+            progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
+            fatal: { reason in
+                Output.error("consentd: \(reason); the server stops rather than answer from an index that is behind")
+                exit(Exit.failed.rawValue)
+            })
+        _ = bar
+        let server: Server
+        do {
+            server = try Server(engine, try options()) { Output.error("consentd: \($0)") }
+        } catch {
+            try engine.close()
+            throw error
+        }
+        announce(server, engine, millis: Double(Clock.monotonicNanos() - startedAt) / 1e6)
+        let signal = signals.wait()
+        Output.error("consentd: draining (\(signal == SignalWatch.terminate ? "SIGTERM" : "SIGINT"))")
+        server.drain()
+        try engine.close()
+    }
+
+    private func options() throws -> ServerOptions {
+        var addresses = try listen.filter { $0 != "none" }.map(address)
+        addresses.append(.unix(path: node.folder.socketPath))
+        var options = ServerOptions(addresses: addresses, version: version)
+        options.token = try node.token()
+        if let loops { options.loops = loops }
+        options.firstProcessor = pin
+        options.connectionsMax = maxConnections
+        options.requestsInFlightMax = maxInFlight
+        options.idleSecondsMax = idleSeconds
+        options.handshakeSecondsMax = handshakeSeconds
+        options.drainMillis = drainMillis
+        return options
+    }
+
+    private func address(_ text: String) throws -> SocketAddress {
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+            throw Failure(code: Exit.refused, message: "'\(text)' is not host:port")
+        }
+        return .tcp(host: String(text[..<colon]), port: port)
+    }
+
+    private func announce(_ server: Server, _ engine: Engine, millis: Double) {
+        setvbuf(stdout, nil, _IOLBF, 0)
+        if node.json {
+            Output.json([
+                "listening": server.addresses.map(\.description), "readyMillis": millis,
+                "recovery": engine.recovery.description, "catalogVersion": engine.catalog.version,
+            ])
+            return
+        }
+        for address in server.addresses { print("listening on \(address)") }
+        if engine.catalog.version == 0 { print("no catalog is applied: every check is an error until one is") }
+        if ((try? node.token()) ?? nil) == nil { print("no token: only processes of this machine can connect") }
+        print(String(format: "ready after %.0f ms: %@", millis, engine.recovery.description))
+    }
+}
