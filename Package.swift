@@ -60,7 +60,7 @@ let package = Package(
             name: "consentd",
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
-                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", arguments, logging,
+                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", "ConsentWire", arguments, logging,
             ],
             swiftSettings: common),
         .target(

@@ -1,1 +1,14 @@
+// What glibc declares only with `_GNU_SOURCE`.
+#define _GNU_SOURCE
 #include "ckernel.h"
+
+int ckernel_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int ckernel_pin(int processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    return sched_setaffinity(0, sizeof set, &set);
+}
+
+int ckernel_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }

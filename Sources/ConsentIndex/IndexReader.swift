@@ -88,15 +88,15 @@ package struct IndexReader: ~Copyable {
         _ table: IndexTable, _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32
     ) -> (granted: UInt64, denied: UInt64) {
         guard word < table.geometry.words else { return (0, 0) }
-        var (permitted, refused): (UInt64, UInt64) = (0, 0)
+        var (permitted, refused, ended): (UInt64, UInt64, UInt64) = (0, 0, 0)
         if let slot = unsafe table.find(hash) {
             let endsAt = unsafe table.endsAt(slot)
             permitted = unsafe table.permitted(slot, word: word)
             refused = unsafe table.denied(slot, word: word) & ~permitted
-            if endsAt <= now { permitted = 0 }
+            if endsAt <= now { (permitted, ended) = (0, permitted) }
         }
         refused |= table.deniedDefaults(word: word)
-        let granted = (permitted | table.grantedDefaults(word: word)) & ~refused
+        let granted = (permitted | table.grantedDefaults(word: word)) & ~(refused | ended)
         return (granted & mask, refused & mask)
     }
 }

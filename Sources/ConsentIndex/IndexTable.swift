@@ -195,6 +195,9 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
         if let history, header.bytes(Offset.history, 16) != history { throw IndexProblem.anotherHistory }
         guard header.word(Offset.keyCheck) == keyCheck else { throw IndexProblem.anotherKey }
+        // Of the pages that were only in memory some were written and some were not.
+        let isWhole = try header.isClean || header.bootID == System.bootID()
+        guard isWhole else { throw IndexProblem.uncleanFromAnotherBoot }
         let placesMapping =
             access == .readOnly ? nil : try map(placesPath(path), access: access, sizeMin: geometry.slots * 4)
         return IndexTable(
@@ -253,9 +256,10 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         try mapping.synchronizeFirstPage()
     }
 
-    /// Makes all rows durable, then says so.
+    /// Makes all rows and their places durable, then says so.
     func close() throws(SystemError) {
         try mapping.synchronize()
+        try placesMapping?.synchronize()
         setWord(Offset.clean, 1)
         try mapping.synchronizeFirstPage()
     }
@@ -311,7 +315,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     @inline(__always)
     private func homeSlot(place: UInt32) -> Int {
-        Int(truncatingIfNeeded: UInt64(place) &* lines >> 32) &* geometry.slotsPerLine
+        Int(truncatingIfNeeded: (UInt64(place) &* lines) >> 32) &* geometry.slotsPerLine
     }
 
     @inline(__always)
@@ -481,7 +485,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
             let permitted = unsafe permitted(slot, word: position)
             let denied = unsafe denied(slot, word: position)
             if position == 0 || permitted | denied != 0 {
-                sum = Self.mixed(sum ^ permitted, denied ^ UInt64(position))
+                // Multiplied, so that a bit of one word is not the same as another of the next.
+                sum = Self.mixed(sum ^ permitted, denied ^ UInt64(position) &* 0x9E37_79B9_7F4A_7C15)
             }
         }
         return sum

@@ -95,16 +95,14 @@ package final class IndexWriter {
         self.folder = folder
         self.history = history
         self.keyCheck = keyCheck
-        let boot = try System.bootID()
+        // By its own name, as the places stand beside it and not beside the link.
+        guard let generation = folder.currentGeneration else { throw IndexProblem.missing }
         table = try IndexTable.open(
-            path: folder.currentPath, access: .readWrite, history: history, keyCheck: keyCheck)
-        if !table.isClean {
-            guard table.bootID == boot else { throw IndexProblem.uncleanFromAnotherBoot }
-            table.recount()
-        }
+            path: folder.filePath(generation: generation), access: .readWrite, history: history, keyCheck: keyCheck)
+        if !table.isClean { table.recount() }
         publication = IndexPublication(table)
         try folder.removeAll(but: table.generation)
-        try table.markInUse(bootID: boot)
+        try table.markInUse(bootID: System.bootID())
     }
 
     /// Makes an empty index in place of whatever is there. Not published to other processes before ``publish()``.

@@ -1,11 +1,9 @@
 import ArgumentParser
 import ConsentClient
-import ConsentModel
-import Foundation
 
 /// What every act says.
 struct ActOptions: ParsableArguments {
-    @Argument(help: "The person, by one or more identifiers, as type:value.")
+    @Argument(help: "The person, by one or more identifiers, as type:value.", transform: readSubject)
     var subject: [Subject]
 
     @Option(name: .shortAndLong, help: "Purpose; may be repeated, each is an event of its own.")
@@ -40,18 +38,18 @@ struct ActOptions: ParsableArguments {
         if key != nil, purpose.count > 1 { throw ValidationError("--key goes with one purpose") }
     }
 
-    func acts(_ state: ActState) throws -> [ConsentAct] {
+    func acts(_ state: State) throws -> [ConsentAct] {
         try purpose.map { purpose in
-            var act = ConsentAct(subject: subject, purpose: purpose, state: state)
+            var act = ConsentAct(subject, purpose: purpose, state: state)
             act.capturedAt = try moment(capturedAt, "--captured-at")
-            act.isByGuardian = guardian
+            act.party = guardian ? .guardian : .subject
             act.system = system
             act.channel = channel
             act.form = form
             act.actor = actor
             act.evidence = evidence
             act.key = try key.map { text in
-                guard let key = ConsentAct.Key(hex: text) else {
+                guard let key = IdempotencyKey(text) else {
                     throw ValidationError("--key has 32 hexadecimal digits")
                 }
                 return key
@@ -61,16 +59,12 @@ struct ActOptions: ParsableArguments {
     }
 }
 
-func moment(_ text: String?, _ option: String) throws -> Date? {
+private func moment(_ text: String?, _ option: String) throws -> Moment? {
     guard let text else { return nil }
-    guard let time = Timestamp(iso8601: text) else {
+    guard let moment = Moment(text) else {
         throw ValidationError("\(option): '\(text)' is not a time such as 2026-11-22T10:15:00Z")
     }
-    return Date(timeIntervalSince1970: Double(time.millis) / 1000)
-}
-
-func iso8601(_ date: Date) -> String {
-    Timestamp(millis: Int64((date.timeIntervalSince1970 * 1000).rounded())).iso8601
+    return moment
 }
 
 /// Records acts and says what became of each; exits with `refused` if a rule refused one.
@@ -81,16 +75,16 @@ private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
             isRefused = isRefused || outcome.refusal != nil
             if node.json {
                 var object: [String: Any] = ["purpose": act.purpose, "state": act.state.name]
-                object["sequence"] = outcome.sequence ?? NSNull()
+                object["sequence"] = outcome.sequence
                 object["duplicate"] = outcome.isDuplicate
-                object["refused"] = outcome.refusal?.name ?? NSNull()
+                object["refused"] = outcome.refusal?.name ?? Output.null
                 object["message"] = outcome.message
                 Output.json(object)
             } else if let refusal = outcome.refusal {
                 Output.error("refused   \(act.purpose): \(Output.printable(outcome.message)) (\(refusal.name))")
             } else {
                 let word = outcome.isDuplicate ? "known" : "recorded"
-                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence ?? 0)")
+                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)")
             }
         }
     }
@@ -131,8 +125,8 @@ struct Grant: AsyncParsableCommand {
     var age: Int?
 
     func run() async throws {
-        guard let method = ActMethod(name: method) else {
-            throw ValidationError("--method is one of \(ActMethod.names)")
+        guard let method = EvidenceMethod(name: method) else {
+            throw ValidationError("--method is one of \(EvidenceMethod.names)")
         }
         var acts = try act.acts(.given)
         for position in acts.indices {
@@ -142,7 +136,7 @@ struct Grant: AsyncParsableCommand {
             acts[position].method = method
             acts[position].expiresAt = try moment(expiresAt, "--expires-at")
             acts[position].isExplicit = explicit
-            acts[position].age = age
+            acts[position].subjectAge = age
         }
         try await record(acts, node)
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ConsentCatalog
 import ConsentClient
 import ConsentKernel
+import ConsentModel
 import Foundation
 
 struct CatalogGroup: AsyncParsableCommand {
@@ -20,7 +21,7 @@ struct CatalogGroup: AsyncParsableCommand {
         func run() async throws {
             try await reportingFailures {
                 let text = String(decoding: try File.read(file, sizeMax: 1 << 22), as: UTF8.self)
-                do {
+                do throws(CatalogRejection) {
                     let document = try CatalogDocument(text: text, file: file)
                     let catalog = document.catalog
                     if json {
@@ -120,7 +121,7 @@ private func send(_ file: String, _ node: NodeOptions, dryRun: Bool) async throw
             let outcome = try await client.applyCatalog(document.text, dryRun: dryRun)
             if node.json {
                 Output.json([
-                    "dryRun": dryRun, "version": outcome.version, "sequence": outcome.sequence ?? NSNull(),
+                    "dryRun": dryRun, "version": outcome.version, "sequence": outcome.sequence ?? Output.null,
                     "changes": outcome.changes,
                 ])
                 return

@@ -17,7 +17,7 @@ struct Check: AsyncParsableCommand {
 
     @OptionGroup var node: NodeOptions
 
-    @Argument(help: "People, as type:value, for example email:kari@example.no.")
+    @Argument(help: "People, as type:value, for example email:kari@example.no.", transform: readSubject)
     var subjects: [Subject]
 
     @Option(name: .shortAndLong, help: "Purpose; may be repeated for one person.")
@@ -100,7 +100,7 @@ struct Explain: AsyncParsableCommand {
 
     @OptionGroup var node: NodeOptions
 
-    @Argument(help: "A person, as type:value.")
+    @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject
 
     @Option(name: .shortAndLong, help: "Purpose.")
@@ -112,10 +112,10 @@ struct Explain: AsyncParsableCommand {
             let rows: [(String, String?)] = [
                 ("decision", answer.decision.name), ("reason", answer.reason.name), ("basis", answer.basis.name),
                 ("declaration", answer.declaration), ("agreed to revision", answer.consentedRevision),
-                ("revision in force", answer.currentRevision), ("ends", answer.expiresAt.map(iso8601)),
-                ("granted until", answer.grantedUntil.map(iso8601)),
+                ("revision in force", answer.currentRevision), ("ends", answer.expiresAt.map(\.description)),
+                ("granted until", answer.grantedUntil.map(\.description)),
                 ("decided by event", answer.decidingSequence.map { "\($0)" }),
-                ("which was", answer.decidingState?.name), ("captured", answer.decidingCapturedAt.map(iso8601)),
+                ("which was", answer.decidingState?.name), ("captured", answer.decidingCapturedAt.map(\.description)),
                 ("sequence", "\(answer.sequence)"), ("freshness", answer.freshness.name),
             ]
             if node.json {
@@ -124,9 +124,9 @@ struct Explain: AsyncParsableCommand {
                     "grantedUntil", "decidingSequence", "decidingState", "decidingCapturedAt", "sequence", "freshness",
                 ]
                 var object: [String: Any] = ["subject": subject.description, "purpose": purpose]
-                for (key, row) in zip(keys, rows) { object[key] = row.1 ?? NSNull() }
+                for (key, row) in zip(keys, rows) { object[key] = row.1 ?? Output.null }
                 object["sequence"] = answer.sequence
-                object["decidingSequence"] = answer.decidingSequence ?? NSNull()
+                object["decidingSequence"] = answer.decidingSequence ?? Output.null
                 Output.json(object)
             } else {
                 Output.table(rows.compactMap { row in row.1.map { [row.0, Output.printable($0)] } })

@@ -21,6 +21,6 @@ struct Consentd: AsyncParsableCommand {
         subcommands: [
             Init.self, Serve.self, Check.self, Explain.self, Grant.self, Withdraw.self, Object.self, Confirm.self,
             History.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
-            SampleRegisterCommand.self,
+            SampleRegisterCommand.self, Bench.self,
         ])
 }

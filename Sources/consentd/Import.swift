@@ -45,9 +45,9 @@ struct Import: AsyncParsableCommand {
         let paths = ImportPaths(register: file, rejects: rejects ?? file + ".rejects.csv")
         try await reportingFailures {
             if dryRun {
-                try await RegisterImport(paths, options, restart: true).run(into: nil, json: node.json)
+                try await RegisterImport(paths, options, restart: true, isDry: true).run(into: nil, json: node.json)
             } else {
-                let importing = try RegisterImport(paths, options, restart: restart)
+                let importing = try RegisterImport(paths, options, restart: restart, isDry: false)
                 // A register has about one identifier for every 30 bytes; too few only means to grow once more.
                 let expected = importing.size > 1 << 20 ? importing.size / 100 : 0
                 try await node.withClient(identifiersExpected: expected) { client in
@@ -97,16 +97,22 @@ private final class RegisterImport {
         var end = FilePosition.start
     }
 
-    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool) throws {
-        self.paths = paths
-        isDry = restart && !File.exists(paths.progress)
-        register = try FileDescriptor.open(paths.register, .readOnly)
-        size = try register.size()
-        let head = try Self.read(register, count: 1 << 16)
-        fingerprint = head.withUnsafeBytes { RegisterFingerprint(size: UInt64(size), head: $0) }
-        reader = RegisterReader(options: options)
+    /// - Parameters:
+    ///   - restart: whether to pass over what an earlier run had stored.
+    ///   - isDry: whether to leave no point to go on from.
+    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, isDry: Bool) throws {
+        let file = try FileDescriptor.open(paths.register, .readOnly)
+        let fileSize = try file.size()
+        let head = try Self.read(file, count: 1 << 16)
+        let fingerprint = head.withUnsafeBytes { RegisterFingerprint(size: UInt64(fileSize), head: $0) }
         let point = restart ? nil : try Self.storedPoint(paths.progress, fingerprint)
+        self.paths = paths
+        self.isDry = isDry
+        self.fingerprint = fingerprint
+        size = fileSize
+        reader = RegisterReader(options: options)
         rejects = try FileDescriptor.open(paths.rejects, .createOrOpen)
+        register = file
         if let point {
             try rejects.truncate(size: Int(point.rejectFileSize))
             try rejects.seek(to: Int(point.rejectFileSize))
@@ -203,7 +209,7 @@ private final class RegisterImport {
             throw error
         }
         bar.finish(size, of: size, unit: "bytes")
-        try? File.remove(paths.progress)
+        if !isDry { try? File.remove(paths.progress) }
         let took = ContinuousClock.now - start
         report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
     }

@@ -14,7 +14,7 @@ struct NodeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: "Talk to a server at host:port or unix:/path instead of the folder's own [env: CONSENTD_SERVER].")
-    var server: String? = ProcessInfo.processInfo.environment["CONSENTD_SERVER"]
+    var server: String?
 
     @Option(name: .long, help: "File with the token to show, mode 0600 [default: 'token' in the node's folder].")
     var tokenFile: String?
@@ -43,7 +43,7 @@ struct NodeOptions: ParsableArguments {
     /// - Parameter identifiersExpected: room to make in the index if the command opens the node itself.
     func withClient(identifiersExpected: Int = 0, _ body: (ConsentClient) async throws -> Void) async throws {
         try await reportingFailures {
-            if let server {
+            if let server = server ?? ProcessInfo.processInfo.environment["CONSENTD_SERVER"] {
                 guard let endpoint = Endpoint(server) else {
                     throw Failure(code: Exit.unreachable, message: "'\(server)' is neither host:port nor unix:/path")
                 }
@@ -111,7 +111,7 @@ extension ConsentClientError {
             Exit.unreachable
         case .unknownPurpose, .invalidArgument: Exit.refused
         case .server(let code, _):
-            [.catalogRejected, .catalogConflict, .purposeUnknown, .identifierInvalid].contains(code)
+            ["catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid"].contains(code.name)
                 ? Exit.refused : Exit.failed
         case .cancelled, .protocolViolation: Exit.failed
         }
@@ -147,9 +147,11 @@ private final class EmbeddedServer {
     }
 }
 
-extension Subject: ExpressibleByArgument {
-    public init?(argument: String) {
-        guard let subject = try? Subject(argument) else { return nil }
-        self = subject
+/// Reads `type:value` from the command line.
+func readSubject(_ text: String) throws -> Subject {
+    do {
+        return try Subject(text)
+    } catch {
+        throw ValidationError("\(error)")
     }
 }

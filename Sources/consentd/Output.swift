@@ -16,11 +16,16 @@ struct Failure: Error {
 }
 
 enum Output {
+    static let null = NSNull()
+
     /// Prints an object, one a line, with sorted keys.
     static func json(_ object: [String: Any]) {
         let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-        print(String(decoding: data ?? Data("{}".utf8), as: UTF8.self))
+        line(String(decoding: data ?? Data("{}".utf8), as: UTF8.self))
     }
+
+    /// Prints at once, also into a pipe.
+    static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
     static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 

@@ -14,7 +14,7 @@ struct History: AsyncParsableCommand {
 
     @OptionGroup var node: NodeOptions
 
-    @Argument(help: "A person, as type:value.")
+    @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject
 
     @Option(help: "Only events after this sequence.")
@@ -37,10 +37,10 @@ struct History: AsyncParsableCommand {
     private func row(_ entry: HistoryEntry) -> [String] {
         let act = entry.act
         let place = [act.system, act.channel, act.form].filter { !$0.isEmpty }.joined(separator: "/")
-        let how = [act.method == ActMethod.none ? "" : act.method.name, act.language].filter { !$0.isEmpty }
+        let how = [act.method == .none ? "" : act.method.name, act.language].filter { !$0.isEmpty }
         return [
-            "\(entry.sequence)", act.capturedAt.map(iso8601) ?? "", act.state.name, act.purpose,
-            [act.declaration ?? "", act.revision ?? ""].filter { !$0.isEmpty }.joined(separator: " "),
+            "\(entry.sequence)", act.capturedAt?.description ?? "", act.state.name, act.purpose,
+            [act.declaration, act.revision].filter { !$0.isEmpty }.joined(separator: " "),
             how.joined(separator: " "), place,
         ].map(Output.printable)
     }
@@ -48,13 +48,13 @@ struct History: AsyncParsableCommand {
     private func object(_ entry: HistoryEntry) -> [String: Any] {
         let act = entry.act
         return [
-            "sequence": entry.sequence, "recordedAt": iso8601(entry.recordedAt),
-            "capturedAt": act.capturedAt.map(iso8601) ?? NSNull(), "state": act.state.name, "purpose": act.purpose,
-            "declaration": act.declaration ?? NSNull(), "revision": act.revision ?? NSNull(), "language": act.language,
-            "method": act.method.name, "explicit": act.isExplicit, "party": entry.party, "age": act.age ?? NSNull(),
-            "expiresAt": act.expiresAt.map(iso8601) ?? NSNull(),
-            "refersTo": entry.refersTo ?? NSNull(), "system": act.system, "channel": act.channel, "form": act.form,
-            "actor": act.actor, "evidence": act.evidence, "identifiers": act.subject.map(\.description),
+            "sequence": entry.sequence, "recordedAt": entry.recordedAt.description,
+            "capturedAt": act.capturedAt?.description ?? Output.null, "state": act.state.name, "purpose": act.purpose,
+            "declaration": act.declaration, "revision": act.revision, "language": act.language,
+            "method": act.method.name, "explicit": act.isExplicit, "party": act.party.name, "age": act.subjectAge ?? Output.null,
+            "expiresAt": act.expiresAt?.description ?? Output.null,
+            "refersTo": entry.refersTo ?? Output.null, "system": act.system, "channel": act.channel, "form": act.form,
+            "actor": act.actor, "evidence": act.evidence, "identifiers": act.subjects.map(\.description),
             "hash": entry.hash.map { String(format: "%02x", $0) }.joined(),
         ]
     }

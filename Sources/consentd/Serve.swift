@@ -69,15 +69,13 @@ struct Serve: ParsableCommand {
 
     private func serve(_ signals: borrowing SignalWatch) throws {
         let startedAt = Clock.monotonicNanos()
-        let bar = ProgressBar("Rebuilding the index")
         let engine = try Engine(
             node.folder,
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
             fatal: { reason in
                 Output.error("consentd: \(reason); the server stops rather than answer from an index that is behind")
-                exit(Exit.failed.rawValue)
+                Foundation.exit(Exit.failed.rawValue)
             })
-        _ = bar
         let server: Server
         do {
             server = try Server(engine, try options()) { Output.error("consentd: \($0)") }
@@ -115,7 +113,6 @@ struct Serve: ParsableCommand {
     }
 
     private func announce(_ server: Server, _ engine: Engine, millis: Double) {
-        setvbuf(stdout, nil, _IOLBF, 0)
         if node.json {
             Output.json([
                 "listening": server.addresses.map(\.description), "readyMillis": millis,
@@ -123,9 +120,9 @@ struct Serve: ParsableCommand {
             ])
             return
         }
-        for address in server.addresses { print("listening on \(address)") }
-        if engine.catalog.version == 0 { print("no catalog is applied: every check is an error until one is") }
-        if ((try? node.token()) ?? nil) == nil { print("no token: only processes of this machine can connect") }
-        print(String(format: "ready after %.0f ms: %@", millis, engine.recovery.description))
+        for address in server.addresses { Output.line("listening on \(address)") }
+        if engine.catalog.version == 0 { Output.line("no catalog is applied: every check is an error until one is") }
+        if ((try? node.token()) ?? nil) == nil { Output.line("no token: only processes of this machine can connect") }
+        Output.line(String(format: "ready after %.0f ms: %@", millis, engine.recovery.description))
     }
 }

@@ -1,27 +1,213 @@
 package import ConsentModel
+import ConsentWire
+import NIOCore
 
 /// A connection to a consent server, shared by any number of tasks.
+///
+/// Ask immediately before each use of a person's data, and never keep an answer: a withdrawal counts from the moment it is
+/// recorded. Whatever a call throws means that nothing was granted.
+///
+/// Requests of all tasks travel on one connection without waiting for each other. Each has a deadline
+/// (``ClientOptions/requestTimeout``), within which it is repeated where that is harmless: checks and other reads once on
+/// another connection, acts as often as needed and always with the same key, a catalog never.
 public final class ConsentClient: Sendable {
-    init() { fatalError() }
+    private let dispatcher: Dispatcher
+
+    private init(_ dispatcher: Dispatcher) { self.dispatcher = dispatcher }
+
+    deinit { dispatcher.abandon() }
 
     /// Connects, introduces the client and reads the purposes of the catalog.
+    ///
+    /// - Throws: after the first attempt that fails; nothing goes on in the background then.
     public static func connect(
         to endpoint: Endpoint, options: ClientOptions = .init()
-    ) async throws(ConsentClientError) -> ConsentClient { fatalError() }
+    ) async throws(ConsentClientError) -> ConsentClient {
+        let dispatcher = Dispatcher(endpoint, options, try Hello(options))
+        try await dispatcher.start()
+        return ConsentClient(dispatcher)
+    }
 
-    public var server: ServerInfo { fatalError() }
+    /// The server, as it introduced itself on the newest connection.
+    public var server: ServerInfo { published.info }
 
-    public func check(_ subject: Subject, purpose: String) async throws(ConsentClientError) -> Check { fatalError() }
-    public func check(_ subject: Subject, purposes: [String]) async throws(ConsentClientError) -> PurposeChecks { fatalError() }
-    public func check(_ subjects: [Subject], purpose: String) async throws(ConsentClientError) -> SubjectChecks { fatalError() }
-    public func explain(_ subject: Subject, purpose: String) async throws(ConsentClientError) -> Explanation { fatalError() }
-    public func record(_ acts: [ConsentAct]) async throws(ConsentClientError) -> [RecordOutcome] { fatalError() }
-    package func record(events: [ConsentEvent]) async throws(ConsentClientError) -> [RecordOutcome] { fatalError() }
-    public func history(of subject: Subject, after sequence: UInt64 = 0) async throws(ConsentClientError) -> [HistoryEntry] { fatalError() }
-    public func purposes() async throws(ConsentClientError) -> [PurposeInfo] { fatalError() }
-    public func catalogDocument() async throws(ConsentClientError) -> (version: Int, text: String) { fatalError() }
-    public func applyCatalog(_ text: String, dryRun: Bool = false) async throws(ConsentClientError) -> CatalogOutcome { fatalError() }
-    public func statistics() async throws(ConsentClientError) -> [(name: String, value: UInt64)] { fatalError() }
-    public func ping() async throws(ConsentClientError) -> Duration { fatalError() }
-    public func close() async { fatalError() }
+    // There is no client without a first welcome.
+    private var published: Dispatcher.Published { dispatcher.published! }
+
+    /// Closes the connection. Whatever waits fails with `closed`.
+    public func close() async { await dispatcher.close() }
 }
+
+// MARK: Checks
+
+extension ConsentClient {
+    /// May this person's data be used for this purpose, now?
+    public func check(_ subject: Subject, purpose: String) async throws(ConsentClientError) -> Check {
+        guard case .checked(let checked) = try await dispatcher.perform(.check(subject, purpose: purpose)) else {
+            unexpectedAnswer()
+        }
+        return Check(
+            decision: Decision(checked.decision), reason: Reason(checked.reason),
+            freshness: Freshness(checked.freshness), sequence: checked.sequence)
+    }
+
+    /// What does this person permit of several purposes? One frame, and so one state of the ledger.
+    public func check(_ subject: Subject, purposes: [String]) async throws(ConsentClientError) -> PurposeChecks {
+        let answer = try await dispatcher.perform(.checkPurposes(subject, purposes: purposes))
+        guard case .checkedPurposes(let set, let bits) = answer else { unexpectedAnswer() }
+        return PurposeChecks(
+            purposes: purposes, decisions: bits.map { Decision(set.decision($0)) },
+            freshness: Freshness(set.freshness), sequence: set.sequence)
+    }
+
+    /// Which of these people permit this purpose? As many frames as it takes, sent at once; all fail if one does.
+    ///
+    /// - Parameter subjects: all of one identifier type.
+    public func check(_ subjects: [Subject], purpose: String) async throws(ConsentClientError) -> SubjectChecks {
+        guard subjects.allSatisfy({ $0.type == subjects[0].type }) else {
+            throw .invalidArgument("the subjects of one check must have one identifier type")
+        }
+        let frames = published.limits.frames(of: subjects)
+        var decisions: [Decision] = []
+        decisions.reserveCapacity(subjects.count)
+        var freshness = Freshness.live
+        var sequence: UInt64?
+        for result in await dispatcher.performAll(frames.map { .checkSubjects($0, purpose: purpose) }) {
+            guard case .checkedSubjects(let set, let count) = try result.get() else { unexpectedAnswer() }
+            for position in 0..<count { decisions.append(Decision(set.decision(position))) }
+            if set.freshness.rawValue > freshness.rawValue { freshness = Freshness(set.freshness) }
+            sequence = min(sequence ?? set.sequence, set.sequence)
+        }
+        return SubjectChecks(decisions: decisions, freshness: freshness, sequence: sequence ?? 0)
+    }
+
+    /// The decision with everything that led to it: for people and for the record, thousands of times slower than a check.
+    public func explain(_ subject: Subject, purpose: String) async throws(ConsentClientError) -> Explanation {
+        guard case .explained(let explained) = try await dispatcher.perform(.explain(subject, purpose: purpose)) else {
+            unexpectedAnswer()
+        }
+        return Explanation(explained)
+    }
+}
+
+// MARK: Changes
+
+extension ConsentClient {
+    /// Records acts. When it returns, those that were not refused are durable, and checks see them.
+    ///
+    /// An act without a key gets one, once, so that what this call repeats is recorded once. An act that breaks a rule is
+    /// refused on its own and does not hold up the others, which is also what happens to one that is too large to be sent
+    /// or names an unknown purpose.
+    ///
+    /// - Returns: what became of each act, in their order.
+    /// - Throws: it is not known then which acts were recorded. To repeat them, give them keys of your own beforehand.
+    public func record(_ acts: [ConsentAct]) async throws(ConsentClientError) -> [RecordOutcome] {
+        try await record(acts.map(OutgoingEvent.init))
+    }
+
+    /// Records events of the model, as ``record(_:)`` records acts.
+    package func record(events: [ConsentEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
+        try await record(
+            events.map { OutgoingEvent(purpose: $0.purpose, message: EventMessage($0, purposeBit: 0)) })
+    }
+
+    private func record(_ given: [OutgoingEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
+        var events = given
+        for position in events.indices where events[position].message.key == nil {
+            events[position].message.key = .random()
+        }
+        let purposes = try await purposeTable(knowing: events)
+        var outcomes = events.map { $0.refusal(purposes: purposes) }
+        let sent = outcomes.indices.filter { outcomes[$0] == nil }
+        let frames = published.limits.frames(of: sent.map { events[$0] })
+        var answered = sent[...]
+        for result in await dispatcher.performInOrder(frames) {
+            guard case .recorded(let recorded) = try result.get() else { unexpectedAnswer() }
+            for outcome in recorded.outcomes {
+                let position = answered.removeFirst()
+                outcomes[position] = RecordOutcome(outcome, key: events[position].message.key)
+            }
+        }
+        return outcomes.map { $0! }
+    }
+
+    /// The purposes, read again where one of these events names one that is not known.
+    private func purposeTable(knowing events: [OutgoingEvent]) async throws(ConsentClientError) -> PurposeTable {
+        let known = published.purposes
+        if events.allSatisfy({ known.contains($0.purpose) }) { return known }
+        return try await readPurposes()
+    }
+
+    /// Checks a catalog and, unless this is a dry run, applies it: wholly or not at all. Never repeated on its own once it
+    /// may have been sent; applying the same text twice changes nothing the second time.
+    public func applyCatalog(
+        _ text: String, dryRun: Bool = false
+    ) async throws(ConsentClientError) -> CatalogOutcome {
+        guard text.utf8.count + WireLimit.headerSize <= published.limits.frameSizeMax else {
+            throw .invalidArgument("the catalog has more than \(published.limits.frameSizeMax) bytes")
+        }
+        let answer = try await dispatcher.perform(.applyCatalog(text, isDryRun: dryRun))
+        guard case .appliedCatalog(let applied) = answer else { unexpectedAnswer() }
+        return CatalogOutcome(
+            version: Int(applied.catalogVersion), sequence: applied.sequence == 0 ? nil : applied.sequence,
+            changes: applied.changes, isDryRun: applied.isDryRun)
+    }
+}
+
+// MARK: Reads
+
+extension ConsentClient {
+    /// Everything that is recorded about a person, oldest first; empty for one that the ledger does not know.
+    ///
+    /// - Parameter sequence: only what came later than this.
+    public func history(
+        of subject: Subject, after sequence: UInt64 = 0
+    ) async throws(ConsentClientError) -> [HistoryEntry] {
+        var entries: [HistoryEntry] = []
+        var after = sequence
+        while true {
+            let answer = try await dispatcher.perform(.history(subject, after: after))
+            guard case .historyPage(let page, let purposes) = answer else { unexpectedAnswer() }
+            entries += page.events.map { HistoryEntry($0, purposes: purposes) }
+            guard page.hasMore else { return entries }
+            guard let last = page.events.last, last.sequence > after else {
+                throw .protocolViolation("a page of a history says that more follow and does not lead on")
+            }
+            after = last.sequence
+        }
+    }
+
+    /// The purposes of the catalog as it is now.
+    public func purposes() async throws(ConsentClientError) -> [PurposeInfo] { try await readPurposes().infos }
+
+    private func readPurposes() async throws(ConsentClientError) -> PurposeTable {
+        guard case .catalogPurposes(let catalog) = try await dispatcher.perform(.catalog) else { unexpectedAnswer() }
+        return PurposeTable(catalog)
+    }
+
+    /// The catalog's text as it was applied.
+    public func catalogDocument() async throws(ConsentClientError) -> (version: Int, text: String) {
+        guard case .catalogText(let catalog) = try await dispatcher.perform(.catalogDocument) else {
+            unexpectedAnswer()
+        }
+        return (Int(catalog.catalogVersion), catalog.document)
+    }
+
+    /// Counters and sizes of the node. Names come and go with its version.
+    public func statistics() async throws(ConsentClientError) -> [(name: String, value: UInt64)] {
+        guard case .statisticValues(let values) = try await dispatcher.perform(.statistics) else { unexpectedAnswer() }
+        return values.values.map { ($0.name, $0.value) }
+    }
+
+    /// The time of a round trip.
+    public func ping() async throws(ConsentClientError) -> Duration {
+        let start = ContinuousClock.now
+        guard case .pong = try await dispatcher.perform(.ping(echo: .random(in: 0...(.max)))) else {
+            unexpectedAnswer()
+        }
+        return ContinuousClock.now - start
+    }
+}
+
+/// The conversation lets no answer through that is not of the kind asked for.
+private func unexpectedAnswer() -> Never { preconditionFailure("an answer of another kind than was asked for") }

@@ -1,8 +1,8 @@
-// What Swift cannot import: macros, variadic functions, builtins. Only `static inline` wrappers, no logic.
+// What Swift cannot import: macros, variadic functions, builtins. Only wrappers, no logic. Without `_GNU_SOURCE`, which
+// changes `fd_set`: Foundation's view of it and this one must be the same wherever both are imported.
 #ifndef CONSENT_CKERNEL_H
 #define CONSENT_CKERNEL_H
 
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -43,9 +43,7 @@ static inline int ckernel_bind(int socket, const struct sockaddr *address, sockl
 static inline int ckernel_connect(int socket, const struct sockaddr *address, socklen_t size) {
     return connect(socket, address, size);
 }
-static inline int ckernel_accept(int listener) {
-    return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
+int ckernel_accept(int listener);
 /// The port in host order, or -1 with errno.
 static inline int ckernel_port(int socket) {
     struct sockaddr_in address;
@@ -65,12 +63,7 @@ static inline void ckernel_store(uint64_t *word, uint64_t value) { __atomic_stor
 static inline void ckernel_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
 /// Pins the calling thread to one processor; 0 or -1 with errno.
-static inline int ckernel_pin(int processor) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(processor, &set);
-    return sched_setaffinity(0, sizeof set, &set);
-}
-static inline int ckernel_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
+int ckernel_pin(int processor);
+int ckernel_name_thread(const char *name);
 
 #endif

@@ -1,0 +1,172 @@
+import CKernel
+import ConsentIndex
+import ConsentKernel
+import ConsentModel
+
+/// The index in one process, beside what memory itself costs over the same footprint.
+package struct IndexBench {
+    private let identifiers: Int
+    private let folder: String
+    private let key = IdentifierHashKey(k0: 1, k1: 2)
+    private static let purposes = 20
+    /// Bytes of one identifier: `c` and fifteen digits.
+    private static let identifierSize = 16
+    private static let batch = 1000
+    private static let now: UInt32 = 1_800_000_000
+
+    /// - Parameter folder: made by the caller, empty.
+    package init(identifiers: Int, folder: String) {
+        self.identifiers = identifiers
+        self.folder = folder
+    }
+
+    /// Builds an index of random rows, then asks it in both ways. Prints a checksum of the answers.
+    package func run(progress: (String) -> Void) throws -> [Figure] {
+        progress("building an index of \(identifiers) identifiers")
+        let writer = try IndexWriter(
+            creating: IndexFolder(folder), history: [UInt8](repeating: 7, count: 16), keyCheck: key.check,
+            identifiers: identifiers, purposes: Self.purposes)
+        try fill(writer)
+        var reader = IndexReader(writer.publication)
+        let rounds = 3
+        progress("looking up")
+        var floor: [Double] = []
+        var dependent: [Double] = []
+        var batched: [Double] = []
+        var checksum: UInt64 = 0
+        let chase = try PointerChase(folder: folder, size: writer.fileSize)
+        for _ in 0..<rounds {
+            floor.append(chase.nanosPerStep(steps: 2_000_000))
+            dependent.append(measureDependent(&reader, count: 2_000_000, &checksum))
+            batched.append(measureBatches(&reader, count: 4_000_000, &checksum))
+        }
+        progress("checksum of the answers: \(String(checksum, radix: 16))")
+        func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+        let bytes = Double(writer.fileSize)
+        return [
+            .atMost("index file at \(identifiers) identifiers", bytes / 1e6, "MB", 45.0 * Double(identifiers) / 1e6),
+            Figure("dependent memory access, same footprint", median(floor), "ns"),
+            Figure("dependent check", median(dependent), "ns"),
+            .atMost("dependent check / dependent access", median(dependent) / median(floor), "x", 1.6),
+            .atMost("check in batches of 1000", median(batched), "ns", 60),
+        ]
+    }
+
+    private func fill(_ writer: IndexWriter) throws {
+        var numbers = SeededNumbers(seed: 42)
+        var row = IndexRow()
+        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        for number in 0..<identifiers {
+            let bits = numbers.next()
+            row.permitted[word: 0] = bits & 0xFFFFF
+            row.denied[word: 0] = (bits >> 20) & 0xFFFFF & ~bits
+            row.sequence = UInt64(number)
+            try writer.put(hash(number, &name), row)
+        }
+    }
+
+    private func hash(_ number: Int, _ name: inout [UInt8]) -> IdentifierHash {
+        Self.write(number, &name)
+        return name.withUnsafeBytes { key.hash(.customer, $0) }
+    }
+
+    private static func write(_ number: Int, _ name: inout [UInt8]) {
+        name.withUnsafeMutableBufferPointer { name in
+            name[0] = UInt8(ascii: "c")
+            var rest = number
+            for position in stride(from: identifierSize - 1, to: 0, by: -1) {
+                let (next, digit) = rest.quotientAndRemainder(dividingBy: 10)
+                name[position] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit)
+                rest = next
+            }
+        }
+    }
+
+    /// The next identifier follows from the answer before: nothing can be fetched ahead.
+    private func measureDependent(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
+        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        var numbers = SeededNumbers(seed: 3)
+        var carry: UInt64 = 0
+        let start = Clock.monotonicNanos()
+        for _ in 0..<count {
+            let random = numbers.next() &+ carry
+            let number = Int(random.multipliedFullWidth(by: UInt64(identifiers)).high)
+            let answer = reader.check(hash(number, &name), purposeBit: Int(random & 15), now: Self.now)
+            carry = UInt64(answer.decision.rawValue)
+            checksum = checksum &* 31 &+ carry
+        }
+        return Double(Clock.monotonicNanos() - start) / Double(count)
+    }
+
+    /// Hash all of a batch, asking for the rows, then read them, as the server does.
+    private func measureBatches(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
+        var numbers = SeededNumbers(seed: 4)
+        // Identifiers are as they lie in a frame; making them up is not part of the check.
+        var names = [UInt8](repeating: 0, count: Self.batch * Self.identifierSize)
+        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        let ahead = 32
+        var hashes = [IdentifierHash](repeating: IdentifierHash(high: 0, low: 0), count: ahead)
+        var nanos: Int64 = 0
+        for _ in 0..<count / Self.batch {
+            for position in 0..<Self.batch {
+                Self.write(Int(numbers.next().multipliedFullWidth(by: UInt64(identifiers)).high), &name)
+                for byte in 0..<Self.identifierSize { names[position * Self.identifierSize + byte] = name[byte] }
+            }
+            let start = Clock.monotonicNanos()
+            names.withUnsafeBytes { names in
+                hashes.withUnsafeMutableBufferPointer { hashes in
+                    var position = 0
+                    while position < Self.batch {
+                        let step = min(ahead, Self.batch - position)
+                        for offset in 0..<step {
+                            let begin = (position + offset) * Self.identifierSize
+                            let bytes = UnsafeRawBufferPointer(rebasing: names[begin..<begin + Self.identifierSize])
+                            hashes[offset] = key.hash(.customer, bytes)
+                            reader.prefetch(hashes[offset])
+                        }
+                        for offset in 0..<step {
+                            let answer = reader.check(hashes[offset], purposeBit: 3, now: Self.now)
+                            checksum = checksum &* 31 &+ UInt64(answer.decision.rawValue)
+                        }
+                        position += step
+                    }
+                }
+            }
+            nanos += Clock.monotonicNanos() - start
+        }
+        return Double(nanos) / Double(count / Self.batch * Self.batch)
+    }
+}
+
+/// What one memory access costs that depends on the one before: a random cycle through every cache line of a mapped file.
+final class PointerChase {
+    private let mapping: MappedFile
+    private let words: UnsafeMutablePointer<UInt64>
+    private let path: String
+
+    init(folder: String, size: Int) throws {
+        path = folder + "/chase"
+        let file = try FileDescriptor.open(path, .createNew)
+        try file.allocate(size: size)
+        mapping = try MappedFile(file, access: .readWrite)
+        words = mapping.base.assumingMemoryBound(to: UInt64.self)
+        var order = Array(0..<UInt32(size / 64))
+        var numbers = SeededNumbers(seed: 9)
+        // Sattolo's shuffle: one cycle through all.
+        for position in stride(from: order.count - 1, to: 0, by: -1) {
+            order.swapAt(position, Int(numbers.next() % UInt64(position)))
+        }
+        for (position, next) in order.enumerated() { words[position * 8] = UInt64(next) }
+    }
+
+    deinit { try? File.remove(path) }
+
+    func nanosPerStep(steps: Int) -> Double {
+        var line = 0
+        let start = Clock.monotonicNanos()
+        for _ in 0..<steps { line = Int(ckernel_load(words + line * 8)) }
+        let nanos = Clock.monotonicNanos() - start
+        precondition(line >= 0)
+        return Double(nanos) / Double(steps)
+    }
+}

@@ -1,0 +1,84 @@
+package import ConsentKernel
+import Foundation
+
+/// A server that a benchmark starts and ends: this program's own, or a peer from a Debian package.
+package final class PeerProcess {
+    private let process = Process()
+    private let output = Pipe()
+
+    package enum Failure: Error, CustomStringConvertible {
+        case missing(String)
+        case notReady(String)
+
+        package var description: String {
+            switch self {
+            case .missing(let name): "\(name) is not installed; 'apt-get install \(name)' brings it"
+            case .notReady(let name): "\(name) did not become ready"
+            }
+        }
+    }
+
+    /// Starts a program on one processor, away from the generator's.
+    ///
+    /// - Parameter path: of the program, or its name on the PATH.
+    package init(_ path: String, _ arguments: [String], processor: Int?) throws {
+        let program = path.contains("/") ? path : Self.find(path)
+        guard let program else { throw Failure.missing(path) }
+        if let processor, let taskset = Self.find("taskset") {
+            process.executableURL = URL(filePath: taskset)
+            process.arguments = ["-c", "\(processor)", program] + arguments
+        } else {
+            process.executableURL = URL(filePath: program)
+            process.arguments = arguments
+        }
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+    }
+
+    private static func find(_ name: String) -> String? {
+        (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
+            .first(where: File.exists)
+    }
+
+    package var processID: Int32 { process.processIdentifier }
+
+    /// Processor time so far.
+    package var processorNanos: Int64 { System.processorNanos(of: processID) ?? 0 }
+
+    /// The first line of output that begins so, without that.
+    package func line(after prefix: String) throws -> String {
+        var text = ""
+        while true {
+            let data = output.fileHandleForReading.availableData
+            if data.isEmpty { throw Failure.notReady(process.executableURL?.lastPathComponent ?? "") }
+            text += String(decoding: data, as: UTF8.self)
+            for line in text.split(separator: "\n") where line.hasPrefix(prefix) && text.hasSuffix("\n") {
+                return String(line.dropFirst(prefix.count))
+            }
+        }
+    }
+
+    /// Waits until it accepts connections.
+    package func waitUntilAccepting(_ address: SocketAddress) throws {
+        for _ in 0..<200 {
+            if (try? Socket.connect(address)) != nil { return }
+            usleep(50_000)
+        }
+        throw Failure.notReady("\(address)")
+    }
+
+    /// Ends it in order, and waits.
+    package func end() {
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    deinit { if process.isRunning { end() } }
+}
+
+/// A TCP port that was free a moment ago.
+package func freePort() throws -> UInt16 {
+    let listener = try Socket.listen(.tcp(host: "127.0.0.1", port: 0))
+    return try Socket.port(of: listener)
+}

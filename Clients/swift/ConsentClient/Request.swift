@@ -1,0 +1,176 @@
+import ConsentModel
+import ConsentWire
+
+/// A request as a caller means it: purposes by name. They become bits when it is sent, by the catalog of the server that
+/// it is sent to, so that a request which is repeated on another connection cannot ask about another purpose.
+enum Request: Sendable {
+    case ping(echo: UInt64)
+    case check(Subject, purpose: String)
+    case checkPurposes(Subject, purposes: [String])
+    /// All of one type.
+    case checkSubjects(ArraySlice<Subject>, purpose: String)
+    case explain(Subject, purpose: String)
+    case record(ArraySlice<OutgoingEvent>)
+    case applyCatalog(String, isDryRun: Bool)
+    case history(Subject, after: UInt64)
+    case catalog
+    case catalogDocument
+    case statistics
+
+    /// How often it may be sent again when a connection ended before its answer.
+    enum Repetition {
+        case never
+        case once
+        case always
+    }
+
+    var repetition: Repetition {
+        switch self {
+        case .record: .always
+        case .applyCatalog: .never
+        default: .once
+        }
+    }
+
+    /// Whether the server counts it against requestsInFlightMax.
+    var isCounted: Bool {
+        switch self {
+        case .ping, .check, .checkPurposes, .checkSubjects: false
+        default: true
+        }
+    }
+}
+
+/// An event on its way out. The bit in its message is filled in when it is sent.
+struct OutgoingEvent: Sendable {
+    var purpose: String
+    var message: EventMessage
+
+    /// Bytes on the wire.
+    var size: Int {
+        let texts = [
+            message.declaration, message.revision, message.language, message.system, message.channel, message.form,
+            message.actor,
+        ]
+        return 44 + texts.reduce(2 + message.evidence.utf8.count) { $0 + 1 + $1.utf8.count }
+            + message.identifiers.reduce(0) { $0 + 2 + $1.value.utf8.count }
+    }
+}
+
+/// What must be true of the answer to a request that was sent.
+enum Expectation {
+    case pong(echo: UInt64)
+    case checked
+    case checkedPurposes(bits: [Int], mask: [UInt64])
+    case checkedSubjects(count: Int)
+    case explained
+    case recorded(count: Int)
+    case appliedCatalog(isDryRun: Bool)
+    case historyPage
+    case catalogPurposes
+    case catalogText
+    case statisticValues
+}
+
+/// No purpose of the catalog has this name.
+struct UnknownPurpose: Error {
+    var name: String
+}
+
+extension Request {
+    /// - Throws: nothing is written then.
+    func encode(
+        request id: UInt32, purposes: PurposeTable, into output: inout OutputBuffer
+    ) throws(UnknownPurpose) -> Expectation {
+        switch self {
+        case .ping(let echo):
+            PingRequest(echo: echo).encode(request: id, into: &output)
+            return .pong(echo: echo)
+        case .check(let subject, let purpose):
+            encode(.check, subject, bit: try purposes.bit(of: purpose), request: id, into: &output)
+            return .checked
+        case .explain(let subject, let purpose):
+            encode(.explain, subject, bit: try purposes.bit(of: purpose), request: id, into: &output)
+            return .explained
+        case .checkPurposes(let subject, let names):
+            return try encode(subject, names, request: id, purposes: purposes, into: &output)
+        case .checkSubjects(let subjects, let purpose):
+            let bit = try purposes.bit(of: purpose)
+            // The caller never makes an empty request, and all subjects of one have one type.
+            let type = ConsentModel.IdentifierType(subjects.first!.type)
+            CheckSubjectsRequest.encode(
+                purposeBit: bit, type: type, values: subjects.lazy.map(\.value), request: id, into: &output)
+            return .checkedSubjects(count: subjects.count)
+        case .record(let events):
+            return try encode(events, request: id, purposes: purposes, into: &output)
+        case .applyCatalog(let document, let isDryRun):
+            ApplyCatalogRequest(document: document, isDryRun: isDryRun).encode(request: id, into: &output)
+            return .appliedCatalog(isDryRun: isDryRun)
+        case .history(let subject, let after):
+            let start = output.beginFrame(.history, request: id, word: UInt32(subject.type.rawValue))
+            output.u64(after)
+            output.utf8(subject.value)
+            output.endFrame(start)
+            return .historyPage
+        case .catalog:
+            BareRequest.encode(.catalog, request: id, into: &output)
+            return .catalogPurposes
+        case .catalogDocument:
+            BareRequest.encode(.catalogDocument, request: id, into: &output)
+            return .catalogText
+        case .statistics:
+            BareRequest.encode(.statistics, request: id, into: &output)
+            return .statisticValues
+        }
+    }
+
+    // Written here and not with the codec's own, which take an identifier in normal form: a client sends what it has.
+    private func encode(
+        _ opcode: Opcode, _ subject: Subject, bit: UInt16, request id: UInt32, into output: inout OutputBuffer
+    ) {
+        let start = output.beginFrame(opcode, argument: bit, request: id, word: UInt32(subject.type.rawValue))
+        output.utf8(subject.value)
+        output.endFrame(start)
+    }
+
+    private func encode(
+        _ subject: Subject, _ names: [String], request id: UInt32, purposes: PurposeTable,
+        into output: inout OutputBuffer
+    ) throws(UnknownPurpose) -> Expectation {
+        var bits: [Int] = []
+        var mask: [UInt64] = [0]
+        for name in names {
+            let bit = Int(try purposes.bit(of: name))
+            // A bitset has no place for it, so no check can be about it.
+            guard bit < WireLimit.purposeWordsMax * 64 else { throw UnknownPurpose(name: name) }
+            bits.append(bit)
+            while mask.count <= bit >> 6 { mask.append(0) }
+            mask[bit >> 6] |= 1 << UInt64(bit & 63)
+        }
+        let word = UInt32(subject.type.rawValue) | UInt32(mask.count) << 8
+        let start = output.beginFrame(.checkPurposes, request: id, word: word)
+        for word in mask { output.u64(word) }
+        output.utf8(subject.value)
+        output.endFrame(start)
+        return .checkedPurposes(bits: bits, mask: mask)
+    }
+
+    private func encode(
+        _ events: ArraySlice<OutgoingEvent>, request id: UInt32, purposes: PurposeTable,
+        into output: inout OutputBuffer
+    ) throws(UnknownPurpose) -> Expectation {
+        var messages: [EventMessage] = []
+        messages.reserveCapacity(events.count)
+        for event in events {
+            var message = event.message
+            message.purposeBit = try purposes.bit(of: event.purpose)
+            messages.append(message)
+        }
+        RecordRequest(events: messages).encode(request: id, into: &output)
+        return .recorded(count: messages.count)
+    }
+}
+
+extension ConsentModel.IdentifierType {
+    init(_ type: IdentifierType) { self = ConsentModel.IdentifierType(rawValue: type.rawValue)! }
+}

@@ -1,0 +1,145 @@
+import ConsentModel
+import ConsentWire
+import Foundation
+
+@testable import ConsentClient
+
+// What was decoded, in the form of the vectors' fields.
+
+private func text(_ number: some BinaryInteger) -> String { "\(number)" }
+private func time(_ moment: Timestamp?) -> String { "\(moment?.millis ?? 0)" }
+
+private func set(_ words: [UInt64]) -> [String] {
+    words.map { word in
+        let digits = String(word, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+extension Conversation.Event {
+    var fields: [String: Any]? {
+        switch self {
+        case .welcomed(let welcome): welcome.fields
+        case .turnedAway(let error), .ended(let error): error.fields(request: 0)
+        case .refused(let request, let error): error.fields(request: request)
+        case .goingAway(let millis): ["request": 0, "millis": millis]
+        case .catalogChanged(let version): ["request": 0, "version": version]
+        case .answered(let request, let answer): answer.fields.merging(["request": request]) { first, _ in first }
+        case .broken: nil
+        }
+    }
+}
+
+extension Welcome {
+    fileprivate var fields: [String: Any] {
+        [
+            "request": 1, "version": version, "versionMin": versionMin, "versionMax": versionMax,
+            "catalogVersion": catalogVersion, "sequence": text(sequence), "deployment": deployment.description,
+            "history": history.description, "frameSizeMax": frameSizeMax, "requestsInFlightMax": requestsInFlightMax,
+            "subjectsPerCheckMax": subjectsPerCheckMax, "eventsPerRecordMax": eventsPerRecordMax,
+            "serverName": serverName, "serverVersion": serverVersion,
+        ]
+    }
+}
+
+extension ErrorAnswer {
+    fileprivate func fields(request: UInt32) -> [String: Any] {
+        ["request": request, "code": code.map { "\($0)" } ?? "?", "detail": detail, "message": message]
+    }
+}
+
+extension Answer {
+    fileprivate var fields: [String: Any] {
+        switch self {
+        case .pong: [:]
+        case .checked(let checked):
+            [
+                "decision": checked.decision.name, "reason": checked.reason.name, "freshness": checked.freshness.name,
+                "sequence": text(checked.sequence),
+            ]
+        case .checkedPurposes(let answer, _):
+            [
+                "freshness": answer.freshness.name, "sequence": text(answer.sequence), "granted": set(answer.granted),
+                "denied": set(answer.denied),
+            ]
+        case .checkedSubjects(let answer, let count):
+            [
+                "freshness": answer.freshness.name, "sequence": text(answer.sequence), "granted": set(answer.granted),
+                "denied": set(answer.denied), "count": count,
+            ]
+        case .explained(let explained): explained.fields
+        case .recorded(let recorded):
+            ["head": text(recorded.head), "outcomes": recorded.outcomes.map(\.fields)]
+        case .appliedCatalog(let applied):
+            [
+                "dryRun": applied.isDryRun, "version": applied.catalogVersion, "sequence": text(applied.sequence),
+                "changes": applied.changes,
+            ]
+        case .historyPage(let page, _):
+            ["more": page.hasMore, "head": text(page.head), "events": page.events.map(\.fields)]
+        case .catalogPurposes(let catalog):
+            [
+                "version": catalog.catalogVersion, "digest": catalog.digest.hex,
+                "purposes": catalog.purposes.map { PurposeInfo($0).fields },
+            ]
+        case .catalogText(let catalog): ["version": catalog.catalogVersion, "document": catalog.document]
+        case .statisticValues(let values):
+            ["values": values.values.map { ["name": $0.name, "value": text($0.value)] }]
+        }
+    }
+}
+
+extension Explained {
+    fileprivate var fields: [String: Any] {
+        [
+            "decision": decision.name, "reason": reason.name, "freshness": freshness.name, "basis": basis.name,
+            "decidingState": decidingState.map { $0.name as Any } ?? NSNull(), "sequence": text(sequence),
+            "expiresAt": time(expiresAt), "grantedUntil": time(grantedUntil),
+            "decidingSequence": text(decidingSequence), "decidingCapturedAt": time(decidingCapturedAt),
+            "declaration": declaration, "consentedRevision": consentedRevision, "currentRevision": currentRevision,
+        ]
+    }
+}
+
+extension Outcome {
+    fileprivate var fields: [String: Any] {
+        [
+            "code": refusal.map { "\($0)" as Any } ?? NSNull(), "repeated": isDuplicate,
+            "sequence": text(sequence), "message": message,
+        ]
+    }
+}
+
+extension RecordedEventMessage {
+    fileprivate var fields: [String: Any] {
+        [
+            "sequence": text(sequence), "recordedAt": text(recordedAt), "refersTo": text(refersTo), "hash": hash.hex,
+            "event": event.fields,
+        ]
+    }
+}
+
+extension EventMessage {
+    fileprivate var fields: [String: Any] {
+        [
+            "key": key.map { "\(IdempotencyKey($0))" } ?? String(repeating: "0", count: 32),
+            "purpose": purposeBit, "state": state.name, "method": method.name, "party": party.name,
+            "express": isExplicit, "age": subjectAge ?? 255, "capturedAt": text(capturedAt),
+            "expiresAt": text(expiresAt), "declaration": declaration, "revision": revision, "language": language,
+            "system": system, "channel": channel, "form": form, "actor": actor, "evidence": evidence,
+            "identifiers": identifiers.map {
+                ["type": ConsentModel.IdentifierType(rawValue: $0.typeByte)!.name, "value": $0.value]
+            },
+        ]
+    }
+}
+
+extension PurposeInfo {
+    fileprivate var fields: [String: Any] {
+        [
+            "bit": bit, "basis": basis.name, "active": isActive, "explicit": requiresExplicit,
+            "doubleOptIn": requiresDoubleOptIn, "profiling": isProfiling, "directMarketing": isDirectMarketing,
+            "sharing": isSharing, "id": id, "controller": controller,
+        ]
+    }
+}

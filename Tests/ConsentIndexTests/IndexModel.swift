@@ -1,0 +1,102 @@
+import ConsentModel
+import Foundation
+
+@testable import ConsentIndex
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
+
+    /// New on every run; `CONSENT_TEST_SEED` repeats one.
+    static let seed: UInt64 = {
+        let given = ProcessInfo.processInfo.environment["CONSENT_TEST_SEED"].flatMap { UInt64($0) }
+        let seed = given ?? UInt64.random(in: 0...(.max))
+        print("random indexes: CONSENT_TEST_SEED=\(seed)")
+        return seed
+    }()
+}
+
+extension IndexRow {
+    init(
+        permitted: [Int] = [], denied: [Int] = [], endsAt: UInt32 = IndexRow.never, sequence: UInt64 = 1
+    ) {
+        self.init()
+        self.permitted = PurposeSet(permitted)
+        self.denied = PurposeSet(denied)
+        self.endsAt = endsAt
+        self.sequence = sequence
+    }
+}
+
+/// What the index claims to be: rows by identifier, and what applies where they say nothing.
+struct IndexModel {
+    var rows: [IdentifierHash: IndexRow] = [:]
+    var granted = PurposeSet()
+    var denied = PurposeSet()
+
+    /// Written from the text, not from the code.
+    func answer(_ hash: IdentifierHash, purposeBit bit: Int, now: UInt32) -> IndexAnswer {
+        if denied.contains(bit) { return IndexAnswer(decision: .denied, reason: .invalidated) }
+        let row = rows[hash] ?? IndexRow()
+        if row.permitted.contains(bit) {
+            return now < row.endsAt
+                ? IndexAnswer(decision: .granted, reason: .given) : IndexAnswer(decision: .unknown, reason: .expired)
+        }
+        if row.denied.contains(bit) {
+            return IndexAnswer(decision: .denied, reason: granted.contains(bit) ? .objected : .withdrawn)
+        }
+        if granted.contains(bit) { return IndexAnswer(decision: .granted, reason: .basisHolds) }
+        return IndexAnswer(decision: .unknown, reason: .unknown)
+    }
+
+    /// What differs between the model and an index that should hold the same; nil if nothing does.
+    func difference(_ writer: IndexWriter, absent: [IdentifierHash] = []) -> String? {
+        difference(writer.publication.current, absent: absent)
+    }
+
+    func difference(_ table: IndexTable, absent: [IdentifierHash] = []) -> String? {
+        for (hash, row) in rows where table.row(hash) != row {
+            return "\(hash) says \(String(describing: table.row(hash))) instead of \(row)"
+        }
+        for hash in absent where rows[hash] == nil && table.row(hash) != nil { return "\(hash) is still there" }
+        if table.rows != rows.count { return "\(table.rows) rows instead of \(rows.count)" }
+        let counted = table.countedDigest()
+        if counted.rows != rows.count { return "\(counted.rows) rows counted instead of \(rows.count)" }
+        if counted.usedSlots != table.usedSlots { return "\(counted.usedSlots) used, not \(table.usedSlots)" }
+        if counted.digest != table.digest { return "digest \(table.digest) instead of \(counted.digest)" }
+        return nil
+    }
+}
+
+let testHistory: [UInt8] = Array(1...16)
+let testKey = IdentifierHashKey(k0: 0x0123_4567_89AB_CDEF, k1: 0xFEDC_BA98_7654_3210)
+
+/// The hash of a customer by number.
+func customer(_ number: Int) -> IdentifierHash {
+    testKey.hash(try! Identifier(type: .customer, value: String(number)))
+}
+
+extension IndexWriter {
+    convenience init(creating folder: TemporaryFolder, identifiers: Int = 0, purposes: Int = 64) throws {
+        try self.init(
+            creating: folder.index, history: testHistory, keyCheck: testKey.check, identifiers: identifiers,
+            purposes: purposes)
+        try publish()
+    }
+
+    convenience init(opening folder: TemporaryFolder) throws {
+        try self.init(opening: folder.index, history: testHistory, keyCheck: testKey.check)
+    }
+}

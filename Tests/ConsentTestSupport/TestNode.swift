@@ -1,0 +1,55 @@
+package import ConsentCatalog
+package import ConsentEngine
+import ConsentKernel
+package import ConsentModel
+import Synchronization
+
+/// A real node in a folder of its own. Closed and removed when the last reference goes.
+package final class TestNode {
+    package let temporary: TemporaryFolder
+    package let folder: NodeFolder
+    package private(set) var engine: Engine
+    private var isOpen = true
+    /// What the engine called the end of the node.
+    package let fatals = Fatals()
+
+    package final class Fatals: Sendable {
+        private let list = Mutex<[String]>([])
+        package var all: [String] { list.withLock { $0 } }
+        func add(_ reason: String) { list.withLock { $0.append(reason) } }
+    }
+
+    package init(
+        _ catalog: SampleCatalog? = nil, deployment: [UInt8]? = nil, in temporary: TemporaryFolder? = nil
+    ) throws {
+        self.temporary = try temporary ?? TemporaryFolder()
+        folder = NodeFolder(self.temporary.path + "/node")
+        let fatals = fatals
+        if !folder.exists {
+            try folder.create(deployment: deployment, now: Timestamp(millis: Clock.realtimeMillis()))
+        }
+        engine = try Engine(folder) { fatals.add($0) }
+        if let catalog { _ = try engine.apply(catalog.document) }
+    }
+
+    deinit { try? close() }
+
+    package func close() throws {
+        guard isOpen else { return }
+        isOpen = false
+        try engine.close()
+    }
+
+    /// Opens the node again; it must be closed.
+    package func open() throws {
+        precondition(!isOpen)
+        let fatals = fatals
+        engine = try Engine(folder) { fatals.add($0) }
+        isOpen = true
+    }
+
+    package func restart() throws {
+        try close()
+        try open()
+    }
+}
