@@ -17,7 +17,6 @@ let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swif
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
-let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 
@@ -30,7 +29,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
@@ -53,19 +51,22 @@ let package = Package(
             swiftSettings: common),
         .target(
             name: "ConsentServer",
-            dependencies: ["ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", logging],
+            dependencies: ["ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog"],
             swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel"], swiftSettings: common),
         .executableTarget(
             name: "consentd",
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
-                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", "ConsentWire", arguments, logging,
+                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", "ConsentWire", arguments,
             ],
             swiftSettings: common),
         .target(
             name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", nioCore, nioPosix],
             path: "Clients/swift/ConsentClient", swiftSettings: common),
+        .executableTarget(
+            name: "consent-client-sample", dependencies: ["ConsentClient"], path: "Clients/swift/Sample",
+            swiftSettings: common),
         .target(
             name: "ConsentBench",
             dependencies: [
@@ -78,6 +79,10 @@ let package = Package(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(
             name: "ConsentCatalogTests", dependencies: ["ConsentCatalog", "ConsentModel"], swiftSettings: common),
+        .testTarget(
+            name: "ConsentClientTests",
+            dependencies: ["ConsentClient", "ConsentModel", "ConsentWire", nioCore, nioPosix], swiftSettings: common),
         .testTarget(name: "ConsentModelTests", dependencies: ["ConsentModel"], swiftSettings: common),
+        .testTarget(name: "HouseRulesTests", swiftSettings: common),
     ]
 )

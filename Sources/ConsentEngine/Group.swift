@@ -145,10 +145,12 @@ final class Group {
     private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: Int64) throws {
         for (identifier, hash) in zip(identifiers, hashes) where owners[hash] == nil {
             let value = identifier.type == .nationalId ? nil : identifier.value
+            let known = try subjects[subject]!.hashes ?? transaction.identifierHashes(of: subject).map(IdentifierHash.init(bytes:))
             try transaction.add(
-                StoredIdentifier(hash: hash.bytes, type: identifier.type, value: value), to: subject)
+                StoredIdentifier(hash: hash.bytes, type: identifier.type, value: value), to: subject,
+                ordinal: known.count)
             owners[hash] = subject
-            subjects[subject]!.hashes?.append(hash)
+            subjects[subject]!.hashes = known + [hash]
             subjects[subject]!.hasNewIdentifier = true
         }
     }

@@ -21,30 +21,35 @@ package struct IndexReader: ~Copyable {
     private static let generationsTriedMax = 64
 
     private let publication: IndexPublication
+    /// Held so that what `view` points to stays mapped.
     private var table: IndexTable
+    private var view: IndexView
 
     package init(_ publication: IndexPublication) {
         self.publication = publication
         table = publication.current
+        view = table.view
     }
 
     /// The sequence up to which the rows hold everything. Read it before the rows that it is to vouch for.
-    package var appliedSequence: UInt64 { table.appliedSequence }
+    package var appliedSequence: UInt64 { view.appliedSequence }
 
     /// Lets go of an outdated generation, so that its memory can be freed though no check comes in.
     package mutating func refresh() {
-        if table.isSuperseded { table = publication.current }
+        guard view.isSuperseded else { return }
+        table = publication.current
+        view = table.view
     }
 
     @inline(__always)
-    package func prefetch(_ hash: IdentifierHash) { table.prefetch(hash) }
+    package func prefetch(_ hash: IdentifierHash) { view.prefetch(hash) }
 
     /// - Parameter now: seconds since 1970.
     package mutating func check(_ hash: IdentifierHash, purposeBit: Int, now: UInt32) -> IndexAnswer {
         for _ in 0..<Self.generationsTriedMax {
-            let answer = Self.check(table, hash, purposeBit: purposeBit, now: now)
+            let answer = Self.check(view, hash, purposeBit: purposeBit, now: now)
             // Rows of a superseded generation may have changed since elsewhere.
-            if !table.isSuperseded { return answer }
+            if !view.isSuperseded { return answer }
             refresh()
         }
         return .unknown
@@ -52,11 +57,11 @@ package struct IndexReader: ~Copyable {
 
     @inline(__always)
     private static func check(
-        _ table: IndexTable, _ hash: IdentifierHash, purposeBit: Int, now: UInt32
+        _ table: IndexView, _ hash: IdentifierHash, purposeBit: Int, now: UInt32
     ) -> IndexAnswer {
         let word = purposeBit >> 6
         let mask: UInt64 = 1 << UInt64(purposeBit & 63)
-        guard word < table.geometry.words else { return .unknown }
+        guard word < table.words else { return .unknown }
         if let slot = unsafe table.find(hash) {
             let endsAt = unsafe table.endsAt(slot)
             let permitted = unsafe table.permitted(slot, word: word)
@@ -77,17 +82,17 @@ package struct IndexReader: ~Copyable {
         _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32
     ) -> (granted: UInt64, denied: UInt64) {
         for _ in 0..<Self.generationsTriedMax {
-            let answer = Self.check(table, hash, purposes: mask, word: word, now: now)
-            if !table.isSuperseded { return answer }
+            let answer = Self.check(view, hash, purposes: mask, word: word, now: now)
+            if !view.isSuperseded { return answer }
             refresh()
         }
         return (0, 0)
     }
 
     private static func check(
-        _ table: IndexTable, _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32
+        _ table: IndexView, _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32
     ) -> (granted: UInt64, denied: UInt64) {
-        guard word < table.geometry.words else { return (0, 0) }
+        guard word < table.words else { return (0, 0) }
         var (permitted, refused, ended): (UInt64, UInt64, UInt64) = (0, 0, 0)
         if let slot = unsafe table.find(hash) {
             let endsAt = unsafe table.endsAt(slot)

@@ -115,6 +115,99 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     }
 }
 
+/// What a reader needs of a generation, as plain addresses: nothing on the path of a check counts references. Valid as
+/// long as the table that it is of.
+@safe struct IndexView {
+    fileprivate typealias Offset = IndexTable.Offset
+
+    static let tagMask: UInt64 = ~0xFF
+    static let erasedTag: UInt64 = 1 << 8
+
+    fileprivate let base: UnsafeMutablePointer<UInt64>
+    fileprivate let firstRow: UnsafeMutablePointer<UInt64>
+    /// Of each bitset.
+    let words: Int
+    fileprivate let rowWords: Int
+    fileprivate let slots: Int
+    fileprivate let slotsPerLine: Int
+    fileprivate let lines: UInt64
+
+    fileprivate init(_ mapping: MappedFile, _ geometry: IndexGeometry) {
+        unsafe base = mapping.base.assumingMemoryBound(to: UInt64.self)
+        unsafe firstRow = base + IndexTable.headerSize / 8
+        words = geometry.words
+        rowWords = geometry.rowSize / 8
+        slots = geometry.slots
+        slotsPerLine = geometry.slotsPerLine
+        lines = UInt64(geometry.slots / geometry.slotsPerLine)
+    }
+
+    @inline(__always)
+    fileprivate func word(_ offset: Int) -> UInt64 { unsafe ckernel_load(base + offset >> 3) }
+
+    @inline(__always)
+    var isSuperseded: Bool { word(Offset.superseded) != 0 }
+    @inline(__always)
+    var appliedSequence: UInt64 { word(Offset.appliedSequence) }
+    @inline(__always)
+    func grantedDefaults(word position: Int) -> UInt64 { word(Offset.grantedDefaults + position * 8) }
+    @inline(__always)
+    func deniedDefaults(word position: Int) -> UInt64 { word(Offset.deniedDefaults + position * 8) }
+
+    /// A row's place in the file.
+    @unsafe struct Slot {
+        fileprivate let words: UnsafeMutablePointer<UInt64>
+    }
+
+    @inline(__always)
+    func homeSlot(place: UInt32) -> Int {
+        Int(truncatingIfNeeded: (UInt64(place) &* lines) >> 32) &* slotsPerLine
+    }
+
+    @inline(__always)
+    static func place(_ hash: IdentifierHash) -> UInt32 { UInt32(truncatingIfNeeded: hash.low >> 32) }
+
+    @inline(__always)
+    static func tag(_ hash: IdentifierHash) -> UInt64 {
+        let tag = hash.high & tagMask
+        return tag > erasedTag ? tag : tag &+ (2 << 8)
+    }
+
+    /// Asks the processor to fetch the two lines where nearly all rows are: their home and the next one. A third of all
+    /// rows lie in the second, which would cost another access to memory if it were only asked for when it is needed.
+    @inline(__always)
+    func prefetch(_ hash: IdentifierHash) {
+        let home = unsafe firstRow + homeSlot(place: Self.place(hash)) &* rowWords
+        unsafe ckernel_prefetch(home)
+        unsafe ckernel_prefetch(home + 8)
+    }
+
+    @inline(__always)
+    func find(_ hash: IdentifierHash) -> Slot? {
+        let tag = Self.tag(hash)
+        var slot = homeSlot(place: Self.place(hash))
+        unsafe ckernel_prefetch(firstRow + slot &* rowWords + 8)
+        while true {
+            let row = unsafe firstRow + slot &* rowWords
+            let found = unsafe ckernel_load(row)
+            if (found ^ tag) & Self.tagMask == 0 { return unsafe Slot(words: row) }
+            if found == 0 { return nil }
+            slot &+= 1
+            if slot == slots { slot = 0 }
+        }
+    }
+
+    // Loads in the order that the layout promises.
+    @inline(__always)
+    func endsAt(_ slot: Slot) -> UInt32 { unsafe UInt32(truncatingIfNeeded: ckernel_load(slot.words + 1) >> 32) }
+    @inline(__always)
+    func permitted(_ slot: Slot, word position: Int) -> UInt64 { unsafe ckernel_load(slot.words + 2 + position) }
+    @inline(__always)
+    func denied(_ slot: Slot, word position: Int) -> UInt64 {
+        unsafe ckernel_load(slot.words + 2 + words + position)
+    }
+}
+
 /// A mapped generation. All pointer arithmetic of the index stands in this file.
 // Sendable though it is changed while others read: the order of stores above is what makes that right, and only the one
 // writer calls the functions that change it.
@@ -123,25 +216,25 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     private static let magic: UInt64 = 0x3158_4449_4453_4E43
     private static let formatVersion: UInt64 = 1
 
-    private enum Offset {
+    fileprivate enum Offset {
         static let history = 16, keyCheck = 32, words = 40, slots = 48, generation = 56, checksum = 64
         static let superseded = 128, appliedSequence = 136, appliedChain = 144, digest = 152, usedSlots = 160
         static let rows = 168, clean = 176, bootID = 184
         static let grantedDefaults = 256, deniedDefaults = 376
     }
 
-    private static let tagMask: UInt64 = ~0xFF
-    private static let erasedTag: UInt64 = 1 << 8
+    private static let tagMask = IndexView.tagMask
+    private static let erasedTag = IndexView.erasedTag
 
     private let mapping: MappedFile
     private let placesMapping: MappedFile?
+    let view: IndexView
     private let base: UnsafeMutablePointer<UInt64>
     private let firstRow: UnsafeMutablePointer<UInt64>
     /// Of every slot; the writer's only.
     private let places: UnsafeMutablePointer<UInt32>?
     package let geometry: IndexGeometry
     private let rowWords: Int
-    private let lines: UInt64
     package let generation: UInt64
 
     /// Makes the files of a new generation, whole and empty.
@@ -214,20 +307,20 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     private init(_ mapping: MappedFile, places: MappedFile?, geometry: IndexGeometry, generation: UInt64) {
         self.mapping = mapping
         placesMapping = places
-        unsafe base = mapping.base.assumingMemoryBound(to: UInt64.self)
-        unsafe firstRow = base + Self.headerSize / 8
+        view = IndexView(mapping, geometry)
+        unsafe base = view.base
+        unsafe firstRow = view.firstRow
         unsafe self.places = places?.base.assumingMemoryBound(to: UInt32.self)
         self.geometry = geometry
         rowWords = geometry.rowSize / 8
-        lines = UInt64(geometry.slots / geometry.slotsPerLine)
         self.generation = generation
     }
 
     // MARK: Header
 
     package var history: [UInt8] { bytes(Offset.history, 16) }
-    package var isSuperseded: Bool { word(Offset.superseded) != 0 }
-    package var appliedSequence: UInt64 { word(Offset.appliedSequence) }
+    package var isSuperseded: Bool { view.isSuperseded }
+    package var appliedSequence: UInt64 { view.appliedSequence }
     var appliedChain: UInt64 { word(Offset.appliedChain) }
     package var digest: UInt64 { word(Offset.digest) }
     package var rows: Int { Int(word(Offset.rows)) }
@@ -273,10 +366,6 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    @inline(__always)
-    func grantedDefaults(word position: Int) -> UInt64 { word(Offset.grantedDefaults + position * 8) }
-    @inline(__always)
-    func deniedDefaults(word position: Int) -> UInt64 { word(Offset.deniedDefaults + position * 8) }
 
     /// Copies what every generation inherits.
     func inheritHeader(of older: IndexTable) {
@@ -291,8 +380,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         stride(from: 0, to: 64, by: 8).reduce(0x9E37_79B9_7F4A_7C15) { Self.mixed($0, word($1)) }
     }
 
-    @inline(__always)
-    private func word(_ offset: Int) -> UInt64 { unsafe ckernel_load(base + offset >> 3) }
+
+    private func word(_ offset: Int) -> UInt64 { view.word(offset) }
 
     private func setWord(_ offset: Int, _ value: UInt64) { unsafe ckernel_store(base + offset >> 3, value) }
 
@@ -308,52 +397,10 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     // MARK: Rows
 
-    /// A row's place in the file.
-    @unsafe struct Slot {
-        fileprivate let words: UnsafeMutablePointer<UInt64>
-    }
+    typealias Slot = IndexView.Slot
 
-    @inline(__always)
-    private func homeSlot(place: UInt32) -> Int {
-        Int(truncatingIfNeeded: (UInt64(place) &* lines) >> 32) &* geometry.slotsPerLine
-    }
-
-    @inline(__always)
-    private static func place(_ hash: IdentifierHash) -> UInt32 { UInt32(truncatingIfNeeded: hash.low >> 32) }
-
-    @inline(__always)
-    private static func tag(_ hash: IdentifierHash) -> UInt64 {
-        let tag = hash.high & tagMask
-        return tag > erasedTag ? tag : tag &+ (2 << 8)
-    }
-
-    /// Asks the processor to fetch the line where the row is most likely to be.
-    @inline(__always)
-    func prefetch(_ hash: IdentifierHash) { unsafe ckernel_prefetch(firstRow + homeSlot(place: Self.place(hash)) &* rowWords) }
-
-    @inline(__always)
-    func find(_ hash: IdentifierHash) -> Slot? {
-        let tag = Self.tag(hash)
-        var slot = homeSlot(place: Self.place(hash))
-        while true {
-            let words = unsafe firstRow + slot &* rowWords
-            let found = unsafe ckernel_load(words)
-            if (found ^ tag) & Self.tagMask == 0 { return unsafe Slot(words: words) }
-            if found == 0 { return nil }
-            slot &+= 1
-            if slot == geometry.slots { slot = 0 }
-        }
-    }
-
-    // Loads in the order that the layout promises.
-    @inline(__always)
-    func endsAt(_ slot: Slot) -> UInt32 { unsafe UInt32(truncatingIfNeeded: ckernel_load(slot.words + 1) >> 32) }
-    @inline(__always)
-    func permitted(_ slot: Slot, word position: Int) -> UInt64 { unsafe ckernel_load(slot.words + 2 + position) }
-    @inline(__always)
-    func denied(_ slot: Slot, word position: Int) -> UInt64 {
-        unsafe ckernel_load(slot.words + 2 + geometry.words + position)
-    }
+    func prefetch(_ hash: IdentifierHash) { view.prefetch(hash) }
+    func find(_ hash: IdentifierHash) -> Slot? { unsafe view.find(hash) }
 
     func row(_ slot: Slot) -> IndexRow {
         var row = IndexRow()
@@ -362,8 +409,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         row.sequence = sequence << 32 | second & 0xFFFF_FFFF
         row.endsAt = UInt32(second >> 32)
         for position in 0..<geometry.words {
-            row.permitted[word: position] = unsafe permitted(slot, word: position)
-            row.denied[word: position] = unsafe denied(slot, word: position)
+            row.permitted[word: position] = unsafe view.permitted(slot, word: position)
+            row.denied[word: position] = unsafe view.denied(slot, word: position)
         }
         return row
     }
@@ -399,19 +446,19 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     /// Adds a row for an identifier that has none. The tag is stored last: until then nobody can find it.
     func insert(_ hash: IdentifierHash, _ row: IndexRow) {
         precondition(usedSlots < geometry.slots - 1, "the index was not grown in time")
-        let place = Self.place(hash)
+        let place = IndexView.place(hash)
         let position = freeSlot(place: place)
         unsafe places.unsafelyUnwrapped[position] = place
         let slot = unsafe Slot(words: firstRow + position &* rowWords)
         unsafe store(slot, row)
-        unsafe ckernel_store(slot.words, Self.tag(hash) | row.sequence >> 32)
+        unsafe ckernel_store(slot.words, IndexView.tag(hash) | row.sequence >> 32)
         xorDigest(unsafe digest(slot))
         setWord(Offset.usedSlots, UInt64(usedSlots + 1))
         setWord(Offset.rows, UInt64(rows + 1))
     }
 
     private func freeSlot(place: UInt32) -> Int {
-        var position = homeSlot(place: place)
+        var position = view.homeSlot(place: place)
         while unsafe firstRow[position &* rowWords] != 0 {
             position = position + 1 == geometry.slots ? 0 : position + 1
         }
@@ -482,8 +529,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     private func digest(_ slot: Slot) -> UInt64 {
         var sum = unsafe Self.mixed(ckernel_load(slot.words), ckernel_load(slot.words + 1))
         for position in 0..<geometry.words {
-            let permitted = unsafe permitted(slot, word: position)
-            let denied = unsafe denied(slot, word: position)
+            let permitted = unsafe view.permitted(slot, word: position)
+            let denied = unsafe view.denied(slot, word: position)
             if position == 0 || permitted | denied != 0 {
                 // Multiplied, so that a bit of one word is not the same as another of the next.
                 sum = Self.mixed(sum ^ permitted, denied ^ UInt64(position) &* 0x9E37_79B9_7F4A_7C15)

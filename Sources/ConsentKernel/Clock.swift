@@ -1,3 +1,4 @@
+import CKernel
 import Glibc
 
 package enum Clock {
@@ -22,8 +23,14 @@ package enum Clock {
 
 package enum SystemRandom {
     package static func bytes(_ count: Int) -> [UInt8] {
-        var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in generator.next() }
+        unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            // Up to 256 bytes are never given short; more is asked for piece by piece.
+            while initialized < count {
+                let piece = min(256, count - initialized)
+                let got = unsafe ckernel_random(buffer.baseAddress! + initialized, piece)
+                if got > 0 { initialized += got }
+            }
+        }
     }
 }
 

@@ -14,7 +14,6 @@ package final class LedgerTransaction {
 
     private let findIdentifier: Statement
     private let insertIdentifier: Statement
-    private let countIdentifiers: Statement
     private let selectIdentifiers: Statement
     private let insertSubject: Statement
     private let selectSubject: Statement
@@ -34,7 +33,6 @@ package final class LedgerTransaction {
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         findIdentifier = try prepare("SELECT subject FROM identifier WHERE hash = ?")
         insertIdentifier = try prepare("INSERT INTO identifier (subject, ordinal, hash, type, value) VALUES (?,?,?,?,?)")
-        countIdentifiers = try prepare("SELECT count(*) FROM identifier WHERE subject = ?")
         selectIdentifiers = try prepare("SELECT hash FROM identifier WHERE subject = ?")
         insertSubject = try prepare("INSERT INTO subject (id, salt) VALUES (?, ?)")
         selectSubject = try prepare("SELECT salt, permitted, denied, wide, ends_at, sequence FROM subject WHERE id = ?")
@@ -129,12 +127,9 @@ package final class LedgerTransaction {
         return hashes
     }
 
+    /// - Parameter ordinal: how many identifiers the subject has already.
     /// - Precondition: no subject has it.
-    package func add(_ identifier: StoredIdentifier, to subject: Int64) throws {
-        countIdentifiers.bind(1, subject)
-        _ = try countIdentifiers.step()
-        let ordinal = countIdentifiers.int64(0)
-        countIdentifiers.reset()
+    package func add(_ identifier: StoredIdentifier, to subject: Int64, ordinal: Int) throws {
         insertIdentifier.bind(1, subject)
         insertIdentifier.bind(2, ordinal)
         insertIdentifier.bind(3, identifier.hash)

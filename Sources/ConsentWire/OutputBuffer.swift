@@ -53,12 +53,15 @@ package struct OutputBuffer: ~Copyable {
         utf8(text)
     }
 
-    /// A text of more than 65,535 bytes is cut at a character.
+    /// A text of more than 65,535 bytes is cut between two scalars.
     package mutating func text16(_ text: String) {
         var text = text
-        while text.utf8.count > Int(UInt16.max) { text.removeLast(1 + (text.utf8.count - Int(UInt16.max)) / 4) }
-        u16(UInt16(text.utf8.count))
-        utf8(text)
+        text.withUTF8 { bytes in
+            var size = min(bytes.count, Int(UInt16.max))
+            while unsafe size < bytes.count && bytes[size] & 0xC0 == 0x80 { size -= 1 }
+            u16(UInt16(size))
+            unsafe self.bytes(UnsafeRawBufferPointer(start: bytes.baseAddress, count: size))
+        }
     }
 
     package mutating func utf8(_ text: String) {

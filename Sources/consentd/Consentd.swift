@@ -1,9 +1,18 @@
 import ArgumentParser
+import Foundation
 
 /// The version of this program.
 let version = "0.1.0"
 
+/// Begins the program: what it writes is for its owner and group.
 @main
+enum Program {
+    static func main() async {
+        umask(0o027)
+        await Consentd.main()
+    }
+}
+
 struct Consentd: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "consentd",

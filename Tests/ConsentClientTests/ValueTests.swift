@@ -28,7 +28,9 @@ import Testing
         #expect(Endpoint(text)?.description == description)
     }
 
-    @Test(arguments: ["", "localhost", ":7100", "localhost:", "localhost:0", "localhost:65536", "::1:80", "unix:", "[]:1"])
+    @Test(arguments: [
+        "", "localhost", ":7100", "localhost:", "localhost:0", "localhost:65536", "::1:80", "unix:", "[]:1",
+    ])
     func otherTextsAreNoEndpoints(_ text: String) { #expect(Endpoint(text) == nil) }
 
     @Test func subjectsKeepWhatTheCallerHas() throws {

@@ -10,20 +10,27 @@ enum Vectors {
     struct Vector: @unchecked Sendable, CustomStringConvertible {
         let file: String
         let json: [String: Any]
+        let bytes: [UInt8]
+
+        init(file: String, json: [String: Any]) {
+            self.file = file
+            self.json = json
+            var bytes = [UInt8](hex: json["hex"] as! String)
+            if let tail = json["tail"] as? [String: Any] {
+                let unit = [UInt8](hex: tail["hex"] as! String)
+                for _ in 0..<(tail["count"] as! Int) { bytes += unit }
+            }
+            self.bytes = bytes
+        }
 
         var name: String { json["name"] as! String }
         var kind: String { json["kind"] as! String }
         var state: String? { json["state"] as? String }
-        var opcode: Opcode? { (json["opcode"] as? String).flatMap { name in Opcode.allCases.first { "\($0)" == name } } }
+        var opcode: Opcode? {
+            (json["opcode"] as? String).flatMap { name in Opcode.allCases.first { "\($0)" == name } }
+        }
         var fields: [String: Any] { json["fields"] as! [String: Any] }
         var description: String { "\(file): \(name)" }
-
-        var bytes: [UInt8] {
-            let bytes = [UInt8](hex: json["hex"] as! String)
-            guard let tail = json["tail"] as? [String: Any] else { return bytes }
-            let unit = [UInt8](hex: tail["hex"] as! String)
-            return bytes + Array(repeatElement(unit, count: tail["count"] as! Int).joined())
-        }
     }
 
     static let all: [Vector] = {
@@ -44,7 +51,9 @@ enum Vectors {
         vector.kind == "valid" && vector.json["from"] == nil && vector.opcode!.rawValue >= Opcode.welcome.rawValue
             && (vector.bytes.u32(at: 8) != 0 || vector.opcode!.rawValue >= Opcode.goingAway.rawValue)
     }
-    static let requests = all.filter { $0.kind == "valid" && $0.json["from"] == nil && $0.opcode!.rawValue < Opcode.welcome.rawValue }
+    static let requests = all.filter {
+        $0.kind == "valid" && $0.json["from"] == nil && $0.opcode!.rawValue < Opcode.welcome.rawValue
+    }
 
     /// Expands `{"repeat":x,"count":n}`.
     static func expand(_ value: Any) -> Any {
@@ -56,14 +65,17 @@ enum Vectors {
 
     /// Equal values have equal texts.
     static func canonical(_ value: Any) -> String {
-        let data = try! JSONSerialization.data(withJSONObject: expand(value), options: [.sortedKeys, .fragmentsAllowed])
+        let data = try! JSONSerialization.data(
+            withJSONObject: expand(value), options: [.sortedKeys, .fragmentsAllowed])
         return String(decoding: data, as: UTF8.self)
     }
 }
 
 extension [UInt8] {
     init(hex: String) {
-        let digits = Array<UInt8>(hex.utf8).map { UInt8(String(UnicodeScalar($0)), radix: 16)! }
+        // All vectors are in lower case.
+        let digits = [UInt8](
+            hex.utf8.map { $0 < UInt8(ascii: "a") ? $0 - UInt8(ascii: "0") : $0 - UInt8(ascii: "a") + 10 })
         self = stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
     }
 

@@ -14,7 +14,9 @@ package indirect enum Json: Sendable, Equatable {
         package var description: String
     }
 
-    package init(_ data: Data) throws { self.init(try JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed)) }
+    package init(_ data: Data) throws {
+        self.init(try JSONSerialization.jsonObject(with: data, options: .fragmentsAllowed))
+    }
 
     private init(_ value: Any) {
         switch value {
@@ -29,11 +31,15 @@ package indirect enum Json: Sendable, Equatable {
         }
     }
 
-    private func mismatch(_ wanted: String) -> Mismatch { Mismatch(description: "\(self) is no \(wanted)") }
+    private func mismatch(_ wanted: String) -> Mismatch {
+        Mismatch(description: "\("\(self)".prefix(200)) is no \(wanted)")
+    }
 
     package subscript(name: String) -> Json {
         get throws {
-            guard case .object(let fields) = self, let value = fields[name] else { throw mismatch("object with '\(name)'") }
+            guard case .object(let fields) = self, let value = fields[name] else {
+                throw mismatch("object with '\(name)'")
+            }
             return value
         }
     }

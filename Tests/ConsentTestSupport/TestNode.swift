@@ -1,7 +1,7 @@
-package import ConsentCatalog
+import ConsentCatalog
 package import ConsentEngine
 import ConsentKernel
-package import ConsentModel
+import ConsentModel
 import Synchronization
 
 /// A real node in a folder of its own. Closed and removed when the last reference goes.

@@ -48,7 +48,7 @@ extension [UInt8] {
     package struct NotHex: Error {}
 
     package init(hex: String) throws {
-        let digits = Array<UInt8>(hex.utf8)
+        let digits = [UInt8](hex.utf8)
         func value(_ digit: UInt8) throws -> UInt8 {
             switch digit {
             case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")

@@ -37,7 +37,8 @@ struct Conversation: ~Copyable {
     private var phase: Phase
     private var received: [UInt8] = []
     private var inFlight: [UInt32: Sent] = [:]
-    private(set) var nextRequest: UInt32
+    /// Where the search for a free id begins.
+    var nextRequest: UInt32
     /// Requests unanswered that the server counts, abandoned ones among them.
     private(set) var countedInFlight = 0
     /// What is to be sent.

@@ -184,7 +184,9 @@ final class Dispatcher: @unchecked Sendable {
         do throws(UnknownPurpose) {
             try link.send(call, purposes: purposes ?? .empty)
         } catch {
-            guard purposesGeneration != catalogGeneration else { return call.finish(.failure(.unknownPurpose(error.name))) }
+            guard purposesGeneration != catalogGeneration else {
+                return call.finish(.failure(.unknownPurpose(error.name)))
+            }
             unresolved.append(call)
             fetchPurposes()
         }
@@ -212,7 +214,8 @@ final class Dispatcher: @unchecked Sendable {
             code: ServerErrorCode(number: error.codeNumber), message: error.message)
         call.lastRefusal = refusal
         switch error.code?.advice {
-        case .retryLater where call.request.repetition != .never || error.code == .busy || error.code == .tooManyInFlight:
+        case .retryLater
+        where call.request.repetition != .never || error.code == .busy || error.code == .tooManyInFlight:
             rest(call, refusal)
         case .reconnect where options.reconnects:
             // It drains and has done nothing of this.

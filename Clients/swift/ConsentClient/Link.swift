@@ -63,11 +63,12 @@ final class Link: ChannelInboundHandler, @unchecked Sendable {
         channel.writeAndFlush(buffer, promise: nil)
     }
 
-    /// What comes from now on is not read.
+    /// What comes from now on is not read. The channel itself closes in the next turn of the loop, so that whoever calls
+    /// this can first say what becomes of the calls, and ``channelInactive(context:)`` finds that done.
     func close() {
         isOver = true
         heartbeat?.cancel()
-        channel.close(mode: .all, promise: nil)
+        channel.eventLoop.execute { self.channel.close(promise: nil) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -65,5 +65,7 @@ static inline void ckernel_prefetch(const void *address) { __builtin_prefetch(ad
 /// Pins the calling thread to one processor; 0 or -1 with errno.
 int ckernel_pin(int processor);
 int ckernel_name_thread(const char *name);
+/// Fills bytes from the system's random source; as getrandom(2).
+static inline long ckernel_random(void *bytes, size_t count) { return getrandom(bytes, count, 0); }
 
 #endif
