@@ -75,6 +75,14 @@ let package = Package(
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
+        .target(
+            name: "ConsentTestSupport",
+            dependencies: ["ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentEngine"],
+            path: "Tests/ConsentTestSupport", swiftSettings: common),
+        .testTarget(
+            name: "ConsentWireTests",
+            dependencies: ["ConsentWire", "ConsentModel", "ConsentTestSupport", "ProtocolGenerator"],
+            swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(

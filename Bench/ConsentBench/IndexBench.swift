@@ -93,7 +93,7 @@ package struct IndexBench {
             let random = numbers.next() &+ carry
             let number = Int(random.multipliedFullWidth(by: UInt64(identifiers)).high)
             let answer = reader.check(hash(number, &name), purposeBit: Int(random & 15), now: Self.now)
-            carry = UInt64(answer.decision.rawValue)
+            carry = UInt64(answer.decisionByte)
             checksum = checksum &* 31 &+ carry
         }
         return Double(Clock.monotonicNanos() - start) / Double(count)
@@ -127,7 +127,7 @@ package struct IndexBench {
                         }
                         for offset in 0..<step {
                             let answer = reader.check(hashes[offset], purposeBit: 3, now: Self.now)
-                            checksum = checksum &* 31 &+ UInt64(answer.decision.rawValue)
+                            checksum = checksum &* 31 &+ UInt64(answer.decisionByte)
                         }
                         position += step
                     }

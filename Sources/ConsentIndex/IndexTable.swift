@@ -37,8 +37,10 @@ package import ConsentModel
 //     …       8·w   denied            purposes with a standing no
 //
 // A tag of 0 is a free slot, 1 an erased row. A slot belongs to one tag for the life of the file: an erased row's slot
-// is only free again in the next generation. Readers load the end, then permitted, then denied. The writer clears
-// permitted bits before anything else changes, and sets them last.
+// is only free again in the next generation. Readers load sequence and end, then permitted, then denied, then sequence
+// and end again, and start over if these have changed: or else one row's end could be taken for another row's consents.
+// The writer clears permitted bits before anything else changes, and sets them last; every change has a sequence of its
+// own.
 
 /// How rows lie in a file.
 package struct IndexGeometry: Equatable, Sendable {
@@ -186,7 +188,19 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     func find(_ hash: IdentifierHash) -> Slot? {
         let tag = Self.tag(hash)
         var slot = homeSlot(place: Self.place(hash))
-        unsafe ckernel_prefetch(firstRow + slot &* rowWords + 8)
+        let home = unsafe firstRow + slot &* rowWords
+        unsafe ckernel_prefetch(home + 8)
+        if slotsPerLine == 2 {
+            // Both rows of the home line at once: which of them it is cannot be guessed.
+            let (first, second) = unsafe (ckernel_load(home), ckernel_load(home + rowWords))
+            let isFirst = (first ^ tag) & Self.tagMask == 0
+            let isSecond = (second ^ tag) & Self.tagMask == 0
+            if isFirst != isSecond { return unsafe Slot(words: home + (isSecond ? rowWords : 0)) }
+            // Slots of a line fill up in order, and are never empty again.
+            if second == 0 { return nil }
+            slot &+= 2
+            if slot == slots { slot = 0 }
+        }
         while true {
             let row = unsafe firstRow + slot &* rowWords
             let found = unsafe ckernel_load(row)
@@ -197,9 +211,19 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    // Loads in the order that the layout promises.
+    /// One word of a row's bitsets and the row's end, as they belonged together at one moment. Loads in the order that
+    /// the layout promises; another round means that the writer has changed the row meanwhile.
     @inline(__always)
-    func endsAt(_ slot: Slot) -> UInt32 { unsafe UInt32(truncatingIfNeeded: ckernel_load(slot.words + 1) >> 32) }
+    func state(_ slot: Slot, word position: Int) -> (endsAt: UInt32, permitted: UInt64, denied: UInt64) {
+        var sequenceAndEnd = unsafe ckernel_load(slot.words + 1)
+        while true {
+            let (permitted, denied) = unsafe (permitted(slot, word: position), denied(slot, word: position))
+            let now = unsafe ckernel_load(slot.words + 1)
+            if now == sequenceAndEnd { return (UInt32(truncatingIfNeeded: now >> 32), permitted, denied) }
+            sequenceAndEnd = now
+        }
+    }
+
     @inline(__always)
     func permitted(_ slot: Slot, word position: Int) -> UInt64 { unsafe ckernel_load(slot.words + 2 + position) }
     @inline(__always)

@@ -85,7 +85,7 @@ package struct CheckPath: ~Copyable {
             let check = pending[position]
             let answer = reader.check(check.hash, purposeBit: check.purposeBit, now: now)
             output.checked(
-                request: check.request, decision: answer.decision.rawValue, reason: answer.reason.rawValue,
+                request: check.request, decision: answer.decisionByte, reason: answer.reasonByte,
                 freshness: Freshness.live.rawValue, sequence: sequence)
         }
         answered += UInt64(pendingCount)

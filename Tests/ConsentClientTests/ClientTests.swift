@@ -411,8 +411,8 @@ private func failure<Answer>(of operation: () async throws -> Answer) async -> C
             asked.connection == 1 && (asked.opcode == .ping || asked.opcode == .check) ? [] : [.usual]
         }
         let client = try await server.client {
-            $0.pingInterval = .milliseconds(50)
-            $0.pingTimeout = .milliseconds(50)
+            $0.pingInterval = .milliseconds(500)
+            $0.pingTimeout = .milliseconds(500)
         }
         #expect(try await client.check(kari, purpose: "newsletter").isGranted)
         #expect(server.connectionCount == 2)

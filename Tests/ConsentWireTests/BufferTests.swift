@@ -99,16 +99,13 @@ struct OutputBufferTests {
         }
     }
 
-    @Test(
-        arguments: [
-            String(repeating: "a", count: 65_535), String(repeating: "a", count: 65_536),
-            String(repeating: "é", count: 50_000), String(repeating: "語", count: 40_000),
-            String(repeating: "😀", count: 20_000), String(repeating: "a", count: 2_000_000),
-            // One character as people see it, however long.
-            "e" + String(repeating: "\u{301}", count: 100_000),
-            "ab" + String(repeating: "👩‍👩‍👧‍👦", count: 5000),
-        ])
-    func aTextTooLongForItsFieldIsCutToOneThatFits(_ text: String) throws {
+    @Test(arguments: [
+        ("a", 65_534), ("a", 65_535), ("é", 50_000), ("語", 40_000), ("😀", 20_000), ("a", 2_000_000),
+        // One character as people see it, however long.
+        ("\u{301}", 100_000), ("👩‍👩‍👧‍👦", 5000),
+    ])
+    func aTextTooLongForItsFieldIsCutToOneThatFits(_ piece: String, _ count: Int) throws {
+        let text = "e" + String(repeating: piece, count: count)
         var output = OutputBuffer(capacity: 16)
         output.text16(text)
         var bytes = Array(output.bytes)
