@@ -91,6 +91,16 @@ let package = Package(
             name: "ConsentClientTests",
             dependencies: ["ConsentClient", "ConsentModel", "ConsentWire", nioCore, nioPosix], swiftSettings: common),
         .testTarget(name: "ConsentModelTests", dependencies: ["ConsentModel"], swiftSettings: common),
+        .testTarget(name: "ConsentKernelTests", dependencies: ["ConsentKernel"], swiftSettings: common),
+        .executableTarget(
+            name: "IndexProbe", dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel"],
+            path: "Tests/IndexProbe", swiftSettings: common),
+        .testTarget(
+            name: "ConsentIndexTests",
+            dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "IndexProbe"], swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
+        .testTarget(
+            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],
+            swiftSettings: common),
     ]
 )

@@ -115,6 +115,7 @@ ERRORS = {
     "methodIsNotConsent": (80, False), "capturedInFuture": (81, False), "endsBeforeCapture": (82, False),
     "textTooLong": (83, False), "nothingToConfirm": (84, False), "keyReused": (85, False),
     "identifierConflict": (86, False), "ageImplausible": (87, False),
+    "partyCannotConsent": (88, False), "capturedTooEarly": (89, False),
 }
 
 # What the server of the vectors is like.
@@ -959,8 +960,9 @@ def records():
         ("purpose bit 65535", {"purpose": U16_MAX}, "admissionPurposeUnknown"),
         ("evidence of 4097 bytes", {"evidence": "e" * (EVIDENCE_SIZE_MAX + 1)}, "textTooLong"),
         ("evidence of 65535 bytes", {"evidence": "e" * U16_MAX}, "textTooLong"),
-        ("age 151", {"age": 151}, "ageImplausible"),
-        ("age 254", {"age": 254}, "ageImplausible"),
+        # A "no" drops an age that cannot be right instead of being refused for it.
+        ("age 151", {"state": "requested", "age": 151}, "ageImplausible"),
+        ("age 254", {"state": "requested", "age": 254}, "ageImplausible"),
     ]
     for name, change, outcome in rules:
         valid(f"rule at the door: {name}", {"events": [FEWEST | change]}, outcomes=[outcome])

@@ -390,7 +390,6 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
     }
 
-
     /// Copies what every generation inherits.
     func inheritHeader(of older: IndexTable) {
         for offset in stride(from: Offset.grantedDefaults, to: Offset.deniedDefaults + 120, by: 8) {
@@ -403,7 +402,6 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     private var headerChecksum: UInt64 {
         stride(from: 0, to: 64, by: 8).reduce(0x9E37_79B9_7F4A_7C15) { Self.mixed($0, word($1)) }
     }
-
 
     private func word(_ offset: Int) -> UInt64 { view.word(offset) }
 

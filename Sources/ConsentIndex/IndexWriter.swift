@@ -19,7 +19,8 @@ package final class IndexPublication: Sendable {
     ///
     /// - Throws: ``IndexProblem`` if there is none that can be read.
     package init(mapping folder: IndexFolder, keyCheck: UInt64) throws {
-        table = Mutex(try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck))
+        table = Mutex(
+            try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck))
         self.folder = folder
         self.keyCheck = keyCheck
     }
@@ -69,6 +70,12 @@ package struct IndexFolder: Sendable {
             if name.hasSuffix(".cidx") { IndexTable.supersede(fileAt: file) }
             try File.remove(file)
         }
+    }
+
+    /// Removes one generation's files.
+    func remove(_ generation: UInt64) throws(SystemError) {
+        let file = filePath(generation: generation)
+        for path in [file, IndexTable.placesPath(file)] { try File.remove(path) }
     }
 
     /// The current generation's number, from the link.
@@ -190,12 +197,14 @@ package final class IndexWriter {
             generation: generation, history: history, keyCheck: keyCheck)
         newer.copyRows(of: older)
         newer.inheritHeader(of: older)
-        if folder.currentGeneration == older.generation { try folder.setCurrent(generation) }
+        let isPublished = folder.currentGeneration == older.generation
+        if isPublished { try folder.setCurrent(generation) }
         table = newer
         publication.publish(newer)
         // Before the first change to the newer one: whoever reads the older one from now on looks again.
         older.supersede()
-        try folder.removeAll(but: generation)
+        // Until this index is published, the one before it is what other processes read.
+        if isPublished { try folder.removeAll(but: generation) } else { try folder.remove(older.generation) }
     }
 
     /// Makes the file durable and marks it as complete. The writer must not be used afterwards.

@@ -326,6 +326,8 @@ struct ListenerLoop: ~Copyable {
     }
 
     private mutating func takeCatalog(_ version: Int) {
+        // A loop that began between a catalog's coming into force and its announcement has it already.
+        guard version > catalog.version else { return }
         catalog = engine.catalog
         checks.know(PurposeSet(catalog.catalog.purposes.map(\.bit)))
         for slot in connections.indices {

@@ -55,6 +55,8 @@ package struct Session {
     package private(set) var inFlight = 0
     package private(set) var clientName = ""
     private let settings: SessionSettings
+    /// The server drains, and the client is told so when it has shaken hands.
+    private var goingAwayMillis: UInt32?
     /// The driver's word: while this much output waits, no more input is taken.
     package static let outputWaitingMax = 1 << 20
 
@@ -103,6 +105,7 @@ package struct Session {
 
     /// Tells the client that the server drains; from now on changes are refused.
     package mutating func drain(graceMillis: UInt32, into output: inout OutputBuffer) {
+        if phase == .handshake { goingAwayMillis = graceMillis }
         guard phase == .open else { return }
         phase = .draining
         Push.encode(.goingAway, word: graceMillis, into: &output)
@@ -158,6 +161,7 @@ package struct Session {
         welcome.serverName = "consentd"
         welcome.serverVersion = settings.serverVersion
         welcome.encode(request: frame.request, into: &output)
+        if let goingAwayMillis { drain(graceMillis: goingAwayMillis, into: &output) }
     }
 
     /// Takes the same time wherever the first difference is.

@@ -72,7 +72,7 @@ package struct Hello: Equatable, Sendable {
         let deploymentBytes = unsafe reader.array(16)
         clientName = unsafe reader.text8()
         clientVersion = unsafe reader.text8()
-        token = unsafe reader.array(Int(reader.u16()))
+        token = unsafe Array(reader.text16().utf8)
         guard unsafe reader.isComplete else { throw malformed("hello") }
         guard reserved == 0 else { throw WireError(.reservedBitSet, "a reserved field of hello is not zero") }
         deployment = ID16(bytes: deploymentBytes)

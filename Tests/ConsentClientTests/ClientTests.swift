@@ -468,10 +468,11 @@ private func failure<Answer>(of operation: () async throws -> Answer) async -> C
             let isBusy = asked.opcode == .statistics || asked.opcode == .record && asked.request < 6
             return isBusy ? [.bytes(asked.error(.busy))] : [.usual]
         }
-        let client = try await server.client { $0.requestTimeout = .seconds(1) }
+        let client = try await server.client()
         #expect(try await client.record([.withdrawal(kari, purpose: "ads")]).count == 1)
         #expect(Set(server.asked.map(\.keys)).count == 1 && server.asked.count == 4)
-        let error = await failure { try await client.statistics().count }
+        let hurried = try await server.client { $0.requestTimeout = .milliseconds(500) }
+        let error = await failure { try await hurried.statistics().count }
         guard case .server(let code, _) = error else {
             Issue.record("\(String(describing: error))")
             return

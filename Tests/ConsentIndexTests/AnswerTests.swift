@@ -6,14 +6,15 @@ import Testing
 struct AnswerTests {
     private static func answer(
         _ row: IndexRow?, granted: [Int] = [], denied: [Int] = [], bit: Int = 5, now: UInt32 = 1_000
-    ) throws -> IndexAnswer {
+    ) throws -> ConsentState {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         try writer.setDefaults(granted: PurposeSet(granted), denied: PurposeSet(denied))
         if let row { try writer.put(customer(1), row) }
         try writer.put(customer(2), IndexRow(permitted: Array(0..<64)))
         var reader = IndexReader(writer.publication)
-        return reader.check(customer(1), purposeBit: bit, now: now)
+        return reader.reason(customer(1), purposeBit: bit, now: now)
     }
 
     @Test func anAbsentRowAnswersWithTheDefaults() throws {
@@ -78,6 +79,7 @@ struct AnswerTests {
     @Test(arguments: [1, 3, 7, 15])
     func manyPurposesAreAnsweredAsEachAlone(words: Int) throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: words * 64)
         let bits = 0..<words * 64
         var model = IndexModel()
@@ -96,7 +98,7 @@ struct AnswerTests {
                 for word in 0...words {
                     let answer = reader.check(hash, purposes: mask, word: word, now: 1_000)
                     for bit in 0..<64 {
-                        let single = reader.check(hash, purposeBit: word * 64 + bit, now: 1_000)
+                        let single = reader.reason(hash, purposeBit: word * 64 + bit, now: 1_000)
                         let isAsked = mask >> UInt64(bit) & 1 == 1
                         let (granted, denied) = (
                             answer.granted >> UInt64(bit) & 1 == 1, answer.denied >> UInt64(bit) & 1 == 1
@@ -105,7 +107,7 @@ struct AnswerTests {
                             granted == (isAsked && single.decision == .granted)
                             && denied == (isAsked && single.decision == .denied)
                         let isRight =
-                            word == words || single == model.answer(hash, purposeBit: word * 64 + bit, now: 1_000)
+                            word == words || single == model.reason(hash, purposeBit: word * 64 + bit, now: 1_000)
                         if !agrees || !isRight {
                             Issue.record("purpose \(word * 64 + bit): \(single), granted \(granted), denied \(denied)")
                             return
@@ -117,9 +119,12 @@ struct AnswerTests {
     }
 
     @Test func theReasonAndTheDecisionOfAnAnswerAgree() {
-        let answers: [IndexAnswer] = [
-            .unknown, .expired, .given, .basisHolds, .withdrawn, .objected, .invalidated,
-        ]
-        for answer in answers { #expect(answer.decision == answer.reason.decision) }
+        for bits in 0..<32 as Range<UInt64> {
+            let answer = IndexAnswer(
+                permitted: bits & 1, denied: bits >> 1 & 1, ended: bits >> 2 & 1, grantedByDefault: bits >> 3 & 1,
+                deniedByDefault: bits >> 4)
+            #expect(answer.decision == answer.reason.decision)
+            #expect(answer.decisionByte == answer.decision.rawValue && answer.reasonByte == answer.reason.rawValue)
+        }
     }
 }

@@ -6,6 +6,7 @@ import Testing
 struct ChangeTests {
     @Test func puttingTheSameTwiceChangesNothing() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: 100)
         let row = IndexRow(permitted: [3, 70], denied: [4], endsAt: 99, sequence: 12)
         try writer.put(customer(1), row)
@@ -17,6 +18,7 @@ struct ChangeTests {
 
     @Test func rowsComeBackAsTheyWerePut() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: Limit.purposesMax)
         let everything = IndexRow(
             permitted: Array(0..<Limit.purposesMax), denied: Array(0..<Limit.purposesMax), endsAt: 0,
@@ -33,9 +35,11 @@ struct ChangeTests {
 
     @Test func theDigestTellsEveryPartOfARow() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: Limit.purposesMax)
         var rows = [
-            IndexRow(), IndexRow(sequence: 2), IndexRow(sequence: 1 << 32 | 1), IndexRow(endsAt: 5), IndexRow(endsAt: 6),
+            IndexRow(), IndexRow(sequence: 2), IndexRow(sequence: 1 << 32 | 1), IndexRow(endsAt: 5),
+            IndexRow(endsAt: 6),
         ]
         for bit in 0..<Limit.purposesMax { rows += [IndexRow(permitted: [bit]), IndexRow(denied: [bit])] }
         var digests: Set<UInt64> = [writer.digest]
@@ -53,6 +57,7 @@ struct ChangeTests {
 
     @Test func anErasedRowIsGoneAndLeavesNoDigest() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         try writer.put(customer(1), IndexRow(permitted: [1]))
         let digest = writer.digest
@@ -68,6 +73,7 @@ struct ChangeTests {
     /// Readers may still be reading it: a slot that was erased is free only in the next generation.
     @Test func theSlotOfAnErasedRowIsNotUsedAgainInTheSameFile() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         let first = writer.generation
         var puts = 0
@@ -84,10 +90,10 @@ struct ChangeTests {
     }
 
     @Test func equalContentHasEqualDigestWhateverTheWayThere() throws {
-        let folders = (0..<3).map { _ in TemporaryFolder() }
-        let narrow = try IndexWriter(creating: folders[0], purposes: 10)
-        let wide = try IndexWriter(creating: folders[1], purposes: 900)
-        let grown = try IndexWriter(creating: folders[2], purposes: 10)
+        let (first, second, third) = (TemporaryFolder(), TemporaryFolder(), TemporaryFolder())
+        let narrow = try IndexWriter(creating: first, purposes: 10)
+        let wide = try IndexWriter(creating: second, purposes: 900)
+        let grown = try IndexWriter(creating: third, purposes: 10)
         for number in 0..<2_000 {
             let row = IndexRow(permitted: [number % 64], denied: [number % 7], sequence: UInt64(number))
             try narrow.put(customer(number), row)
@@ -104,10 +110,12 @@ struct ChangeTests {
         try grown.setDefaults(granted: PurposeSet([500]), denied: PurposeSet())
         #expect(grown.publication.current.geometry.words == 15)
         #expect(narrow.digest == wide.digest && narrow.digest == grown.digest && narrow.digest != 0)
+        withExtendedLifetime((first, second, third)) {}
     }
 
     @Test func aWiderRowWidensTheFileAndKeepsTheOthers() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: 1)
         var model = IndexModel()
         for (number, bit) in [63, 64, 191, 192, 447, 448, 959].enumerated() {
@@ -128,6 +136,7 @@ struct ChangeTests {
 
     @Test func reservedRoomIsThereAtOnceAndNotTakenTwice() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         try writer.reserve(identifiers: 3_000)
         let generation = writer.generation

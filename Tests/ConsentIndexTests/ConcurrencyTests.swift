@@ -118,6 +118,7 @@ struct ConcurrencyTests {
 
     @Test func noReaderIsEverGrantedWhatIsNotNorRefusedWhatIs() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         var writer = try Writer(folder, seed: SeededGenerator.seed)
         let probe = try ProbeProcess(folder)
         let shared = Shared()
@@ -154,6 +155,7 @@ struct ConcurrencyTests {
     /// What was put before a check begins is what the check answers, in whichever generation it is looked for.
     @Test func aCheckSeesWhatWasPutBeforeItBegan() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         let hash = customer(-1)
         try writer.put(hash, IndexRow(denied: [3]))
@@ -204,6 +206,7 @@ struct ConcurrencyTests {
     /// A signal interrupts the reader after any instruction, and its handler rewrites the row before the reader goes on.
     @Test func aReaderNeverJoinsTheEndOfOneRowToTheConsentsOfAnother() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         try writer.put(customer(1), IndexRow(permitted: [WatchedClass.endlessBit]))
         let (interruptions, wrong) = Interruptions.read(writer.publication, customer(1), count: 8_000)

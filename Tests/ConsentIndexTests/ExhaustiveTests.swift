@@ -44,7 +44,8 @@ struct ExhaustiveTests {
     }
 
     private static let rows = [
-        IndexRow(permitted: [0, 63], endsAt: 7, sequence: 1 << 39 | 5), IndexRow(permitted: [63], denied: [0], sequence: 6),
+        IndexRow(permitted: [0, 63], endsAt: 7, sequence: 1 << 39 | 5),
+        IndexRow(permitted: [63], denied: [0], sequence: 6),
     ]
 
     private static func run(_ steps: [Step], _ hashes: [IdentifierHash], _ generations: [Generation]) -> String? {
@@ -73,6 +74,7 @@ struct ExhaustiveTests {
 
     private static func check(_ hashes: [IdentifierHash], words: Int, length: Int) throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         // Of rising, and then of the same size, so that every place is met.
         let generations = try (0...length).map {
             try Generation(folder, $0, IndexGeometry(words: words, slots: min(8 + 2 * $0, 12)))
@@ -130,6 +132,7 @@ struct ExhaustiveTests {
 
     @Test func theLowestByteOfTheTagsWordDoesNotTellIdentifiersApart() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let table = try Generation(folder, 0, IndexGeometry(words: 1, slots: 8)).table
         table.insert(IdentifierHash(high: 5 << 8, low: 0), IndexRow(permitted: [1], sequence: Limit.sequenceMax))
         let row = table.row(IdentifierHash(high: 5 << 8 | 0xAB, low: 0))
@@ -140,6 +143,7 @@ struct ExhaustiveTests {
     @Test(arguments: [1, 3, 7, 15])
     func aRowLiesInTheLineOfItsPlace(words: Int) throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let geometry = IndexGeometry(words: words, slots: 64)
         let table = try Generation(folder, 0, geometry).table
         let lines = geometry.slots / geometry.slotsPerLine

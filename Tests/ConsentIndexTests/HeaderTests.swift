@@ -9,6 +9,7 @@ struct HeaderTests {
     /// An index of three rows, closed in order.
     private static func closedIndex() throws -> TemporaryFolder {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: 70)
         for number in 0..<3 { try writer.put(customer(number), IndexRow(permitted: [number])) }
         writer.setApplied(sequence: 3, chain: 33)
@@ -103,6 +104,7 @@ struct HeaderTests {
 
     @Test func noIndexIsNoIndex() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         #expect(Self.problem(opening: folder) == .missing)
         #expect(Self.problem(mapping: folder) == .missing)
         let other = try Self.closedIndex()
@@ -125,7 +127,8 @@ struct HeaderTests {
         let folder = try Self.closedIndex()
         var generator = SeededGenerator(seed: 1)
         for size in [0, 8, 4_096, 36_864] {
-            try File.replace(folder.currentFile, with: (0..<size).map { _ in UInt8.random(in: 0...255, using: &generator) })
+            try File.replace(
+                folder.currentFile, with: (0..<size).map { _ in UInt8.random(in: 0...255, using: &generator) })
             #expect(Self.problem(opening: folder) == .notAnIndex)
             #expect(Self.problem(mapping: folder) == .notAnIndex)
         }
@@ -163,6 +166,7 @@ struct HeaderTests {
 
     @Test func anIndexIsInUseUntilItIsClosed() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder)
         let bootID = try System.bootID()
         #expect(!writer.publication.current.isClean && writer.publication.current.bootID == bootID)
@@ -176,6 +180,7 @@ struct HeaderTests {
 
     @Test func theCountersAreCountedAnewAfterTheWriterDied() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         var model = IndexModel()
         do {
             let writer = try IndexWriter(creating: folder)
@@ -193,6 +198,7 @@ struct HeaderTests {
     /// A writer that dies while it adds a row leaves one without a tag: nobody finds it, and the next may have its slot.
     @Test func aRowWithoutATagIsNoRow() throws {
         let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
         let hash = IdentifierHash(high: 9 << 40, low: 0)
         do { _ = try IndexWriter(creating: folder) }
         // The upper bits of a sequence, the lower ones, permitted, denied; in the first slot of all.
@@ -201,7 +207,7 @@ struct HeaderTests {
         let writer = try IndexWriter(opening: folder)
         var reader = IndexReader(writer.publication)
         #expect(writer.rows == 0 && writer.digest == 0)
-        #expect(reader.check(hash, purposeBit: 0, now: 0) == .unknown)
+        #expect(reader.reason(hash, purposeBit: 0, now: 0) == .unknown)
         try writer.put(hash, IndexRow(denied: [1]))
         #expect(writer.row(hash) == IndexRow(denied: [1]))
         try writer.reserve(identifiers: 2_000)

@@ -42,7 +42,8 @@ struct IdentifierHashTests {
         }.joined()
     }
 
-    private static func hash(_ type: IdentifierType, _ bytes: [UInt8], _ key: IdentifierHashKey = key) -> IdentifierHash {
+    private static func hash(_ type: IdentifierType, _ bytes: [UInt8], _ key: IdentifierHashKey = key) -> IdentifierHash
+    {
         bytes.withUnsafeBytes { key.hash(type, $0) }
     }
 

@@ -47,18 +47,12 @@ struct IndexModel {
     var denied = PurposeSet()
 
     /// Written from the text, not from the code.
-    func answer(_ hash: IdentifierHash, purposeBit bit: Int, now: UInt32) -> IndexAnswer {
-        if denied.contains(bit) { return IndexAnswer(decision: .denied, reason: .invalidated) }
+    func reason(_ hash: IdentifierHash, purposeBit bit: Int, now: UInt32) -> ConsentState {
+        if denied.contains(bit) { return .invalidated }
         let row = rows[hash] ?? IndexRow()
-        if row.permitted.contains(bit) {
-            return now < row.endsAt
-                ? IndexAnswer(decision: .granted, reason: .given) : IndexAnswer(decision: .unknown, reason: .expired)
-        }
-        if row.denied.contains(bit) {
-            return IndexAnswer(decision: .denied, reason: granted.contains(bit) ? .objected : .withdrawn)
-        }
-        if granted.contains(bit) { return IndexAnswer(decision: .granted, reason: .basisHolds) }
-        return IndexAnswer(decision: .unknown, reason: .unknown)
+        if row.permitted.contains(bit) { return now < row.endsAt ? .given : .expired }
+        if row.denied.contains(bit) { return granted.contains(bit) ? .objected : .withdrawn }
+        return granted.contains(bit) ? .basisHolds : .unknown
     }
 
     /// What differs between the model and an index that should hold the same; nil if nothing does.
@@ -98,5 +92,14 @@ extension IndexWriter {
 
     convenience init(opening folder: TemporaryFolder) throws {
         try self.init(opening: folder.index, history: testHistory, keyCheck: testKey.check)
+    }
+}
+
+extension IndexReader {
+    /// A check's reason; its decision must be the one that the reason stands for.
+    mutating func reason(_ hash: IdentifierHash, purposeBit: Int, now: UInt32) -> ConsentState {
+        let answer = check(hash, purposeBit: purposeBit, now: now)
+        precondition(answer.decision == answer.reason.decision)
+        return answer.reason
     }
 }

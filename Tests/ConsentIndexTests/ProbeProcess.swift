@@ -24,7 +24,9 @@ final class ProbeProcess {
         try process.run()
         var first = Data()
         while first.last != UInt8(ascii: "\n") {
-            guard let byte = try output.fileHandleForReading.read(upToCount: 1) else { throw CocoaError(.fileReadUnknown) }
+            guard let byte = try output.fileHandleForReading.read(upToCount: 1) else {
+                throw CocoaError(.fileReadUnknown)
+            }
             first += byte
         }
     }

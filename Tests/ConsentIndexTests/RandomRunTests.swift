@@ -20,7 +20,9 @@ struct RandomRunTests {
             writer = try IndexWriter(creating: folder, purposes: purposes)
         }
 
-        mutating func set() -> PurposeSet { PurposeSet((0..<generator.below(5)).map { _ in generator.below(purposes) }) }
+        mutating func set() -> PurposeSet {
+            PurposeSet((0..<generator.below(5)).map { _ in generator.below(purposes) })
+        }
 
         mutating func row() -> IndexRow {
             sequence += 1 + UInt64(generator.below(1 << 28))
@@ -66,7 +68,7 @@ struct RandomRunTests {
                 let (hash, bit) = (universe[generator.below(universe.count)], generator.below(purposes))
                 let now = UInt32(truncatingIfNeeded: generator.next())
                 let (found, expected) = (
-                    reader.check(hash, purposeBit: bit, now: now), model.answer(hash, purposeBit: bit, now: now)
+                    reader.reason(hash, purposeBit: bit, now: now), model.reason(hash, purposeBit: bit, now: now)
                 )
                 if found != expected { return "purpose \(bit) of \(hash): \(found) instead of \(expected)" }
             }

@@ -37,7 +37,7 @@ struct SessionTests {
 
     @Test func aServerThatWantsNoTokenTakesAny() {
         server.settings.token = nil
-        for token in [[], VectorServer.token, [0, 255]] {
+        for token in [[], VectorServer.token, [0, 1]] {
             #expect(server.connect().feed(Bytes.hello { $0.token = token }).map(\.kind) == [.welcome])
         }
     }
@@ -221,7 +221,7 @@ struct SessionTests {
         #expect(driver.drain(graceMillis: 5000).isEmpty)
         let answers = driver.feed(Bytes.hello() + Bytes.record([sampleGrant(customer: "a")], request: 2))
         #expect(answers.map(\.kind) == [.welcome, .goingAway, .error])
-        #expect(answers.map(\.word)[1] == 5000)
+        #expect(answers.dropFirst().first?.word == 5000)
         #expect(answers.last?.errorCode == .shuttingDown)
         #expect(driver.actions.isEmpty)
     }

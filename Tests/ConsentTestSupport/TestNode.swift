@@ -8,8 +8,7 @@ import Synchronization
 package final class TestNode {
     package let temporary: TemporaryFolder
     package let folder: NodeFolder
-    package private(set) var engine: Engine
-    private var isOpen = true
+    private var opened: Engine?
     /// What the engine called the end of the node.
     package let fatals = Fatals()
 
@@ -24,28 +23,29 @@ package final class TestNode {
     ) throws {
         self.temporary = try temporary ?? TemporaryFolder()
         folder = NodeFolder(self.temporary.path + "/node")
-        let fatals = fatals
         if !folder.exists {
             try folder.create(deployment: deployment, now: Timestamp(millis: Clock.realtimeMillis()))
         }
-        engine = try Engine(folder) { fatals.add($0) }
+        try open()
         if let catalog { _ = try engine.apply(catalog.document) }
     }
 
     deinit { try? close() }
 
+    /// - Precondition: the node is open.
+    package var engine: Engine { opened! }
+
     package func close() throws {
-        guard isOpen else { return }
-        isOpen = false
-        try engine.close()
+        // The engine holds the node's lock as long as it lives.
+        defer { opened = nil }
+        try opened?.close()
     }
 
     /// Opens the node again; it must be closed.
     package func open() throws {
-        precondition(!isOpen)
+        precondition(opened == nil)
         let fatals = fatals
-        engine = try Engine(folder) { fatals.add($0) }
-        isOpen = true
+        opened = try Engine(folder) { fatals.add($0) }
     }
 
     package func restart() throws {

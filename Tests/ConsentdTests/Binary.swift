@@ -1,0 +1,128 @@
+import Foundation
+import Testing
+
+/// The real program, as a person would run it.
+enum Binary {
+    struct Run {
+        var status: Int32
+        var output: String
+        var errors: String
+
+        /// The lines of output, each a JSON object.
+        var objects: [[String: Any]] {
+            output.split(separator: "\n").compactMap {
+                (try? JSONSerialization.jsonObject(with: Data($0.utf8))) as? [String: Any]
+            }
+        }
+    }
+
+    /// Beside the test program, where the package manager puts both.
+    static func url(_ name: String) -> URL {
+        let folder = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath().deletingLastPathComponent()
+        return folder.appending(path: name)
+    }
+
+    static func process(_ arguments: [String], name: String = "consentd") -> Process {
+        let process = Process()
+        process.executableURL = url(name)
+        process.arguments = arguments
+        var environment = ProcessInfo.processInfo.environment
+        environment["CONSENTD_DATA"] = nil
+        environment["CONSENTD_SERVER"] = nil
+        process.environment = environment
+        return process
+    }
+
+    /// Runs a command to its end.
+    static func run(_ arguments: [String], name: String = "consentd") async throws -> Run {
+        let process = process(arguments, name: name)
+        let (output, errors) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = errors
+        async let errorText = read(errors)
+        try process.run()
+        let text = await read(output)
+        process.waitUntilExit()
+        return await Run(status: process.terminationStatus, output: text, errors: errorText)
+    }
+
+    private static func read(_ pipe: Pipe) async -> String {
+        await withCheckedContinuation { continuation in
+            Foundation.Thread.detachNewThread {
+                let data = pipe.fileHandleForReading.readDataToEndOfFile()
+                continuation.resume(returning: String(decoding: data, as: UTF8.self))
+            }
+        }
+    }
+}
+
+/// A folder that goes when its owner does.
+final class Folder: Sendable {
+    let path: String
+
+    init() throws {
+        let url = FileManager.default.temporaryDirectory.appending(path: "consentd-tests-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+        path = url.path
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    /// A node with the template catalog; its folder.
+    func node(_ more: [String] = []) async throws -> String {
+        let data = path + "/node"
+        let run = try await Binary.run(["init", "--data", data] + more)
+        #expect(run.status == 0, "\(run.errors)")
+        return data
+    }
+
+    func write(_ name: String, _ content: some DataProtocol) throws -> String {
+        try Data(content).write(to: URL(filePath: path + "/" + name))
+        return path + "/" + name
+    }
+}
+
+/// `consentd serve` on a free port.
+final class Server {
+    let process: Process
+    let address: String
+    let firstLine: [String: Any]
+
+    init(_ data: String, _ more: [String] = []) throws {
+        process = Binary.process(["serve", "--data", data, "--listen", "127.0.0.1:0", "--json"] + more)
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        var text = ""
+        while !text.contains("\n") {
+            let data = output.fileHandleForReading.availableData
+            guard !data.isEmpty else { throw Failure.ended }
+            text += String(decoding: data, as: UTF8.self)
+        }
+        firstLine = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        address = try #require((firstLine["listening"] as? [String])?.first)
+    }
+
+    enum Failure: Error { case ended }
+
+    /// Ends it at once, as a crash would.
+    func kill() {
+        Foundation.kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
+    /// Ends it in order; its exit code.
+    func end() -> Int32 {
+        process.terminate()
+        process.waitUntilExit()
+        return process.terminationStatus
+    }
+
+    deinit { if process.isRunning { kill() } }
+}
+
+let grantOfNewsletter = [
+    "-p", "newsletter", "--declaration", "club-membership-marketing", "--revision", "1.2", "--language", "nb",
+    "--method", "double_opt_in",
+]

@@ -1,0 +1,151 @@
+import Foundation
+import Testing
+
+/// Every command, from outside.
+struct CommandTests {
+    @Test func aGrantIsGrantedAndAWithdrawalDeniesByEveryIdentifier() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        func run(_ arguments: [String]) async throws -> Binary.Run {
+            try await Binary.run(arguments + ["--data", data])
+        }
+        #expect(try await run(["check", "customer:7", "-p", "newsletter"]).status == 2)
+        let grant = try await run(["grant", "customer:7", "email:Ola@Example.no"] + grantOfNewsletter)
+        #expect(grant.status == 0, "\(grant.errors)")
+        #expect(try await run(["check", "email:ola@example.no", "-p", "newsletter"]).status == 0)
+        let explained = try await run(["explain", "customer:7", "-p", "newsletter", "--json"])
+        #expect(explained.objects.first?["consentedRevision"] as? String == "1.2")
+        #expect(explained.objects.first?["reason"] as? String == "given")
+        #expect(try await run(["withdraw", "email:ola@example.no", "-p", "newsletter"]).status == 0)
+        #expect(try await run(["check", "customer:7", "-p", "newsletter"]).status == 1)
+        let history = try await run(["history", "customer:7", "--json"])
+        #expect(history.objects.map { $0["state"] as? String } == ["given", "withdrawn"])
+        let verified = try await run(["verify", "--json"])
+        #expect(verified.status == 0 && verified.objects.first?["sound"] as? Bool == true)
+        #expect(try await run(["rebuild"]).status == 0)
+        #expect(try await run(["check", "customer:7", "-p", "newsletter"]).status == 1)
+    }
+
+    @Test func allThreeShapesAnswerAlike() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let many = try await Binary.run(
+            ["check", "customer:1", "-p", "newsletter", "-p", "receipts", "-p", "sms-offers", "--data", data, "--json"])
+        #expect(many.objects.map { $0["decision"] as? String } == ["granted", "granted", "unknown"])
+        #expect(many.status == 2)
+        let people = try await Binary.run(
+            ["check", "customer:1", "customer:2", "-p", "newsletter", "--data", data, "--json"])
+        #expect(people.objects.map { $0["decision"] as? String } == ["granted", "unknown"])
+    }
+
+    @Test func anObjectionStandsUntilThePersonLiftsIt() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for (command, status) in [(["object"], Int32(1)), (["object", "--lift"], 0)] {
+            let act = try await Binary.run(command + ["customer:5", "-p", "cleaning", "--data", data])
+            #expect(act.status == 0, "\(act.errors)")
+            #expect(try await Binary.run(["check", "customer:5", "-p", "cleaning", "--data", data]).status == status)
+        }
+    }
+
+    @Test func aRefusedActSaysWhyAndStoresNothing() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        var wrong = grantOfNewsletter
+        wrong[5] = "1.1"
+        let run = try await Binary.run(["grant", "customer:1", "--data", data] + wrong)
+        #expect(run.status == 5)
+        #expect(run.errors.contains("1.2"), "\(run.errors)")
+        let stats = try await Binary.run(["stats", "--data", data, "--json"])
+        #expect(stats.objects.first?["subjects"] as? Int == 0)
+    }
+
+    @Test(arguments: [
+        [], ["init"], ["serve"], ["check"], ["explain"], ["grant"], ["withdraw"], ["object"], ["confirm"], ["history"],
+        ["import"], ["catalog"], ["catalog", "check"], ["catalog", "diff"], ["catalog", "apply"], ["catalog", "show"],
+        ["stats"], ["verify"], ["rebuild"], ["ping"], ["bench"],
+    ])
+    func helpIsThere(command: [String]) async throws {
+        let run = try await Binary.run(command + ["--help"])
+        #expect(run.status == 0 && run.output.contains("USAGE"))
+    }
+
+    @Test(arguments: ["bash", "zsh", "fish"])
+    func completionsAreThere(shell: String) async throws {
+        let run = try await Binary.run(["--generate-completion-script", shell])
+        #expect(run.status == 0 && run.output.contains("withdraw"))
+    }
+
+    @Test func aMissingNodeIsSaidSo() async throws {
+        let folder = try Folder()
+        let run = try await Binary.run(["check", "customer:1", "-p", "newsletter", "--data", folder.path + "/none"])
+        #expect(run.status == 4 && run.errors.contains("consentd init"))
+    }
+
+    @Test(arguments: ["customer", "nobody:1", "email:", "customer:\u{7}"])
+    func anIdentifierThatIsNoneIsRefused(text: String) async throws {
+        let run = try await Binary.run(["check", text, "-p", "newsletter"])
+        #expect(run.status == 64)
+    }
+
+    @Test func aSecondNodeInTheSameFolderIsRefused() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let again = try await Binary.run(["init", "--data", data])
+        #expect(again.status != 0 && again.errors.contains("already"))
+    }
+
+    @Test func aCatalogErrorNamesFileLineAndRuleAndNothingIsApplied() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let template = try await Binary.run(["catalog", "template"]).output
+        let broken = template.replacingOccurrences(of: "basis: contract", with: "basis: contrast")
+        let path = try folder.write("broken.yaml", Data(broken.utf8))
+        for command in ["check", "apply", "diff"] {
+            let node = command == "check" ? [] : ["--data", data]
+            let run = try await Binary.run(["catalog", command, path] + node)
+            #expect(run.status == 5)
+            let line = try #require(broken.split(separator: "\n", omittingEmptySubsequences: false).firstIndex {
+                $0.contains("basis: contrast")
+            })
+            #expect(run.errors.contains("broken.yaml:\(line + 1):"), "\(run.errors)")
+        }
+        let shown = try await Binary.run(["catalog", "show", "--document", "--data", data])
+        #expect(shown.output == template)
+    }
+
+    @Test func aBreakingRevisionMakesOlderConsentsOutdated() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let next = try breakingRevision(of: try await Binary.run(["catalog", "template"]).output)
+        let path = try folder.write("next.yaml", Data(next.utf8))
+        let preview = try await Binary.run(["catalog", "diff", path, "--data", data])
+        #expect(preview.status == 0 && preview.output.contains("1 people lose 'newsletter'"), "\(preview)")
+        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--data", data]).status == 0)
+        let applied = try await Binary.run(["catalog", "apply", path, "--data", data])
+        #expect(applied.status == 0, "\(applied.errors)")
+        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--data", data]).status == 2)
+        let explained = try await Binary.run(["explain", "customer:1", "-p", "newsletter", "--data", data, "--json"])
+        #expect(explained.objects.first?["reason"] as? String == "outdated_revision")
+        #expect(try await Binary.run(["verify", "--data", data]).status == 0)
+    }
+
+    /// The template with the marketing declaration's last revision once more, as a later one that nothing carries over to.
+    private func breakingRevision(of template: String) throws -> String {
+        let lines = template.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        let begin = try #require(lines.firstIndex { $0.contains("- revision: \"1.2\"") })
+        let indent = lines[begin].prefix { $0 == " " }.count
+        let end =
+            lines[(begin + 1)...].firstIndex { line in
+                !line.trimmingCharacters(in: .whitespaces).isEmpty && line.prefix { $0 == " " }.count <= indent
+            } ?? lines.count
+        let copy = lines[begin..<end].filter { !$0.contains("compatibleWith:") }.map { line in
+            line.replacingOccurrences(of: "\"1.2\"", with: "\"2.0\"")
+                .replacingOccurrences(of: "effectiveAt: 2026-03-01", with: "effectiveAt: 2026-06-01")
+                .replacingOccurrences(of: "effectiveAt: \"2026-03-01", with: "effectiveAt: \"2026-06-01")
+        }
+        return (lines[..<end] + copy + lines[end...]).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,152 @@
+import ConsentClient
+import Foundation
+import Testing
+
+/// The real server, from outside.
+struct ServerTests {
+    private func connect(_ server: Server) async throws -> ConsentClient {
+        try await ConsentClient.connect(to: try #require(Endpoint(server.address)))
+    }
+
+    private func grant(_ number: Int) throws -> ConsentAct {
+        var act = ConsentAct(try .customer("c\(number)"), purpose: "newsletter", state: .given)
+        act.declaration = "club-membership-marketing"
+        act.revision = "1.2"
+        act.language = "nb"
+        act.method = .doubleOptIn
+        return act
+    }
+
+    /// Kills the server in the middle of many writes, again and again: whatever was acknowledged is there afterwards.
+    @Test func nothingAcknowledgedIsLostWhenTheServerIsKilled() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        var acknowledged: [Int] = []
+        var next = 0
+        for round in 0..<5 {
+            let server = try Server(data)
+            let client = try await connect(server)
+            let begin = next
+            let killer = Task.detached { [pid = server.process.processIdentifier] in
+                try await Task.sleep(for: .milliseconds(150 + 90 * round))
+                kill(pid, SIGKILL)
+            }
+            acknowledged += await withTaskGroup(of: [Int].self) { group in
+                for worker in 0..<8 {
+                    group.addTask {
+                        var done: [Int] = []
+                        for step in 0..<100_000 {
+                            let number = begin + step * 8 + worker
+                            guard let act = try? grant(number),
+                                let outcome = try? await client.record([act]).first, outcome.isRecorded
+                            else { break }
+                            done.append(number)
+                        }
+                        return done
+                    }
+                }
+                return await group.reduce(into: []) { $0 += $1 }
+            }
+            try await killer.value
+            await client.close()
+            server.process.waitUntilExit()
+            next = begin + 10_000_000
+        }
+        #expect(acknowledged.count > 50)
+        let server = try Server(data)
+        let client = try await connect(server)
+        let subjects = try acknowledged.map { try Subject.customer("c\($0)") }
+        let answer = try await client.check(subjects, purpose: "newsletter")
+        #expect(answer.grantedCount == acknowledged.count)
+        await client.close()
+        #expect(server.end() == 0)
+        let verified = try await Binary.run(["verify", "--data", data])
+        #expect(verified.status == 0, "\(verified)")
+    }
+
+    @Test func aServerThatIsToldToEndFinishesAndLeavesACleanIndex() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data)
+        let client = try await connect(server)
+        #expect(try await client.record([grant(1)]).first?.isRecorded == true)
+        #expect(server.end() == 0)
+        await client.close()
+        let again = try Server(data)
+        #expect(again.firstLine["recovery"] as? String == "the index was up to date")
+    }
+
+    @Test func aDamagedIndexIsRebuiltAndSaidSo() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let current = data + "/index/current"
+        let file = try #require(FileHandle(forWritingAtPath: current))
+        try file.write(contentsOf: Data(repeating: 0xAA, count: 512))
+        try file.close()
+        let server = try Server(data)
+        #expect((server.firstLine["recovery"] as? String ?? "").contains("rebuilt"))
+        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
+    }
+
+    @Test func aDamagedLedgerStopsTheServerAndSaysWhere() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let file = try #require(FileHandle(forWritingAtPath: data + "/ledger.sqlite"))
+        try file.write(contentsOf: Data(repeating: 0xAA, count: 8192))
+        try file.close()
+        let run = try await Binary.run(["serve", "--data", data, "--listen", "none"])
+        #expect(run.status == 3 && run.errors.contains("ledger.sqlite"), "\(run)")
+    }
+
+    @Test func aTokenIsWantedWhereThereIsOne() async throws {
+        let folder = try Folder()
+        let data = try await folder.node(["--token"])
+        let server = try Server(data)
+        await #expect(throws: ConsentClientError.self) { try await connect(server) }
+        let run = try await Binary.run(
+            ["check", "customer:1", "-p", "newsletter", "--server", server.address, "--data", data])
+        #expect(run.status == 2, "\(run)")
+    }
+
+    @Test func withoutATokenItListensOnThisMachineOnly() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let run = try await Binary.run(["serve", "--data", data, "--listen", "0.0.0.0:0"])
+        #expect(run.status == 3 && run.errors.contains("token"), "\(run)")
+    }
+
+    @Test func aTokenFileThatOthersMayReadIsRefused() async throws {
+        let folder = try Folder()
+        let data = try await folder.node(["--token"])
+        chmod(data + "/token", 0o644)
+        let run = try await Binary.run(["serve", "--data", data, "--listen", "none"])
+        #expect(run.status == 3 && run.errors.contains("chmod 600"), "\(run)")
+    }
+
+    @Test func twoServersOnOneFolderAreRefused() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data)
+        let second = try await Binary.run(["serve", "--data", data, "--listen", "none"])
+        #expect(second.status == 4 && second.errors.contains("another process"), "\(second)")
+        #expect(server.end() == 0)
+    }
+
+    @Test func commandsTalkToTheServerThatRunsOnTheFolder() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data)
+        #expect(try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter).status == 0)
+        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
+        #expect(try await Binary.run(["verify", "--data", data]).status == 0)
+        #expect(try await Binary.run(["rebuild", "--data", data]).status == 3)
+    }
+
+    @Test func theClientsSampleRuns() async throws {
+        let folder = try Folder()
+        let server = try Server(try await folder.node())
+        let run = try await Binary.run([server.address], name: "consent-client-sample")
+        #expect(run.status == 0 && run.output.contains("granted"), "\(run)")
+    }
+}
