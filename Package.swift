@@ -83,6 +83,14 @@ let package = Package(
             name: "ConsentWireTests",
             dependencies: ["ConsentWire", "ConsentModel", "ConsentTestSupport", "ProtocolGenerator"],
             swiftSettings: common),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .testTarget(
+            name: "ConsentServerTests",
+            dependencies: [
+                "ConsentServer", "ConsentEngine", "ConsentIndex", "ConsentCatalog", "ConsentWire", "ConsentModel",
+                "ConsentKernel", "ConsentTestSupport", "CAllocationCounter",
+            ],
+            swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(

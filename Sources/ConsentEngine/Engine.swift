@@ -21,6 +21,7 @@ package final class Engine: Sendable {
     let ledger: Ledger
     private let lock: LockHolder
     private let applied: Mutex<AppliedCatalog>
+    private let appliedVersion: Atomic<Int>
     private let queue: Mutex<WriterQueue>
     private let work: Wakeup
     private let writer: Mutex<ConsentKernel.Thread?>
@@ -74,6 +75,7 @@ package final class Engine: Sendable {
         identity = ledger.identity
         let catalog = try loadCatalog(ledger)
         applied = Mutex(catalog)
+        appliedVersion = Atomic(catalog.version)
         let (index, recovery) = try openIndex(
             folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
         if identifiersExpected > 0 { try index.reserve(identifiers: index.rows + identifiersExpected) }
@@ -91,6 +93,9 @@ package final class Engine: Sendable {
     }
 
     package var catalog: AppliedCatalog { applied.withLock { $0 } }
+
+    /// The version of ``catalog``, for those who look often. Who reads a version finds it or a later one there.
+    package var catalogVersion: Int { appliedVersion.load(ordering: .acquiring) }
 
     // MARK: Changes
 
@@ -425,6 +430,7 @@ package final class Engine: Sendable {
         }
         if let new = committed.catalog {
             applied.withLock { $0 = new }
+            appliedVersion.store(new.version, ordering: .releasing)
             try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
         }
         index.setApplied(sequence: committed.head.sequence, chain: committed.head.mark)

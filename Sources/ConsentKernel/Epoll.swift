@@ -90,8 +90,8 @@ package final class Wakeup: Sendable {
     }
 }
 
-/// Signals as something to wait for in an ``Epoll`` or alone. Blocks them in the calling thread and in every thread that
-/// it starts afterwards, so call it first of all.
+/// Signals as something to wait for. Blocks them in the calling thread and in every thread that it starts afterwards;
+/// call it on the first thread, before there is another, or one of them takes the signal.
 package struct SignalWatch: ~Copyable {
     private let descriptor: FileDescriptor
 

@@ -69,7 +69,8 @@ extension Engine {
         var messages: [RecordedEventMessage] = []
         var size = 0
         for event in events.prefix(asked.countMax) {
-            let message = RecordedEventMessage(event, purposeBit: UInt16(purposes.purpose(id: event.event.purpose)!.bit))
+            let message = RecordedEventMessage(
+                event, purposeBit: UInt16(purposes.purpose(id: event.event.purpose)!.bit))
             size += message.sizeMax
             if size > WireLimit.frameSizeMax - 1024 { break }
             messages.append(message)

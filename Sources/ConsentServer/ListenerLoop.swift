@@ -14,7 +14,6 @@ final class LoopInbox: Sendable {
 
     struct Contents {
         var answers: [Answer] = []
-        var catalogVersion: Int?
         var mustDrain = false
         var mustStop = false
     }
@@ -33,7 +32,6 @@ final class LoopInbox: Sendable {
         contents.withLock { contents in
             defer {
                 contents.answers = []
-                contents.catalogVersion = nil
             }
             return contents
         }
@@ -103,6 +101,7 @@ struct ListenerLoop: ~Copyable {
             let count = try epoll.wait(timeoutMillis: 1000)
             let now = Clock.monotonicNanos()
             checks.beginTurn(nowMillis: Clock.realtimeMillis())
+            takeCatalog()
             for position in 0..<count { try handle(epoll.event(position), now: now) }
             flushTouched()
             if now >= nextSweep { sweep(now) }
@@ -157,7 +156,9 @@ struct ListenerLoop: ~Copyable {
             return
         }
         if isTooMany {
-            end(slot, .tooManyConnections, "the server has \(options.connectionsMax) connections, which is its limit", now)
+            end(
+                slot, .tooManyConnections, "the server has \(options.connectionsMax) connections, which is its limit",
+                now)
         }
     }
 
@@ -179,6 +180,7 @@ struct ListenerLoop: ~Copyable {
             return
         }
         let kept = connection.received.count
+        precondition(kept <= WireLimit.frameSizeMax, "what waits is less than a frame, or less than one read")
         let space = UnsafeMutableRawBufferPointer(rebasing: input[kept..<kept + Self.readSizeMax])
         switch Socket.receive(connection.socket, into: space) {
         case .wouldBlock: return
@@ -196,12 +198,20 @@ struct ListenerLoop: ~Copyable {
     private mutating func process(_ slot: Int, size: Int, now: Int64) {
         let connection = connections[slot]!
         let head = engine.publication.current.appliedSequence
-        let bytes = UnsafeMutableRawBufferPointer(rebasing: input[..<size])
-        let taken = connection.session.receive(
-            bytes, checks: &checks, catalog: catalog, head: head, output: &output, actions: &actions)
-        if taken < size || !connection.received.isEmpty { connection.received = Array(bytes[taken...]) }
-        perform(slot)
-        send(slot, now: now)
+        var (start, taken) = (0, 0)
+        repeat {
+            taken = connection.session.receive(
+                UnsafeMutableRawBufferPointer(rebasing: input[start..<size]), checks: &checks, catalog: catalog,
+                head: head, output: &output, actions: &actions)
+            start += taken
+            perform(slot)
+            guard passOn(slot) else { return }
+            // What the session held back for its output goes on at once where the system took all of that: nothing
+            // else would come to wake it.
+        } while taken > 0 && start < size && connection.unsent.isEmpty
+        if start < size || !connection.received.isEmpty { connection.received = Array(input[start..<size]) }
+        finishIfDone(slot, now)
+        updateInterest(slot)
     }
 
     private mutating func perform(_ slot: Int) {
@@ -226,27 +236,32 @@ struct ListenerLoop: ~Copyable {
 
     // MARK: Sending
 
-    /// Sends the loop's output to a connection; what the system does not take now is kept.
     private mutating func send(_ slot: Int, now: Int64) {
-        let connection = connections[slot]!
-        if !output.isEmpty {
-            if connection.unsent.isEmpty {
-                switch Socket.send(connection.socket, output.bytes) {
-                case .bytes(let count) where count == output.count: break
-                case .bytes(let count): connection.unsent = Array(output.bytes[count...])
-                case .wouldBlock: connection.unsent = Array(output.bytes)
-                case .closed:
-                    output.clear()
-                    close(slot)
-                    return
-                }
-            } else {
-                connection.unsent += output.bytes
-            }
-            output.clear()
-        }
+        guard passOn(slot) else { return }
         finishIfDone(slot, now)
         updateInterest(slot)
+    }
+
+    /// Sends the loop's output to a connection; what the system does not take now is kept.
+    ///
+    /// - Returns: whether the connection is still there.
+    private mutating func passOn(_ slot: Int) -> Bool {
+        guard !output.isEmpty else { return true }
+        defer { output.clear() }
+        let connection = connections[slot]!
+        guard connection.unsent.isEmpty else {
+            connection.unsent += output.bytes
+            return true
+        }
+        switch Socket.send(connection.socket, output.bytes) {
+        case .bytes(let count) where count == output.count: break
+        case .bytes(let count): connection.unsent = Array(output.bytes[count...])
+        case .wouldBlock: connection.unsent = Array(output.bytes)
+        case .closed:
+            close(slot)
+            return false
+        }
+        return true
     }
 
     /// The socket takes output again.
@@ -315,24 +330,25 @@ struct ListenerLoop: ~Copyable {
             guard let slot = slot(of: answer.connection) else { continue }
             let connection = connections[slot]!
             connection.session.finishAction()
+            // An error that closes is the last thing said.
+            if connection.session.phase == .ended { continue }
             answer.encode(&output)
             connection.unsent += output.bytes
             output.clear()
             touched.append(slot)
         }
-        if let version = contents.catalogVersion { takeCatalog(version) }
         if contents.mustDrain, drainDeadline == nil { try drain(now) }
         if contents.mustStop { isStopping = true }
     }
 
-    private mutating func takeCatalog(_ version: Int) {
-        // A loop that began between a catalog's coming into force and its announcement has it already.
-        guard version > catalog.version else { return }
+    /// At the beginning of every turn, so that who was told of a new catalog can ask for its purposes at once.
+    private mutating func takeCatalog() {
+        guard engine.catalogVersion != catalog.version else { return }
         catalog = engine.catalog
         checks.know(PurposeSet(catalog.catalog.purposes.map(\.bit)))
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
-            connection.session.announceCatalog(version: version, into: &output)
+            connection.session.announceCatalog(version: catalog.version, into: &output)
             connection.unsent += output.bytes
             output.clear()
             touched.append(slot)

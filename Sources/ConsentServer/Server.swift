@@ -50,8 +50,8 @@ package final class Server: Sendable {
             token: options.token, requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
         let inboxes = inboxes
         subscription = engine.subscribe { group in
-            guard let version = group.catalogVersion else { return }
-            for inbox in inboxes { inbox.leave { $0.catalogVersion = version } }
+            guard group.catalogVersion != nil else { return }
+            for inbox in inboxes { inbox.wakeup.raise() }
         }
         threads = Mutex([])
         sockets = listening.perLoop.flatMap { $0 } + listening.shared

@@ -161,8 +161,8 @@ struct Object: AsyncParsableCommand {
         abstract: "Record an objection (GDPR art. 21), or with --lift its end.",
         discussion: """
             EXAMPLES
-              consentd object customer:100001 -p cleaning
-              consentd object customer:100001 -p cleaning --lift
+              consentd object customer:100001 -p register-cleaning
+              consentd object customer:100001 -p register-cleaning --lift
             """)
 
     @OptionGroup var node: NodeOptions

@@ -4,12 +4,42 @@ import Foundation
 /// The version of this program.
 let version = "0.1.0"
 
-/// Begins the program: what it writes is for its owner and group.
+/// Begins the program. What it writes is for its owner and group.
 @main
 enum Program {
-    static func main() async {
+    static func main() {
         umask(0o027)
-        await Consentd.main()
+        do {
+            let command = try Consentd.parseAsRoot()
+            if let serve = command as? Serve {
+                // On this first thread, which then takes the signals: behind asynchronous work it would take them
+                // with their default action, which is to end the process at once.
+                try serve.run()
+                return
+            }
+            // Handed over to the task; nothing here touches it any more.
+            nonisolated(unsafe) let handedOver = command
+            Task { await run(handedOver) }
+            dispatchMain()
+        } catch {
+            Consentd.exit(withError: error)
+        }
+    }
+
+    private static func run(_ command: any ParsableCommand) async {
+        do {
+            if let asynchronous = command as? any AsyncParsableCommand {
+                // Nothing else knows of it.
+                nonisolated(unsafe) var running = asynchronous
+                try await running.run()
+            } else {
+                var command = command
+                try command.run()
+            }
+            Foundation.exit(0)
+        } catch {
+            Consentd.exit(withError: error)
+        }
     }
 }
 

@@ -52,9 +52,7 @@ struct Serve: ParsableCommand {
 
     func run() throws {
         do {
-            // Before any thread is started, so that signals come here and nowhere else.
-            let signals = try SignalWatch([SignalWatch.terminate, SignalWatch.interrupt])
-            try serve(signals)
+            try serve(SignalWatch([SignalWatch.terminate, SignalWatch.interrupt]))
         } catch let failure as Failure {
             Output.error("consentd: \(failure.message)")
             throw failure.code

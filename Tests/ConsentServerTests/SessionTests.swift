@@ -16,7 +16,8 @@ struct SessionTests {
 
     @Test func theVersionIsJudgedBeforeTheDeploymentAndTheDeploymentBeforeTheCredentials() {
         let wrongVersion = { (hello: inout Hello) in (hello.versionMin, hello.versionMax) = (2, 9) }
-        let wrongDeployment = { (hello: inout Hello) in hello.deployment = ID16(bytes: [UInt8](repeating: 9, count: 16)) }
+        let wrongDeployment = { (hello: inout Hello) in hello.deployment = ID16(bytes: [UInt8](repeating: 9, count: 16))
+        }
         let wrongToken = { (hello: inout Hello) in hello.token = Array("guess".utf8) }
         func refusal(_ changes: [(inout Hello) -> Void]) -> ErrorCode? {
             let driver = server.connect()
@@ -190,7 +191,8 @@ struct SessionTests {
         #expect(driver.actions.count == 3)
         driver.finishAction()
         #expect(driver.feed(Bytes.bare(.catalog, request: 7)).isEmpty)
-        #expect(driver.feed(Bytes.record([sampleGrant(customer: "a")], request: 8)).map(\.errorCode) == [.tooManyInFlight])
+        #expect(
+            driver.feed(Bytes.record([sampleGrant(customer: "a")], request: 8)).map(\.errorCode) == [.tooManyInFlight])
         #expect(driver.actions.count == 3)
     }
 

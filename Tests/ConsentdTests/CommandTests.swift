@@ -43,9 +43,9 @@ struct CommandTests {
         let folder = try Folder()
         let data = try await folder.node()
         for (command, status) in [(["object"], Int32(1)), (["object", "--lift"], 0)] {
-            let act = try await Binary.run(command + ["customer:5", "-p", "cleaning", "--data", data])
+            let act = try await Binary.run(command + ["customer:5", "-p", "register-cleaning", "--data", data])
             #expect(act.status == 0, "\(act.errors)")
-            #expect(try await Binary.run(["check", "customer:5", "-p", "cleaning", "--data", data]).status == status)
+            #expect(try await Binary.run(["check", "customer:5", "-p", "register-cleaning", "--data", data]).status == status)
         }
     }
 

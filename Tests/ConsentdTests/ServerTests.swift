@@ -5,7 +5,10 @@ import Testing
 /// The real server, from outside.
 struct ServerTests {
     private func connect(_ server: Server) async throws -> ConsentClient {
-        try await ConsentClient.connect(to: try #require(Endpoint(server.address)))
+        var options = ClientOptions()
+        options.reconnects = false
+        options.requestTimeout = .seconds(3)
+        return try await ConsentClient.connect(to: try #require(Endpoint(server.address)), options: options)
     }
 
     private func grant(_ number: Int) throws -> ConsentAct {

@@ -11,6 +11,8 @@ final class Call: @unchecked Sendable {
     private let complete: (Result<Answer, ConsentClientError>) -> Void
     private let cancellation = Atomic(false)
 
+    /// Whether it has come to the loop, after which it may be finished: before, nobody waits yet.
+    var isSubmitted = false
     /// The connection on which it is in flight, and its id there.
     var place: (link: Link, id: UInt32)?
     private(set) var isDone = false

@@ -11,7 +11,8 @@ public struct ConsentAct: Hashable, Sendable {
     public var purpose: String
     public var state: State
     public var party = Party.subject
-    /// When the person acted; nil is when the server records it.
+    /// When the person acted; nil is when the server records it. The newest by this time decides, so say it wherever acts of
+    /// one person may overtake each other.
     public var capturedAt: Moment?
     /// The end that the act itself names; nil leaves it to the purpose.
     public var expiresAt: Moment?

@@ -26,7 +26,7 @@ extension Hello {
 
 extension ConsentClient {
     /// Of this client, for the server's log.
-    static let version = "1.0.0"
+    static let version = "0.1.0"
 }
 
 extension OutgoingEvent {

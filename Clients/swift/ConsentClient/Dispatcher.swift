@@ -134,16 +134,18 @@ final class Dispatcher: @unchecked Sendable {
         }
         for command in commands {
             switch command {
-            // Cancelled before it came here: its own command may have been taken earlier.
-            case .submit(let call) where call.isCancelled: call.finish(.failure(.cancelled))
             case .submit(let call): submit(call)
-            case .cancel(let call): drop(call, .cancelled)
+            // Where it overtook its call, that is told by the call's own flag.
+            case .cancel(let call) where call.isSubmitted: drop(call, .cancelled)
+            case .cancel: break
             }
         }
         pump()
     }
 
     private func submit(_ call: Call) {
+        call.isSubmitted = true
+        if call.isCancelled { return call.finish(.failure(.cancelled)) }
         switch state {
         case .over(let error): return call.finish(.failure(error))
         case .unwanted(let error, let until):
@@ -385,15 +387,17 @@ final class Dispatcher: @unchecked Sendable {
     }
 
     private func connected(_ result: Result<any Channel, any Error>, _ attempt: Int) {
-        switch result {
-        case .failure(let error):
-            if attempt == self.attempt, case .opening = state { openFailed(.connectFailed("\(error)")) }
-        case .success(let channel):
-            guard attempt == self.attempt, case .opening = state,
-                let link = try? channel.pipeline.syncOperations.handler(type: Link.self)
-            else { return channel.close(promise: nil) }
+        guard attempt == self.attempt, case .opening = state else {
+            if case .success(let channel) = result { channel.close(promise: nil) }
+            return
+        }
+        do {
+            // No handler is left on a channel that was closed meanwhile.
+            let link = try result.get().pipeline.syncOperations.handler(type: Link.self)
             state = .opening(link)
             link.flush()
+        } catch {
+            openFailed(.connectFailed("\(endpoint): \(error)"))
         }
     }
 
