@@ -51,7 +51,9 @@ let package = Package(
             swiftSettings: common),
         .target(
             name: "ConsentServer",
-            dependencies: ["ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog"],
+            dependencies: [
+                "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
+            ],
             swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel"], swiftSettings: common),
         .executableTarget(
@@ -83,6 +85,13 @@ let package = Package(
             name: "ConsentWireTests",
             dependencies: ["ConsentWire", "ConsentModel", "ConsentTestSupport", "ProtocolGenerator"],
             swiftSettings: common),
+        .testTarget(
+            name: "ConsentEngineTests",
+            dependencies: [
+                "ConsentEngine", "ConsentLedger", "ConsentIndex", "ConsentCatalog", "ConsentModel", "ConsentKernel",
+                "ConsentTestSupport", grdb,
+            ],
+            swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
         .testTarget(
             name: "ConsentServerTests",
@@ -98,7 +107,8 @@ let package = Package(
         .testTarget(
             name: "ConsentClientTests",
             dependencies: ["ConsentClient", "ConsentModel", "ConsentWire", nioCore, nioPosix], swiftSettings: common),
-        .testTarget(name: "ConsentModelTests", dependencies: ["ConsentModel"], swiftSettings: common),
+        .testTarget(
+            name: "ConsentModelTests", dependencies: ["ConsentModel", "ConsentTestSupport"], swiftSettings: common),
         .testTarget(name: "ConsentKernelTests", dependencies: ["ConsentKernel"], swiftSettings: common),
         .executableTarget(
             name: "IndexProbe", dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel"],

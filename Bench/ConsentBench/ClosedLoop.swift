@@ -35,7 +35,8 @@ package struct ClosedLoop {
         package var perSecond: Double { Double(answers) / seconds }
         package func percentile(_ share: Double) -> Double {
             latenciesMicros.isEmpty
-                ? 0 : Double(latenciesMicros[min(latenciesMicros.count - 1, Int(Double(latenciesMicros.count) * share))])
+                ? 0
+                : Double(latenciesMicros[min(latenciesMicros.count - 1, Int(Double(latenciesMicros.count) * share))])
         }
     }
 

@@ -33,7 +33,17 @@ package final class PeerProcess {
         }
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
-        try process.run()
+        try Self.withSignals { try process.run() }
+    }
+
+    /// A child inherits the signals that its parent's thread blocks, and threads of a pool block all: it could not be told
+    /// to end.
+    private static func withSignals(_ start: () throws -> Void) rethrows {
+        var (none, before) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try start()
     }
 
     private static func find(_ name: String) -> String? {

@@ -145,7 +145,9 @@ final class Group {
     private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: Int64) throws {
         for (identifier, hash) in zip(identifiers, hashes) where owners[hash] == nil {
             let value = identifier.type == .nationalId ? nil : identifier.value
-            let known = try subjects[subject]!.hashes ?? transaction.identifierHashes(of: subject).map(IdentifierHash.init(bytes:))
+            let known =
+                try subjects[subject]!.hashes
+                ?? transaction.identifierHashes(of: subject).map(IdentifierHash.init(bytes:))
             try transaction.add(
                 StoredIdentifier(hash: hash.bytes, type: identifier.type, value: value), to: subject,
                 ordinal: known.count)
@@ -259,11 +261,13 @@ extension IndexRow {
 
 extension IdentifierHash {
     /// As the ledger stores it: high, then low, big-endian.
-    package var bytes: [UInt8] { [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
-        UnsafeMutableRawBufferPointer(buffer).storeBytes(of: high.bigEndian, as: UInt64.self)
-        UnsafeMutableRawBufferPointer(buffer).storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-        count = 16
-    } }
+    package var bytes: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
+            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: high.bigEndian, as: UInt64.self)
+            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            count = 16
+        }
+    }
 
     package init(bytes: [UInt8]) { self = bytes.withUnsafeBytes(IdentifierHash.init(rawBytes:)) }
 

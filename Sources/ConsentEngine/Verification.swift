@@ -95,7 +95,8 @@ private struct Replay {
             for identifier in recorded.event.identifiers where identifier.type != .nationalId {
                 let hash = hashKey.hash(identifier)
                 if let owner = owners[hash], owner != recorded.subject {
-                    report.add("event \(sequence) gives an identifier to subject \(recorded.subject) that is \(owner)'s")
+                    report.add(
+                        "event \(sequence) gives an identifier to subject \(recorded.subject) that is \(owner)'s")
                 }
                 owners[hash] = recorded.subject
             }

@@ -1,7 +1,6 @@
 package import ConsentModel
 import Foundation
 import GRDB
-import Synchronization
 
 /// The durable record: an append-only chain of events in SQLite, and what is derived from it.
 ///

@@ -159,7 +159,8 @@ package final class LedgerSnapshot {
     /// Every subject with its standings, in the order of their ids.
     package func forEachSubject(_ body: (SubjectRecord) throws -> Void) throws {
         let revisions = try revisionNames()
-        let subjects = try prepare("SELECT id, salt, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
+        let subjects = try prepare(
+            "SELECT id, salt, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         let standings = try prepare("SELECT subject, \(StandingColumns.names) FROM standing ORDER BY subject, purpose")
         var hasStanding = try standings.step()
         while try subjects.step() {

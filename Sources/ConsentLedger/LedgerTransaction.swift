@@ -25,6 +25,8 @@ package final class LedgerTransaction {
     private let findTwin: Statement
     private let insertSource: Statement
     private let selectDue: Statement
+    private let selectEvent: Statement
+    private let selectNextEnd: Statement
     private let general: (String) throws -> Statement
 
     init(_ connection: OpaquePointer, identity: NodeIdentity) throws {
@@ -32,7 +34,8 @@ package final class LedgerTransaction {
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         findIdentifier = try prepare("SELECT subject FROM identifier WHERE hash = ?")
-        insertIdentifier = try prepare("INSERT INTO identifier (subject, ordinal, hash, type, value) VALUES (?,?,?,?,?)")
+        insertIdentifier = try prepare(
+            "INSERT INTO identifier (subject, ordinal, hash, type, value) VALUES (?,?,?,?,?)")
         selectIdentifiers = try prepare("SELECT hash FROM identifier WHERE subject = ?")
         insertSubject = try prepare("INSERT INTO subject (id, salt) VALUES (?, ?)")
         selectSubject = try prepare("SELECT salt, permitted, denied, wide, ends_at, sequence FROM subject WHERE id = ?")
@@ -40,7 +43,8 @@ package final class LedgerTransaction {
             "UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ? WHERE id = ?")
         selectStandings = try prepare("SELECT \(StandingColumns.names) FROM standing WHERE subject = ?")
         putStanding = try prepare(
-            "INSERT OR REPLACE INTO standing (subject, \(StandingColumns.names)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+            "INSERT OR REPLACE INTO standing (subject, \(StandingColumns.names)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+        )
         insertEvent = try prepare(
             """
             INSERT INTO event (sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language,
@@ -51,6 +55,8 @@ package final class LedgerTransaction {
         findTwin = try prepare(
             "SELECT sequence FROM event WHERE subject = ? AND purpose = ? AND captured_at = ? AND state = ?")
         insertSource = try prepare("INSERT INTO source (system, channel, form) VALUES (?,?,?) RETURNING id")
+        selectEvent = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        selectNextEnd = try prepare("SELECT min(ends_at) FROM subject WHERE ends_at IS NOT NULL")
         selectDue = try prepare("SELECT id FROM subject WHERE ends_at <= ? ORDER BY ends_at LIMIT ?")
         head = ChainHead(history: identity.history)
         nextSubject = 1
@@ -190,15 +196,15 @@ package final class LedgerTransaction {
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
-        let select = try general("\(EventColumns.select) WHERE event.sequence = ?")
-        select.bind(1, Int64(sequence))
-        return try select.step() ? try EventColumns.read(select).recorded : nil
+        selectEvent.bind(1, Int64(sequence))
+        defer { selectEvent.reset() }
+        return try selectEvent.step() ? try EventColumns.read(selectEvent).recorded : nil
     }
 
     /// The next moment at which some consent may end.
     package func nextEnd() throws -> Timestamp? {
-        let select = try general("SELECT min(ends_at) FROM subject WHERE ends_at IS NOT NULL")
-        return try select.step() ? select.optionalInt64(0).map(Timestamp.init(millis:)) : nil
+        defer { selectNextEnd.reset() }
+        return try selectNextEnd.step() ? selectNextEnd.optionalInt64(0).map(Timestamp.init(millis:)) : nil
     }
 
     /// Appends a consent event to the chain.

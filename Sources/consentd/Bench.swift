@@ -27,8 +27,9 @@ struct Bench: AsyncParsableCommand {
 
         func run() async throws {
             try await measure(options) {
-                try withFolder { folder in
-                    try IndexBench(identifiers: options.smoke ? 100_000 : identifiers, folder: folder).run(progress: note)
+                try await withFolder { folder in
+                    try IndexBench(identifiers: options.smoke ? 100_000 : identifiers, folder: folder).run(
+                        progress: note)
                 }
             }
         }
@@ -90,7 +91,7 @@ struct Bench: AsyncParsableCommand {
         func run() async throws {
             try await measure(options) {
                 let isSmall = options.smoke
-                var figures = try withFolder { folder in
+                var figures = try await withFolder { folder in
                     try IndexBench(identifiers: isSmall ? 100_000 : 10_000_000, folder: folder).run(progress: note)
                 }
                 figures += try await withFolder {
@@ -112,7 +113,8 @@ private func measure(_ options: Bench.Options, _ body: () async throws -> [Figur
         if options.json {
             for figure in figures {
                 Output.json([
-                    "name": figure.name, "value": figure.value, "unit": figure.unit, "target": figure.target ?? Output.null,
+                    "name": figure.name, "value": figure.value, "unit": figure.unit,
+                    "target": figure.target ?? Output.null,
                     "isFloor": figure.isFloor, "reached": figure.isReached ?? Output.null, "smoke": options.smoke,
                 ])
             }
@@ -129,12 +131,6 @@ private func measure(_ options: Bench.Options, _ body: () async throws -> [Figur
 
 private func decimal(_ value: Double) -> String {
     value >= 1000 ? "\(Int(value.rounded()))" : String(format: value >= 100 ? "%.0f" : "%.2f", value)
-}
-
-private func withFolder<Value>(_ body: (String) throws -> Value) throws -> Value {
-    let folder = try temporaryFolder()
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    return try body(folder)
 }
 
 private func withFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
@@ -205,7 +201,8 @@ private func ledgerFigures(_ folder: String, subjects: Int) async throws -> [Fig
         .atMost(
             "index file, \(Int(identifiers)) identifiers, rebuilt", field("index_size_bytes", of: stats.output) / 1e6,
             "MB", 45 * identifiers / 1e6),
-        Figure("ledger per event", field("ledger_size_bytes", of: stats.output) / field("sequence", of: stats.output), "B"),
+        Figure(
+            "ledger per event", field("ledger_size_bytes", of: stats.output) / field("sequence", of: stats.output), "B"),
     ]
 }
 
@@ -231,7 +228,8 @@ private func makeNode(_ data: String, identifiers: Int) async throws -> (purpose
     for start in stride(from: 0, to: identifiers, by: 4096) {
         let events = try (start..<min(start + 4096, identifiers)).map { number in
             let customer = try Identifier(type: .customer, value: ClosedLoop.Conversation.name(number))
-            var event = ConsentEvent(identifiers: [customer], purpose: purpose.id, state: number % 3 == 0 ? .refused : .given)
+            var event = ConsentEvent(
+                identifiers: [customer], purpose: purpose.id, state: number % 3 == 0 ? .refused : .given)
             event.revision = name
             event.language = "nb"
             event.method = .doubleOptIn

@@ -64,7 +64,8 @@ struct Init: AsyncParsableCommand {
         let deployment = ID16(bytes: engine.identity.deployment).description
         if node.json {
             Output.json([
-                "data": node.data, "deployment": deployment, "history": ID16(bytes: engine.identity.history).description,
+                "data": node.data, "deployment": deployment,
+                "history": ID16(bytes: engine.identity.history).description,
                 "catalogVersion": result?.version ?? 0, "token": token,
             ])
             return

@@ -51,7 +51,8 @@ struct History: AsyncParsableCommand {
             "sequence": entry.sequence, "recordedAt": entry.recordedAt.description,
             "capturedAt": act.capturedAt?.description ?? Output.null, "state": act.state.name, "purpose": act.purpose,
             "declaration": act.declaration, "revision": act.revision, "language": act.language,
-            "method": act.method.name, "explicit": act.isExplicit, "party": act.party.name, "age": act.subjectAge ?? Output.null,
+            "method": act.method.name, "explicit": act.isExplicit, "party": act.party.name,
+            "age": act.subjectAge ?? Output.null,
             "expiresAt": act.expiresAt?.description ?? Output.null,
             "refersTo": entry.refersTo ?? Output.null, "system": act.system, "channel": act.channel, "form": act.form,
             "actor": act.actor, "evidence": act.evidence, "identifiers": act.subjects.map(\.description),
@@ -140,7 +141,8 @@ struct Verify: AsyncParsableCommand {
 struct Rebuild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make the index anew from the ledger.",
-        discussion: "Only while no server runs on the node. A server does it by itself when the index cannot be trusted.")
+        discussion:
+            "Only while no server runs on the node. A server does it by itself when the index cannot be trusted.")
 
     @OptionGroup var node: NodeOptions
 

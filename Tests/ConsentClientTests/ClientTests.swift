@@ -303,7 +303,7 @@ private func failure<Answer>(of operation: () async throws -> Answer) async -> C
                 return
             }
         }
-        #expect(ContinuousClock.now - start < .seconds(5))
+        #expect(ContinuousClock.now - start < .seconds(60))
     }
 
     @Test func aClosedClientAnswersNothingMore() async throws {

@@ -57,16 +57,6 @@ final class VectorServer {
     }
 }
 
-/// A consent under the sample catalog's first revision.
-func sampleGrant(customer: String, purpose: String = "p0") -> ConsentEvent {
-    var event = ConsentEvent(
-        identifiers: [try! Identifier(type: .customer, value: customer)], purpose: purpose, state: .given)
-    event.revision = RevisionName(declaration: "club", revision: "1.0")
-    event.language = "nb"
-    event.method = .tickedBox
-    return event
-}
-
 /// Feeds one session and keeps what it leaves over, as a listener does.
 final class SessionDriver {
     private(set) var session: Session

@@ -45,7 +45,9 @@ struct CommandTests {
         for (command, status) in [(["object"], Int32(1)), (["object", "--lift"], 0)] {
             let act = try await Binary.run(command + ["customer:5", "-p", "register-cleaning", "--data", data])
             #expect(act.status == 0, "\(act.errors)")
-            #expect(try await Binary.run(["check", "customer:5", "-p", "register-cleaning", "--data", data]).status == status)
+            #expect(
+                try await Binary.run(["check", "customer:5", "-p", "register-cleaning", "--data", data]).status
+                    == status)
         }
     }
 
@@ -106,9 +108,10 @@ struct CommandTests {
             let node = command == "check" ? [] : ["--data", data]
             let run = try await Binary.run(["catalog", command, path] + node)
             #expect(run.status == 5)
-            let line = try #require(broken.split(separator: "\n", omittingEmptySubsequences: false).firstIndex {
-                $0.contains("basis: contrast")
-            })
+            let line = try #require(
+                broken.split(separator: "\n", omittingEmptySubsequences: false).firstIndex {
+                    $0.contains("basis: contrast")
+                })
             #expect(run.errors.contains("broken.yaml:\(line + 1):"), "\(run.errors)")
         }
         let shown = try await Binary.run(["catalog", "show", "--document", "--data", data])

@@ -25,7 +25,8 @@ struct ImportTests {
         bytes += Data("6,a\u{0}b,newsletter,given,,,,,,own\n".utf8)
         bytes += Data(Self.row(7).utf8)
         bytes += Data("8,p8@example.no,newsletter,given,,,,,,bought\n".utf8)
-        bytes += Data("9,p9@example.no,no-such-purpose,given,2026-05-01,club-membership-marketing,1.2,nb,button,own\n".utf8)
+        bytes += Data(
+            "9,p9@example.no,no-such-purpose,given,2026-05-01,club-membership-marketing,1.2,nb,button,own\n".utf8)
         bytes += Data("10,p10@example.no,newsletter,given,,,,,,own\n".utf8)
         bytes += Data("11,\"p11@example.no,newsletter,given\n".utf8)
         bytes += Data(Self.row(12).utf8)
@@ -35,7 +36,9 @@ struct ImportTests {
         #expect(summary["accepted"] as? Int == 5, "\(run)")
         #expect(summary["withoutProof"] as? Int == 1)
         let rejects = try String(contentsOfFile: folder.path + "/register.csv.rejects.csv", encoding: .utf8)
-        for line in [3, 5, 7, 9, 10, 12, 14] { #expect(rejects.contains("\n\(line),"), "line \(line): \(rejects.prefix(600))") }
+        for line in [3, 5, 7, 9, 10, 12, 14] {
+            #expect(rejects.contains("\n\(line),"), "line \(line): \(rejects.prefix(600))")
+        }
         for number in [1, 3, 5, 7, 12] {
             let check = try await Binary.run(["check", "customer:\(number)", "-p", "newsletter", "--data", data])
             #expect(check.status == 0, "customer \(number)")

@@ -89,7 +89,8 @@ struct ServerTests {
         try file.close()
         let server = try Server(data)
         #expect((server.firstLine["recovery"] as? String ?? "").contains("rebuilt"))
-        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
+        #expect(
+            try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
     }
 
     @Test func aDamagedLedgerStopsTheServerAndSaysWhere() async throws {
@@ -141,7 +142,8 @@ struct ServerTests {
         let data = try await folder.node()
         let server = try Server(data)
         #expect(try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter).status == 0)
-        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
+        #expect(
+            try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
         #expect(try await Binary.run(["verify", "--data", data]).status == 0)
         #expect(try await Binary.run(["rebuild", "--data", data]).status == 3)
     }

@@ -61,7 +61,10 @@ struct HouseRulesTests {
     }
 
     @Test func theImportParserSeesAForbiddenImport() {
-        #expect(Self.imports("package import Foundation\nimport struct Glibc.stat\n// import Nothing") == ["Foundation", "Glibc"])
+        #expect(
+            Self.imports("package import Foundation\nimport struct Glibc.stat\n// import Nothing") == [
+                "Foundation", "Glibc",
+            ])
     }
 
     @Test func onlyTheClientHasPublicDeclarations() throws {

@@ -1,37 +1,35 @@
-import ConsentModel
+package import ConsentModel
 import Foundation
 
 /// `Protocol/decisions/*.json`, read strictly: a field that the schema does not know is an error, because a mistyped
 /// optional field would otherwise silently mean its default.
-enum DecisionCorpus {
-    struct Case: Sendable, CustomStringConvertible {
-        var file: String
-        var name: String
-        var catalog: Catalog
-        var purpose: String
-        var history: [Act]
-        var clock: Timestamp
-        var decision: Decision
-        var reason: ConsentState
+package enum DecisionCorpus {
+    package struct Case: Sendable, CustomStringConvertible {
+        package var file: String
+        package var name: String
+        package var catalog: Catalog
+        package var purpose: String
+        package var history: [Act]
+        package var clock: Timestamp
+        package var decision: Decision
+        package var reason: ConsentState
 
-        var description: String { "\(file): \(name)" }
+        package var description: String { "\(file): \(name)" }
     }
 
-    struct Problem: Error, CustomStringConvertible {
-        var description: String
+    package struct Problem: Error, CustomStringConvertible {
+        package var description: String
     }
 
-    static let cases: Result<[Case], Problem> = {
+    package static let cases: Result<[Case], Problem> = {
         do throws(Problem) { return .success(try load()) } catch { return .failure(error) }
     }()
 
     /// For arguments of tests; empty if the corpus cannot be read, which a test of its own reports.
-    static var readableCases: [Case] { (try? cases.get()) ?? [] }
+    package static var readableCases: [Case] { (try? cases.get()) ?? [] }
 
     private static func load() throws(Problem) -> [Case] {
-        let root = URL(filePath: #filePath).resolvingSymlinksInPath()
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        let folder = root.appending(path: "Protocol/decisions")
+        let folder = Project.root.appending(path: "Protocol/decisions")
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
         var cases: [Case] = []
         for name in names.filter({ $0.hasSuffix(".json") }).sorted() {
