@@ -20,13 +20,15 @@ struct DecisionCorpusTests {
             let retired = example.catalog.purposes.filter { !$0.isActive }.map(\.bit)
             try index.setDefaults(granted: PurposeSet(example.catalog.defaultGrants), denied: PurposeSet(retired))
             let hash = IdentifierHash(high: UInt64(number) << 20 | 1 << 40, low: UInt64(number) << 50)
-            let projection = project([purpose.bit: Standing(example.history)], catalog: example.catalog, at: example.clock)
+            let projection = project(
+                [purpose.bit: Standing(example.history)], catalog: example.catalog, at: example.clock)
             if !example.history.isEmpty { try index.put(hash, IndexRow(projection)) }
 
             let seconds = UInt32(clamping: example.clock.secondsRoundedDown)
             let answer = reader.check(hash, purposeBit: purpose.bit, now: seconds)
             // A row keeps the second in which a consent ends, and so ends it up to a second early.
-            let isLastSecond = projection.endsAt.map { $0.secondsRoundedDown == example.clock.secondsRoundedDown } ?? false
+            let isLastSecond =
+                projection.endsAt.map { $0.secondsRoundedDown == example.clock.secondsRoundedDown } ?? false
             #expect(answer.decision == (isLastSecond ? .unknown : example.decision), "\(example)")
 
             let mask: UInt64 = 1 << UInt64(purpose.bit)
