@@ -1,5 +1,4 @@
 import ConsentCatalog
-package import ConsentIndex
 import ConsentLedger
 package import ConsentModel
 
@@ -57,7 +56,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 
 /// Something for the writer to do, and whom to tell.
 enum Change {
-    case record([Result<ConsentEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
+    case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
 
     /// Events that it may append.
@@ -82,7 +81,7 @@ package struct CommittedGroup: Sendable {
     package var first: UInt64
     package var last: UInt64
     /// Every row that changed, as it is now.
-    package var rows: [(hash: IdentifierHash, row: IndexRow)]
+    package var rows: [RowChange]
     /// The version of a catalog that was applied in the group.
     package var catalogVersion: Int?
     /// Rows may have changed that are not listed: a catalog change touched too many.
@@ -107,14 +106,29 @@ package struct AppliedCatalog: Sendable {
     }
 }
 
+extension AppliedCatalog {
+    /// - Throws: ``LedgerError`` `corrupt` if the text is not the one that was applied; the chain holds its digest.
+    init(_ stored: StoredCatalog) throws(LedgerError) {
+        let place = "catalog version \(stored.version)"
+        do {
+            let document = try CatalogDocument(text: stored.document, file: place)
+            self.init(
+                version: stored.version, catalog: document.catalog, text: stored.document, digest: document.digest)
+        } catch {
+            throw .corrupt(where: place, what: "this program does not accept it:\n\(error)")
+        }
+        guard digest == stored.digest else { throw .corrupt(where: place, what: "its text is not the one applied") }
+    }
+}
+
 func loadCatalog(_ ledger: Ledger) throws -> AppliedCatalog {
-    guard let stored = try ledger.read({ try $0.catalog() }) else { return .none }
-    do {
-        let document = try CatalogDocument(text: stored.document, file: "catalog version \(stored.version)")
-        return AppliedCatalog(
-            version: stored.version, catalog: document.catalog, text: stored.document, digest: stored.digest)
-    } catch {
-        throw LedgerError.corrupt(
-            where: "catalog version \(stored.version)", what: "this program does not accept it:\n\(error)")
+    try ledger.read { try $0.catalog() }.map { try AppliedCatalog($0) } ?? .none
+}
+
+extension Catalog {
+    /// The purposes of declarations that have a revision that became current within a time.
+    func purposes(ofRevisionsEffectiveAfter begin: Timestamp, until end: Timestamp) -> Set<String> {
+        let changed = declarations.filter { $0.revisions.contains { $0.effectiveAt > begin && $0.effectiveAt <= end } }
+        return Set(changed.flatMap(\.revisions).flatMap(\.purposes))
     }
 }

@@ -78,6 +78,7 @@ package final class Engine: Sendable {
         appliedVersion = Atomic(catalog.version)
         let (index, recovery) = try openIndex(
             folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
+        let keys = try KeyMap(folder, ledger: ledger, hashKey: hashKey)
         if identifiersExpected > 0 { try index.reserve(identifiers: index.rows + identifiersExpected) }
         self.recovery = recovery
         publication = index.publication
@@ -88,7 +89,7 @@ package final class Engine: Sendable {
         writer = Mutex(nil)
         let clock = NodeClock(notBefore: try ledger.read { try $0.lastRecordedAt() })
         let revisionsDueAfter = try ledger.read { try $0.lastCatalogMoment() } ?? clock.now
-        let state = WriterState(index: index, clock: clock, revisionsDueAfter: revisionsDueAfter)
+        let state = WriterState(index: index, keys: keys, clock: clock, revisionsDueAfter: revisionsDueAfter)
         writer.withLock { $0 = ConsentKernel.Thread(name: "writer") { self.runWriter(state) } }
     }
 
@@ -104,7 +105,14 @@ package final class Engine: Sendable {
         _ events: [Result<ConsentEvent, AdmissionError>],
         complete: @escaping @Sendable (Result<RecordResult, EngineError>) -> Void
     ) {
-        submit(.record(events, complete))
+        let catalog = catalog
+        let now = Timestamp(millis: Clock.realtimeMillis())
+        let judged = events.map { event in
+            event.map {
+                JudgedEvent($0, catalog: catalog.catalog, version: catalog.version, hashKey: hashKey, now: now)
+            }
+        }
+        submit(.record(judged, complete))
     }
 
     /// As above, and waits.
@@ -144,17 +152,18 @@ package final class Engine: Sendable {
     }
 
     private func submit(_ change: Change) {
-        let refusal: EngineError? = queue.withLock { queue in
-            if queue.isClosing { return .closing }
-            if queue.weight > 0, queue.weight + change.weight > Self.waitingEventsMax { return .busy }
+        let (refusal, isFirst): (EngineError?, Bool) = queue.withLock { queue in
+            if queue.isClosing { return (.closing, false) }
+            if queue.weight > 0, queue.weight + change.weight > Self.waitingEventsMax { return (.busy, false) }
             queue.changes.append(change)
             queue.weight += change.weight
-            return nil
+            return (nil, queue.changes.count == 1)
         }
         if let refusal {
             refusedCount.add(1, ordering: .relaxed)
             change.fail(refusal)
-        } else {
+        } else if isFirst {
+            // The writer was told of those before it, and takes all that wait.
             work.raise()
         }
     }
@@ -189,13 +198,8 @@ package final class Engine: Sendable {
         guard let purpose = catalog.purpose(bit: purposeBit) else {
             throw AdmissionError.purposeUnknown("bit \(purposeBit)")
         }
-        let hash = hashKey.hash(identifier).bytes
-        let (standing, sequence) = try ledger.read { snapshot in
-            let subject = try snapshot.subject(identifiedBy: hash)
-            return (
-                try subject.flatMap { try snapshot.standing(of: $0, purposeBit: purposeBit) },
-                try snapshot.head().sequence
-            )
+        let (standing, sequence) = try withSubject(identifiedBy: identifier) { subject, snapshot in
+            (subject?.standings[purposeBit], try snapshot.head().sequence)
         }
         let now = Timestamp(millis: Clock.realtimeMillis())
         let verdict = decide(standing ?? Standing(), catalog: catalog, purpose: purpose, at: now)
@@ -206,11 +210,25 @@ package final class Engine: Sendable {
     package func history(
         of identifier: Identifier, after: UInt64, countMax: Int
     ) throws -> (events: [RecordedEvent], head: UInt64) {
-        let hash = hashKey.hash(identifier).bytes
-        return try ledger.read { snapshot in
-            let subject = try snapshot.subject(identifiedBy: hash)
+        try withSubject(identifiedBy: identifier) { subject, snapshot in
             let events = try subject.map { try snapshot.events(of: $0, after: after, countMax: countMax) } ?? []
             return (events, try snapshot.head().sequence)
+        }
+    }
+
+    /// - Parameter body: gets nil for a person that is not known.
+    private func withSubject<Result>(
+        identifiedBy identifier: Identifier, _ body: (SubjectRecord?, LedgerSnapshot) throws -> Result
+    ) throws -> Result {
+        let hash = hashKey.hash(identifier)
+        // The ledger is never behind the index, so a subject that is found here is there.
+        let owner = publication.current.owner(of: hash)
+        return try ledger.read { snapshot in
+            guard let owner else { return try body(nil, snapshot) }
+            guard let subject = try snapshot.subject(Int64(owner)), subject.has(hash) else {
+                throw LedgerError.corrupt(indexLeadsTo: owner)
+            }
+            return try body(subject, snapshot)
         }
     }
 
@@ -226,7 +244,8 @@ package final class Engine: Sendable {
             let now = Timestamp(millis: Clock.realtimeMillis())
             try ledger.read { snapshot in
                 try snapshot.forEachSubject { subject in
-                    for (bit, standing) in subject.standings {
+                    for entry in subject.standings.all {
+                        let (bit, standing) = (entry.purposeBit, entry.standing)
                         guard let old = current.catalog.purpose(bit: bit), affected.contains(old.id),
                             let new = document.catalog.purpose(bit: bit),
                             decide(standing, catalog: current.catalog, purpose: old, at: now).decision == .granted,
@@ -256,7 +275,7 @@ package final class Engine: Sendable {
         let counts = try ledger.read { try $0.counts() }
         let table = publication.current
         return [
-            ("sequence", counts.events), ("subjects", counts.subjects), ("identifiers", counts.identifiers),
+            ("sequence", counts.events), ("subjects", counts.subjects), ("identifiers", UInt64(table.rows)),
             ("catalog_version", counts.catalogVersion), ("ledger_size_bytes", counts.size),
             ("index_rows", UInt64(table.rows)), ("index_slots", UInt64(table.geometry.slots)),
             ("index_size_bytes", UInt64(table.geometry.fileSize)), ("index_generation", table.generation),
@@ -285,14 +304,17 @@ package final class Engine: Sendable {
     // Sendable because it is made before the writer's thread starts and used only there.
     private final class WriterState: @unchecked Sendable {
         let index: IndexWriter
+        let keys: KeyMap
         var clock: NodeClock
         /// Revisions that become current after this moment are not recorded yet.
         var revisionsDueAfter: Timestamp
+        /// When the next consent may end, as far as the ledger was asked and groups have told since.
         var nextEnd: Timestamp?
         var mustLookForEnds = true
 
-        init(index: IndexWriter, clock: NodeClock, revisionsDueAfter: Timestamp) {
+        init(index: IndexWriter, keys: KeyMap, clock: NodeClock, revisionsDueAfter: Timestamp) {
             self.index = index
+            self.keys = keys
             self.clock = clock
             self.revisionsDueAfter = revisionsDueAfter
         }
@@ -310,6 +332,7 @@ package final class Engine: Sendable {
         }
         do {
             try state.index.close()
+            try state.keys.close()
         } catch {
             fatal("the index could not be closed in order, it will be rebuilt: \(error)")
         }
@@ -332,7 +355,10 @@ package final class Engine: Sendable {
     /// What a committed group came to: acknowledgements are sent when the index has followed.
     private struct Committed {
         var head: ChainHead
-        var rows: [(hash: IdentifierHash, row: IndexRow)]
+        var rows: [RowChange]
+        var keys: [IdempotencyKey: UInt64]
+        /// When the first consent of these rows ends.
+        var firstEnd: Timestamp?
         var catalog: AppliedCatalog?
         var acknowledgements: [() -> Void]
     }
@@ -342,8 +368,11 @@ package final class Engine: Sendable {
         let now = state.clock.tick()
         let before = state.index.appliedSequence
         do {
-            let committed = try ledger.write { try run(changes, $0, now: now) }
+            let committed = try ledger.write {
+                try run(changes, $0, state, now: now)
+            }
             publish(committed, after: before, state)
+            if committed.catalog != nil { state.revisionsDueAfter = max(state.revisionsDueAfter, now) }
         } catch {
             if changes.count > 1 {
                 for change in changes { commit([change], state) }
@@ -353,15 +382,23 @@ package final class Engine: Sendable {
         }
     }
 
-    private func run(_ changes: [Change], _ transaction: LedgerTransaction, now: Timestamp) throws -> Committed {
+    private func run(
+        _ changes: [Change], _ transaction: LedgerTransaction, _ state: WriterState, now: Timestamp
+    ) throws -> Committed {
         let current = catalog
         var newCatalog: AppliedCatalog?
-        let group = Group(transaction, hashKey: hashKey, catalog: current.catalog, now: now)
+        let group = Group(
+            transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: current, now: now)
         var results: [(ChainHead) -> () -> Void] = []
         for change in changes {
             switch change {
             case .record(let events, let complete):
-                let outcomes = try events.map { try group.record($0) }
+                let outcomes = try events.map { event in
+                    switch event {
+                    case .success(let judged): try group.record(judged)
+                    case .failure(let error): EventOutcome.refused(error)
+                    }
+                }
                 results.append { head in
                     { complete(.success(RecordResult(head: head.sequence, outcomes: outcomes))) }
                 }
@@ -372,27 +409,32 @@ package final class Engine: Sendable {
                     results.append { _ in { complete(.failure(error)) } }
                     continue
                 }
-                let result = try apply(document, over: newCatalog ?? current, group, into: &newCatalog)
+                let due = current.catalog.purposes(ofRevisionsEffectiveAfter: state.revisionsDueAfter, until: now)
+                let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
             }
         }
-        let rows = try group.finish()
+        let (rows, firstEnd) = try group.finish()
         return Committed(
-            head: group.head, rows: rows, catalog: newCatalog, acknowledgements: results.map { $0(group.head) })
+            head: group.head, rows: rows, keys: group.newKeys, firstEnd: firstEnd, catalog: newCatalog,
+            acknowledgements: results.map { $0(group.head) })
     }
 
+    /// - Parameter due: purposes whose revisions changed by time and were not taken over yet: now or never, as the
+    ///   catalog's event becomes the moment up to which all is taken over.
     private func apply(
-        _ document: CatalogDocument, over current: AppliedCatalog, _ group: Group, into applied: inout AppliedCatalog?
+        _ document: CatalogDocument, over current: AppliedCatalog, due: Set<String>, _ group: Group,
+        into applied: inout AppliedCatalog?
     ) throws -> CatalogResult {
         if current.digest == document.digest {
             return CatalogResult(version: current.version, sequence: 0, changes: [])
         }
         let changes = catalogChanges(from: current.catalog, to: document.catalog)
         let version = current.version + 1
-        let affected = Set(changes.flatMap(\.affectedPurposes))
+        let affected = due.union(changes.flatMap(\.affectedPurposes))
         let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
         let sequence = try group.apply(stored, document.catalog)
-        try group.redecide(purposeBits: affected.compactMap { document.catalog.purpose(id: $0)?.bit })
+        try group.redecide(purposeBits: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
         applied = AppliedCatalog(
             version: version, catalog: document.catalog, text: document.text, digest: document.digest)
         return CatalogResult(version: version, sequence: sequence, changes: changes.map(\.description))
@@ -402,6 +444,8 @@ package final class Engine: Sendable {
     /// the index is closed to checks rather than left behind.
     private func publish(_ committed: Committed, after before: UInt64, _ state: WriterState) {
         do {
+            for (key, sequence) in committed.keys { try state.keys.put(key, sequence) }
+            state.keys.setApplied(committed.head)
             try follow(committed, state.index)
         } catch {
             fatal("the index cannot follow the ledger: \(error)")
@@ -410,7 +454,7 @@ package final class Engine: Sendable {
         for acknowledge in committed.acknowledgements { acknowledge() }
         guard committed.head.sequence > before else { return }
         groupCount.add(1, ordering: .relaxed)
-        state.mustLookForEnds = true
+        if let end = committed.firstEnd { state.nextEnd = min(state.nextEnd ?? end, end) }
         let group = CommittedGroup(
             first: before + 1, last: committed.head.sequence, rows: committed.rows,
             catalogVersion: committed.catalog?.version)
@@ -426,7 +470,7 @@ package final class Engine: Sendable {
         }
         for (position, change) in committed.rows.enumerated() {
             if position + 8 < committed.rows.count { index.prefetch(committed.rows[position + 8].hash) }
-            try index.put(change.hash, change.row)
+            try index.put(change.hash, change.row, owner: change.subject)
         }
         if let new = committed.catalog {
             applied.withLock { $0 = new }
@@ -465,10 +509,10 @@ package final class Engine: Sendable {
 
     private func takeRevisionChange(_ due: Timestamp, now: Timestamp, _ state: WriterState) throws {
         try commitInternally(state, now: now) { group, _ in
-            _ = try group.recordRevisionChange(effectiveAt: due)
-            let purposes = group.catalog.declarations.filter { $0.revisions.contains { $0.effectiveAt == due } }
-                .flatMap(\.revisions).flatMap(\.purposes)
-            try group.redecide(purposeBits: Set(purposes).compactMap { group.catalog.purpose(id: $0)?.bit })
+            _ = group.recordRevisionChange(effectiveAt: due)
+            let purposes = group.catalog.purposes(
+                ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
+            try group.redecide(purposeBits: Set(purposes.compactMap { group.catalog.purpose(id: $0)?.bit }))
         }
         state.revisionsDueAfter = due
     }
@@ -478,10 +522,12 @@ package final class Engine: Sendable {
     ) throws {
         let before = state.index.appliedSequence
         let committed = try ledger.write { transaction in
-            let group = Group(transaction, hashKey: hashKey, catalog: catalog.catalog, now: now)
+            let group = Group(
+                transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: catalog, now: now)
             try body(group, transaction)
-            let rows = try group.finish()
-            return Committed(head: group.head, rows: rows, catalog: nil, acknowledgements: [])
+            let (rows, firstEnd) = try group.finish()
+            return Committed(
+                head: group.head, rows: rows, keys: [:], firstEnd: firstEnd, catalog: nil, acknowledgements: [])
         }
         publish(committed, after: before, state)
     }

@@ -7,28 +7,46 @@ package import ConsentModel
 /// with many events in the group is read and written once.
 final class Group {
     private let transaction: LedgerTransaction
+    private let index: IndexWriter
+    private let keys: KeyMap
     private let hashKey: IdentifierHashKey
     private(set) var catalog: Catalog
+    private var catalogVersion: Int
     private let now: Timestamp
     private let firstSequence: UInt64
     private var subjects: [Int64: SubjectWork] = [:]
-    private var owners: [IdentifierHash: Int64] = [:]
-    private var keys: [IdempotencyKey: UInt64] = [:]
+    /// Of identifiers that are new in this group: the index does not have them yet.
+    private var newOwners: [IdentifierHash: SubjectWork] = [:]
+    private(set) var newKeys: [IdempotencyKey: UInt64] = [:]
+    private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
-    private struct SubjectWork {
+    private final class SubjectWork {
         var record: SubjectRecord
-        /// Of all its identifiers; nil until they are needed.
-        var hashes: [IdentifierHash]?
-        var changedPurposes: Set<Int> = []
-        var isNew = false
+        let isNew: Bool
+        var isTouched: Bool
         var hasNewIdentifier = false
+
+        init(_ record: SubjectRecord, isNew: Bool) {
+            self.record = record
+            self.isNew = isNew
+            isTouched = isNew
+        }
     }
 
-    init(_ transaction: LedgerTransaction, hashKey: IdentifierHashKey, catalog: Catalog, now: Timestamp) {
+    /// - Parameters:
+    ///   - index: where known identifiers lead to their subjects.
+    ///   - keys: where known keys lead to their events.
+    init(
+        _ transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap, hashKey: IdentifierHashKey,
+        catalog: AppliedCatalog, now: Timestamp
+    ) {
         self.transaction = transaction
+        self.index = index
+        self.keys = keys
         self.hashKey = hashKey
-        self.catalog = catalog
+        self.catalog = catalog.catalog
+        catalogVersion = catalog.version
         self.now = now
         firstSequence = transaction.head.sequence + 1
     }
@@ -38,73 +56,91 @@ final class Group {
 
     // MARK: Events
 
-    /// Judges one event and, if it is taken, appends it.
+    /// Appends one event, if nothing that is recorded stands against it.
     ///
     /// - Throws: only what the ledger throws; a rule that the event breaks is an outcome.
-    func record(_ offered: Result<ConsentEvent, AdmissionError>) throws -> EventOutcome {
+    func record(_ judged: JudgedEvent) throws -> EventOutcome {
         do {
-            return try recordOrRefuse(offered.get())
+            return try recordOrRefuse(judged)
         } catch let error as AdmissionError {
             return .refused(error)
         }
     }
 
-    private func recordOrRefuse(_ offered: ConsentEvent) throws -> EventOutcome {
-        if let known = try sequence(of: offered.key) { return try compare(offered, with: known) }
-        let (admitted, purpose) = try admit(offered, catalog: catalog, now: now)
-        let hashes = admitted.identifiers.map(hashKey.hash)
-        let event = withoutNationalIDs(admitted, hashes)
-        let owner = try owner(of: hashes, admitted.identifiers)
-        if let owner, event.key == nil, offered.capturedAt != nil,
-            let twin = try transaction.sequence(ofEventLike: event, subject: owner, purposeBit: purpose.bit),
-            case .duplicate(let sequence) = try compare(offered, with: twin)
-        {
+    private func recordOrRefuse(_ given: JudgedEvent) throws -> EventOutcome {
+        // A catalog that was applied since has the last word.
+        let judged =
+            given.catalogVersion == catalogVersion
+            ? given
+            : JudgedEvent(
+                given.offered, catalog: catalog, version: catalogVersion, hashKey: hashKey, now: now)
+        if let known = try sequence(of: judged.offered.key) { return try compare(judged, with: known) }
+        let admitted = try judged.admitted.get()
+        var event = admitted.event
+        // What the sender left to the node is now; and no clock is ahead of the node's.
+        if event.capturedAt.map({ $0 > now }) ?? true { event.capturedAt = now }
+        let (hashes, purpose) = (admitted.hashes, admitted.purpose)
+        let known = try owner(of: hashes, event.identifiers)
+        if let known, let sequence = try twin(of: event, judged, in: known.record, purpose) {
             return .duplicate(sequence: sequence)
         }
-        let refersTo = try grantToConfirm(by: event, subject: owner, purpose: purpose)
-        let subject = try owner ?? addSubject()
-        try attach(event.identifiers, hashes, to: subject)
-        return .recorded(sequence: try append(event, subject: subject, purpose: purpose, refersTo: refersTo))
+        let refersTo = try grantToConfirm(by: event, known?.record, purpose)
+        let subject = try known ?? addSubject()
+        attach(hashes, to: subject)
+        return .recorded(sequence: try append(event, subject, purpose, refersTo: refersTo))
+    }
+
+    /// The event that says the same already, where the sender gave no key to know it by.
+    private func twin(
+        of event: ConsentEvent, _ judged: JudgedEvent, in subject: SubjectRecord, _ purpose: Purpose
+    ) throws -> UInt64? {
+        guard event.key == nil, let capturedAt = judged.offered.capturedAt,
+            let standing = subject.standings[purpose.bit]
+        else { return nil }
+        // Later than all that was captured for this purpose.
+        if event.state != .confirmed, let newest = standing.decidingAct, newest.capturedAt < capturedAt { return nil }
+        for twin in try transaction.sequences(ofEventsLike: event, of: subject, purposeBit: purpose.bit) {
+            if case .duplicate(let sequence) = try compare(judged, with: twin) { return sequence }
+        }
+        return nil
     }
 
     private func append(
-        _ event: ConsentEvent, subject: Int64, purpose: Purpose, refersTo: UInt64
+        _ event: ConsentEvent, _ subject: SubjectWork, _ purpose: Purpose, refersTo: UInt64
     ) throws -> UInt64 {
-        let sequence = try transaction.append(
-            event, subject: subjects[subject]!.record, purposeBit: purpose.bit, recordedAt: now, refersTo: refersTo)
-        if let key = event.key { keys[key] = sequence }
-        let recorded = RecordedEvent(
-            sequence: sequence, subject: subject, recordedAt: now, event: event, refersTo: refersTo, hash: [])
-        subjects[subject]!.record.standings[purpose.bit, default: Standing()].fold(Act(recorded))
-        subjects[subject]!.changedPurposes.insert(purpose.bit)
+        let place = EventPlace(
+            subject: subject.record.id, salt: subject.record.salt, purposeBit: purpose.bit, recordedAt: now,
+            refersTo: refersTo, previous: subject.record.lastEvent)
+        let sequence = try transaction.append(event, at: place)
+        if let key = event.key { newKeys[key] = sequence }
+        let act = Act(event, sequence: sequence, recordedAt: now, refersTo: refersTo)
+        subject.record.standings.fold(act, purposeBit: purpose.bit)
+        subject.record.lastEvent = sequence
+        subject.isTouched = true
         return sequence
-    }
-
-    /// National ids are kept as their keyed hash only; it takes the place of the value in everything that is stored.
-    private func withoutNationalIDs(_ event: ConsentEvent, _ hashes: [IdentifierHash]) -> ConsentEvent {
-        guard event.identifiers.contains(where: { $0.type == .nationalId }) else { return event }
-        var event = event
-        event.identifiers = zip(event.identifiers, hashes).map { identifier, hash in
-            identifier.type == .nationalId ? Identifier(nationalIDHash: hash.bytes) : identifier
-        }
-        return event
     }
 
     private func sequence(of key: IdempotencyKey?) throws -> UInt64? {
         guard let key else { return nil }
-        return try keys[key] ?? transaction.sequence(forKey: key)
+        if let new = newKeys[key] { return new }
+        guard let known = keys.sequence(of: key) else { return nil }
+        guard try transaction.event(known)?.event.key == key else {
+            throw LedgerError.corrupt(
+                where: "event \(known)",
+                what: "the map of keys leads to it with another's key; 'consentd rebuild' makes it anew")
+        }
+        return known
     }
 
     /// A repeated event gets its first answer again; another one under the same key is refused.
-    private func compare(_ offered: ConsentEvent, with sequence: UInt64) throws -> EventOutcome {
+    private func compare(_ judged: JudgedEvent, with sequence: UInt64) throws -> EventOutcome {
         guard let recorded = try transaction.event(sequence) else {
-            throw LedgerError.corrupt(where: "event \(sequence)", what: "a key leads to it, but it is not there")
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "it is known, but it is not there")
         }
-        // As it would have been admitted; a rule that came later does not make the first answer wrong.
-        let admitted = (try? admit(offered, catalog: catalog, now: now).event) ?? offered
-        var event = withoutNationalIDs(admitted, admitted.identifiers.map(hashKey.hash))
+        // A rule that came later does not make the first answer wrong.
+        var event = (try? judged.admitted.get().event) ?? judged.offered.withoutNationalIDs(hashKey)
         // The sender left the moment to the node, or its clock ran ahead and the node's counted.
-        if offered.capturedAt.map({ $0 >= recorded.recordedAt }) ?? true,
+        if judged.offered.capturedAt.map({ $0 >= recorded.recordedAt }) ?? true,
             recorded.event.capturedAt == recorded.recordedAt
         {
             event.capturedAt = recorded.recordedAt
@@ -114,54 +150,61 @@ final class Group {
     }
 
     /// The subject that the identifiers lead to; nil if none of them is known.
-    private func owner(of hashes: [IdentifierHash], _ identifiers: [Identifier]) throws -> Int64? {
-        var owner: Int64?
+    private func owner(of hashes: [IdentifierHash], _ identifiers: [Identifier]) throws -> SubjectWork? {
+        var owner: SubjectWork?
         for (hash, identifier) in zip(hashes, identifiers) {
             guard let found = try subject(identifiedBy: hash) else { continue }
-            if let owner, owner != found { throw AdmissionError.identifierConflict(identifier) }
+            if let owner, owner !== found { throw AdmissionError.identifierConflict(identifier) }
             owner = found
         }
-        if let owner { try load(owner) }
         return owner
     }
 
-    private func subject(identifiedBy hash: IdentifierHash) throws -> Int64? {
-        if let known = owners[hash] { return known }
-        let found = try transaction.subject(identifiedBy: hash.bytes)
-        if let found { owners[hash] = found }
+    private func subject(identifiedBy hash: IdentifierHash) throws -> SubjectWork? {
+        if let new = newOwners[hash] { return new }
+        guard let id = index.owner(of: hash) else { return nil }
+        let found = try load(Int64(id))
+        guard found.record.has(hash) else { throw LedgerError.corrupt(indexLeadsTo: id) }
         return found
     }
 
-    private func load(_ subject: Int64) throws {
-        if subjects[subject] == nil { subjects[subject] = SubjectWork(record: try transaction.subject(subject)) }
+    private func load(_ id: Int64) throws -> SubjectWork {
+        if let known = subjects[id] { return known }
+        guard let record = try transaction.subject(id) else { throw LedgerError.corrupt(indexLeadsTo: UInt32(id)) }
+        return remember(SubjectWork(record, isNew: false))
     }
 
-    private func addSubject() throws -> Int64 {
-        let record = try transaction.addSubject(salt: SystemRandom.bytes(16))
-        subjects[record.id] = SubjectWork(record: record, hashes: [], isNew: true)
-        return record.id
+    private func addSubject() throws -> SubjectWork {
+        remember(SubjectWork(try transaction.newSubject(salt: newSalt()), isNew: true))
     }
 
-    private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: Int64) throws {
-        for (identifier, hash) in zip(identifiers, hashes) where owners[hash] == nil {
-            let value = identifier.type == .nationalId ? nil : identifier.value
-            let known =
-                try subjects[subject]!.hashes
-                ?? transaction.identifierHashes(of: subject).map(IdentifierHash.init(bytes:))
-            try transaction.add(
-                StoredIdentifier(hash: hash.bytes, type: identifier.type, value: value), to: subject,
-                ordinal: known.count)
-            owners[hash] = subject
-            subjects[subject]!.hashes = known + [hash]
-            subjects[subject]!.hasNewIdentifier = true
+    /// Sixteen bytes for each subject, fetched for many at once.
+    private func newSalt() -> [UInt8] {
+        if randomBytes.isEmpty { randomBytes = SystemRandom.bytes(16 * min(64, max(1, subjects.count)))[...] }
+        defer { randomBytes = randomBytes.dropFirst(16) }
+        return Array(randomBytes.prefix(16))
+    }
+
+    private func remember(_ work: SubjectWork) -> SubjectWork {
+        subjects[work.record.id] = work
+        return work
+    }
+
+    private func attach(_ hashes: [IdentifierHash], to subject: SubjectWork) {
+        for hash in hashes where !subject.record.has(hash) {
+            subject.record.add(hash)
+            subject.hasNewIdentifier = true
+            newOwners[hash] = subject
         }
     }
 
     /// A confirmation names the grant that decides now.
-    private func grantToConfirm(by event: ConsentEvent, subject: Int64?, purpose: Purpose) throws -> UInt64 {
+    private func grantToConfirm(
+        by event: ConsentEvent, _ subject: SubjectRecord?, _ purpose: Purpose
+    ) throws -> UInt64 {
         guard event.state == .confirmed else { return 0 }
-        guard let subject, let act = subjects[subject]!.record.standings[purpose.bit]?.decidingAct,
-            act.state.isGrant, event.capturedAt! >= act.capturedAt
+        guard let act = subject?.standings[purpose.bit]?.decidingAct, act.state.isGrant,
+            event.capturedAt! >= act.capturedAt
         else { throw AdmissionError.nothingToConfirm(purpose: purpose.id) }
         return act.sequence
     }
@@ -170,9 +213,10 @@ final class Group {
 
     /// Records the end of every consent of a subject that has passed.
     func recordEnds(of subject: Int64) throws {
-        try load(subject)
-        for (bit, standing) in subjects[subject]!.record.standings.sorted(by: { $0.key < $1.key }) {
-            guard let purpose = catalog.purpose(bit: bit), let act = standing.decidingAct, act.state.isGrant,
+        let work = try load(subject)
+        for entry in work.record.standings.all {
+            let standing = entry.standing
+            guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct, act.state.isGrant,
                 !standing.isRecordedExpired
             else { continue }
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
@@ -181,63 +225,70 @@ final class Group {
             event.party = .system
             event.capturedAt = expiresAt
             event.revision = act.revision
-            _ = try append(event, subject: subject, purpose: purpose, refersTo: act.sequence)
+            _ = try append(event, work, purpose, refersTo: act.sequence)
         }
         // Also where nothing is recorded, such as for a revision that took over: the row is decided anew.
-        subjects[subject]!.changedPurposes.formUnion(subjects[subject]!.record.standings.keys)
+        work.isTouched = true
     }
 
     /// Decides everything anew about whoever stands somewhere for these purposes.
-    func redecide(purposeBits: [Int]) throws {
+    func redecide(purposeBits: Set<Int>) throws {
         guard !purposeBits.isEmpty else { return }
-        for subject in try transaction.subjects(withStandingFor: purposeBits) {
-            try load(subject)
-            subjects[subject]!.changedPurposes.formUnion(purposeBits)
-        }
+        for subject in try transaction.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
     }
 
     /// Stores a catalog; everything after it in the group is judged by it.
     func apply(_ document: StoredCatalog, _ catalog: Catalog) throws -> UInt64 {
         self.catalog = catalog
+        catalogVersion = document.version
         return try transaction.append(document, catalog, recordedAt: now)
     }
 
-    func recordRevisionChange(effectiveAt: Timestamp) throws -> UInt64 {
-        try transaction.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
+    func recordRevisionChange(effectiveAt: Timestamp) -> UInt64 {
+        transaction.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
     }
 
     // MARK: The end of the group
 
-    /// Writes what was derived, and says which index rows follow from it.
-    func finish() throws -> [(hash: IdentifierHash, row: IndexRow)] {
-        var rows: [(hash: IdentifierHash, row: IndexRow)] = []
-        for id in subjects.keys.sorted() {
-            let work = subjects[id]!
-            guard !work.changedPurposes.isEmpty else { continue }
-            for bit in work.changedPurposes.sorted() {
-                if let standing = work.record.standings[bit] {
-                    try transaction.put(standing, subject: id, purposeBit: bit)
-                }
-            }
+    /// Stores the group, and says which index rows follow from it and when the first of their consents ends.
+    func finish() throws -> (rows: [RowChange], firstEnd: Timestamp?) {
+        var rows: [RowChange] = []
+        var firstEnd: Timestamp?
+        for work in subjects.values.filter(\.isTouched).sorted(by: { $0.record.id < $1.record.id }) {
+            let kept = work.record.projection
             var projection = project(work.record.standings, catalog: catalog, at: now)
-            projection.sequence = work.record.projection.sequence
-            if projection == work.record.projection, !work.hasNewIdentifier, !work.isNew { continue }
-            projection.sequence = head.sequence
-            try transaction.put(projection, subject: id)
-            let hashes = try work.hashes ?? transaction.identifierHashes(of: id).map(IdentifierHash.init(bytes:))
+            projection.sequence = kept.sequence
+            let isChanged = projection != kept || work.hasNewIdentifier
+            if isChanged { projection.sequence = head.sequence }
+            work.record.projection = projection
+            try transaction.put(work.record, isNew: work.isNew)
+            guard isChanged else { continue }
             let row = IndexRow(projection)
-            rows += hashes.map { ($0, row) }
+            work.record.forEachHash {
+                rows.append(RowChange(hash: $0, row: row, subject: UInt32(work.record.id)))
+            }
+            if let end = projection.endsAt { firstEnd = min(firstEnd ?? end, end) }
         }
-        return rows
+        try transaction.storeEvents()
+        return (rows, firstEnd)
     }
 }
 
+/// What an index row must say from now on.
+package struct RowChange: Sendable {
+    package var hash: IdentifierHash
+    package var row: IndexRow
+    /// Whose identifier it is, in the ledger.
+    package var subject: UInt32
+}
+
 /// What the index says of a subject: the decision function, asked for every purpose that the subject stands somewhere for.
-package func project(_ standings: [Int: Standing], catalog: Catalog, at now: Timestamp) -> Projection {
+package func project(_ standings: Standings, catalog: Catalog, at now: Timestamp) -> Projection {
     var projection = Projection()
-    for (bit, standing) in standings {
+    for entry in standings.all {
+        let bit = entry.purposeBit
         guard let purpose = catalog.purpose(bit: bit) else { continue }
-        let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
+        let verdict = decide(entry.standing, catalog: catalog, purpose: purpose, at: now)
         switch verdict.decision {
         case .granted where purpose.basis == .consent:
             projection.permitted.insert(bit)
@@ -247,6 +298,39 @@ package func project(_ standings: [Int: Standing], catalog: Catalog, at now: Tim
         }
     }
     return projection
+}
+
+extension SubjectRecord {
+    /// Whether one of its identifiers has this hash.
+    func has(_ hash: IdentifierHash) -> Bool {
+        let (high, low) = (hash.high.bigEndian, hash.low.bigEndian)
+        return hashes.withUnsafeBytes { bytes in
+            var start = 0
+            while start < bytes.count {
+                if bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self) == high,
+                    bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self) == low
+                {
+                    return true
+                }
+                start += 16
+            }
+            return false
+        }
+    }
+
+    mutating func add(_ hash: IdentifierHash) { hash.withBytes { hashes.append(contentsOf: $0) } }
+
+    func forEachHash(_ body: (IdentifierHash) -> Void) {
+        hashes.withUnsafeBytes { IdentifierHash.forEach(in: $0, body) }
+    }
+}
+
+extension LedgerError {
+    static func corrupt(indexLeadsTo subject: UInt32) -> LedgerError {
+        .corrupt(
+            where: "subject \(subject)",
+            what: "the index leads to it with an identifier that is not its own; 'consentd rebuild' makes the index anew")
+    }
 }
 
 extension IndexRow {
@@ -261,12 +345,10 @@ extension IndexRow {
 
 extension IdentifierHash {
     /// As the ledger stores it: high, then low, big-endian.
-    package var bytes: [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
-            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: high.bigEndian, as: UInt64.self)
-            UnsafeMutableRawBufferPointer(buffer).storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
-            count = 16
-        }
+    package var bytes: [UInt8] { withBytes { Array($0) } }
+
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        withUnsafeBytes(of: (high.bigEndian, low.bigEndian), body)
     }
 
     package init(bytes: [UInt8]) { self = bytes.withUnsafeBytes(IdentifierHash.init(rawBytes:)) }
@@ -275,5 +357,14 @@ extension IdentifierHash {
         self.init(
             high: UInt64(bigEndian: rawBytes.loadUnaligned(as: UInt64.self)),
             low: UInt64(bigEndian: rawBytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
+
+    /// Reads hashes that stand one after another.
+    package static func forEach<Failure: Error>(
+        in bytes: UnsafeRawBufferPointer, _ body: (IdentifierHash) throws(Failure) -> Void
+    ) throws(Failure) {
+        for start in stride(from: 0, to: bytes.count, by: 16) {
+            try body(IdentifierHash(rawBytes: UnsafeRawBufferPointer(rebasing: bytes[start..<start + 16])))
+        }
     }
 }

@@ -7,6 +7,7 @@ package import ConsentModel
 ///
 ///     ledger.sqlite   the truth
 ///     index/          a cache of it; may be deleted while no server runs
+///     keys/           likewise: the way from an idempotency key to its event
 ///     index.key       the key of the identifier hashes: without it the ledger finds nobody. Back it up
 ///     token           what clients must show; optional
 ///     lock            held by the one process that may write
@@ -18,6 +19,7 @@ package struct NodeFolder: Sendable {
 
     package var ledgerPath: String { path + "/ledger.sqlite" }
     package var indexFolder: IndexFolder { IndexFolder(path + "/index") }
+    package var keysFolder: IndexFolder { IndexFolder(path + "/keys") }
     package var keyPath: String { path + "/index.key" }
     package var tokenPath: String { path + "/token" }
     package var lockPath: String { path + "/lock" }

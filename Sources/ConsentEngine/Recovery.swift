@@ -52,9 +52,14 @@ func openIndex(
     if applied == head.sequence { return (index, .current) }
     let subjects = try ledger.read { snapshot in
         let subjects = try snapshot.subjectsChanged(after: applied)
-        for subject in subjects {
-            let (projection, hashes) = try snapshot.projection(of: subject)
-            for hash in hashes { try index.put(IdentifierHash(bytes: hash), IndexRow(projection)) }
+        for id in subjects {
+            guard let subject = try snapshot.subject(id) else {
+                throw LedgerError.corrupt(where: "subject \(id)", what: "an event names it, but it is not there")
+            }
+            let row = IndexRow(subject.projection)
+            try subject.hashes.withUnsafeBytes { hashes in
+                try IdentifierHash.forEach(in: hashes) { try index.put($0, row, owner: UInt32(id)) }
+            }
         }
         return subjects.count
     }
@@ -87,23 +92,25 @@ private func fill(
     _ index: IndexWriter, from snapshot: LedgerSnapshot, count: Int, progress: (Int, Int) -> Void
 ) throws {
     let ahead = 16
-    var waiting: [(hash: IdentifierHash, row: IndexRow)] = []
+    var waiting: [RowChange] = []
     waiting.reserveCapacity(ahead)
     var done = 0
-    try snapshot.forEachIdentifier { bytes, projection in
-        let hash = IdentifierHash(rawBytes: bytes)
-        index.prefetch(hash)
-        let next = (hash: hash, row: IndexRow(projection))
-        if waiting.count < ahead {
-            waiting.append(next)
-        } else {
+    try snapshot.forEachProjection { subject, hashes, projection in
+        let row = IndexRow(projection)
+        try IdentifierHash.forEach(in: hashes) { hash in
+            index.prefetch(hash)
+            let next = RowChange(hash: hash, row: row, subject: UInt32(subject))
+            if waiting.count < ahead {
+                waiting.append(next)
+                return
+            }
             let due = waiting[done % ahead]
             waiting[done % ahead] = next
-            try index.put(due.hash, due.row)
+            try index.put(due.hash, due.row, owner: due.subject)
             done += 1
             if done % 65_536 == 0 { progress(done, count) }
         }
     }
-    for row in waiting { try index.put(row.hash, row.row) }
+    for change in waiting { try index.put(change.hash, change.row, owner: change.subject) }
     progress(count, count)
 }

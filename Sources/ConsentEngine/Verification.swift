@@ -36,35 +36,76 @@ package func verify(
     let ledger = try Ledger(path: folder.ledgerPath)
     let hashKey = try folder.hashKey()
     // Mapped before the ledger is read: rows can only be newer than the replay, and say so.
-    let index = try? IndexTable.open(
-        path: folder.indexFolder.currentPath, access: .readOnly, history: ledger.identity.history,
-        keyCheck: hashKey.check)
+    let index = openForComparison(folder.indexFolder, ledger, hashKey)
+    let keys = openForComparison(folder.keysFolder, ledger, hashKey)
+    let header = index.map(IndexHeader.init)
     let report = try ledger.read { snapshot in
-        var replay = try Replay(snapshot, index: index, hashKey: hashKey)
+        var replay = try Replay(snapshot, index: index, header: header, keys: keys, hashKey: hashKey)
         return try replay.run(progress)
     }
     try ledger.close()
     return report
 }
 
+/// A running server may replace the file between the look at its name and the look at its owners.
+private func openForComparison(_ folder: IndexFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey) -> IndexTable? {
+    for _ in 0..<3 {
+        let table = try? IndexTable.open(
+            path: folder.currentFilePath, access: .readOnly, history: ledger.identity.history,
+            keyCheck: hashKey.check, hasOwners: true)
+        if let table { return table }
+    }
+    return nil
+}
+
+/// What an index says of itself. The ledger commits first, so a snapshot of it that is taken afterwards holds all of this.
+private struct IndexHeader {
+    let chain: UInt64
+    let sequence: UInt64
+    let defaults: (granted: PurposeSet, denied: PurposeSet)
+
+    init(_ index: IndexTable) {
+        // In the order in which they are stored: the mark may be of a later event than the sequence, never of an earlier.
+        sequence = index.appliedSequence
+        chain = index.appliedChain
+        defaults = index.defaults
+    }
+}
+
 private struct Replay {
     let snapshot: LedgerSnapshot
     let index: IndexTable?
+    let header: IndexHeader?
+    let keys: IndexTable?
     let hashKey: IdentifierHashKey
     let catalog: Catalog
     let head: ChainHead
     var report = VerificationReport()
-    /// Folded from the events: by subject, then by purpose bit.
-    var standings: [Int64: [Int: Standing]] = [:]
+    /// What the events say of each subject; without salt and projection, which they do not tell.
+    var subjects: [Int64: SubjectRecord] = [:]
+    /// Events that have an idempotency key.
+    var keyed = 0
     /// Whose identifier each hash is, from the events.
     var owners: [IdentifierHash: Int64] = [:]
 
-    init(_ snapshot: LedgerSnapshot, index: IndexTable?, hashKey: IdentifierHashKey) throws {
+    init(
+        _ snapshot: LedgerSnapshot, index: IndexTable?, header: IndexHeader?, keys: IndexTable?,
+        hashKey: IdentifierHashKey
+    ) throws {
         self.snapshot = snapshot
         self.index = index
+        self.header = header
+        self.keys = keys
         self.hashKey = hashKey
-        let stored = try snapshot.catalog()
-        catalog = try stored.map { try CatalogDocument(text: $0.document, file: "catalog").catalog } ?? Catalog()
+        var catalog = Catalog()
+        for stored in try snapshot.catalogs() {
+            do throws(LedgerError) {
+                catalog = try AppliedCatalog(stored).catalog
+            } catch {
+                report.add("\(error)")
+            }
+        }
+        self.catalog = catalog
         head = try snapshot.head()
     }
 
@@ -77,75 +118,159 @@ private struct Replay {
         }
         let now = try max(snapshot.lastRecordedAt(), Timestamp(millis: Clock.realtimeMillis()))
         try compareSubjects(now)
-        try compareIdentifiers()
+        compareTotals()
+        try compareHeader()
+        compareKeys()
         if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew") }
         return report
     }
 
     private mutating func replayChain(_ progress: (UInt64, UInt64) -> Void) throws {
-        let last = try snapshot.walkChain { sequence, recorded in
+        let last = try snapshot.walkChain { sequence, consent in
             report.events = sequence
             if sequence % 65_536 == 0 { progress(sequence, head.sequence) }
-            guard let recorded else { return }
+            guard let (recorded, previous) = consent else { return }
             guard let purpose = catalog.purpose(id: recorded.event.purpose) else {
                 report.add("event \(sequence) is about '\(recorded.event.purpose)', which no catalog has")
                 return
             }
-            standings[recorded.subject, default: [:]][purpose.bit, default: Standing()].fold(Act(recorded))
-            for identifier in recorded.event.identifiers where identifier.type != .nationalId {
-                let hash = hashKey.hash(identifier)
-                if let owner = owners[hash], owner != recorded.subject {
-                    report.add(
-                        "event \(sequence) gives an identifier to subject \(recorded.subject) that is \(owner)'s")
-                }
-                owners[hash] = recorded.subject
-            }
+            replay(recorded, after: previous, purposeBit: purpose.bit)
+            compareKey(of: recorded)
         }
-        report.headHash = last.hash
+        report.headHash = last.hash.bytes
         progress(head.sequence, head.sequence)
     }
 
-    private mutating func compareSubjects(_ now: Timestamp) throws {
-        try snapshot.forEachSubject { subject in
-            report.subjects += 1
-            let replayed = standings.removeValue(forKey: subject.id) ?? [:]
-            if subject.standings != replayed {
-                report.add("subject \(subject.id): what is kept of the history is not what the events say")
+    private mutating func replay(_ recorded: RecordedEvent, after previous: UInt64, purposeBit: Int) {
+        let sequence = recorded.sequence
+        var hashes: [IdentifierHash] = []
+        for identifier in recorded.event.identifiers {
+            let hash = identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
+            if let owner = owners[hash] {
+                if owner != recorded.subject {
+                    report.add(
+                        "event \(sequence) gives an identifier to subject \(recorded.subject) that is \(owner)'s")
+                }
+                continue
             }
-            var projection = project(replayed, catalog: catalog, at: now)
-            projection.sequence = subject.projection.sequence
-            // Until an end that has passed is recorded, the kept row still holds the consent, with its end.
-            let isBeforeEnd = subject.projection.endsAt.map { $0 <= now } ?? false
-            if !isBeforeEnd, projection != subject.projection {
-                report.add("subject \(subject.id): the kept bits are not what the decision function says")
-            }
+            owners[hash] = recorded.subject
+            hashes.append(hash)
         }
-        for subject in standings.keys.sorted() { report.add("subject \(subject) has events, but is not there") }
+        let known = subjects[recorded.subject]?.lastEvent ?? 0
+        if previous != known {
+            report.add("event \(sequence) follows event \(previous) in the subject's history instead of \(known)")
+        }
+        withUnsafeMutablePointer(to: &subjects[recorded.subject, default: SubjectRecord(id: recorded.subject, salt: [])]) {
+            $0.pointee.standings.fold(Act(recorded), purposeBit: purposeBit)
+            $0.pointee.lastEvent = sequence
+            for hash in hashes { $0.pointee.add(hash) }
+        }
     }
 
-    private mutating func compareIdentifiers() throws {
-        try snapshot.forEachIdentifier { bytes, projection in
+    private mutating func compareSubjects(_ now: Timestamp) throws {
+        // A revision whose time has come, but whose note is not in the ledger, has not been taken over yet.
+        let pending = catalog.nextRevisionChange(after: try snapshot.lastCatalogMoment() ?? now)
+        let takenOver = min(now, pending.map { Timestamp(millis: $0.millis - 1) } ?? now)
+        try snapshot.forEachSubject { subject in
+            report.subjects += 1
+            let replayed = subjects.removeValue(forKey: subject.id) ?? SubjectRecord(id: subject.id, salt: [])
+            if subject.standings != replayed.standings {
+                report.add("subject \(subject.id): what is kept of the history is not what the events say")
+            }
+            if subject.lastEvent != replayed.lastEvent {
+                report.add("subject \(subject.id): its history ends with event \(replayed.lastEvent), not where it is kept to")
+            }
+            if subject.hashes != replayed.hashes {
+                report.add("subject \(subject.id): the identifiers that are kept are not those that its events name")
+            }
+            // Until an end that has passed is recorded, the kept row still holds the consent, with its end.
+            let beforeEnd = subject.projection.endsAt.map { min(takenOver, Timestamp(millis: $0.millis - 1)) }
+            let isKept = [beforeEnd ?? takenOver, now].contains { moment in
+                var projection = project(replayed.standings, catalog: catalog, at: moment)
+                projection.sequence = subject.projection.sequence
+                return projection == subject.projection
+            }
+            if !isKept {
+                report.add("subject \(subject.id): the kept bits are not what the decision function says")
+            }
+            compareRows(of: subject)
+        }
+        for subject in subjects.keys.sorted() { report.add("subject \(subject) has events, but is not there") }
+    }
+
+    private mutating func compareRows(of subject: SubjectRecord) {
+        subject.forEachHash { hash in
             report.identifiers += 1
-            let hash = IdentifierHash(rawBytes: bytes)
-            owners[hash] = nil
             guard let index else { return }
             guard let row = index.row(hash) else {
-                report.add("identifier \(report.identifiers): the index has no row for it")
+                report.add("subject \(subject.id): the index has no row for one of its identifiers")
                 return
+            }
+            if index.owner(of: hash).map(Int64.init) != subject.id {
+                report.add("subject \(subject.id): the index gives one of its identifiers to another")
             }
             if row.sequence > head.sequence {
                 report.changedMeanwhile += 1
-            } else if row != IndexRow(projection) {
-                report.add("identifier \(report.identifiers): the index row is not what the ledger says")
+            } else if row != IndexRow(subject.projection) {
+                report.add("subject \(subject.id): an index row is not what the ledger says")
             }
         }
-        for (_, owner) in owners { report.add("an identifier of subject \(owner) stands in events, but is not kept") }
-        if let index, index.appliedSequence <= head.sequence, index.rows != report.identifiers {
-            report.add("the index has \(index.rows) rows for \(report.identifiers) identifiers")
+    }
+
+    private mutating func compareKey(of recorded: RecordedEvent) {
+        guard let key = recorded.event.key else { return }
+        keyed += 1
+        if let keys, keys.row(hashKey.hash(key))?.sequence != recorded.sequence {
+            report.add("event \(recorded.sequence): the map of keys does not lead to it")
         }
-        if let index, index.appliedSequence <= head.sequence, index.countedDigest().digest != index.digest {
+    }
+
+    private mutating func compareKeys() {
+        guard let keys else {
+            report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew")
+            return
+        }
+        guard keys.appliedSequence <= head.sequence else { return }
+        let counted = keys.counted()
+        if counted.rows != keyed { report.add("the map of keys has \(counted.rows) rows for \(keyed) keys") }
+        if keys.appliedSequence <= head.sequence, counted != keys.totals {
+            report.add("the map of keys does not match its digest")
+        }
+    }
+
+    private mutating func compareTotals() {
+        guard let index, index.appliedSequence <= head.sequence else { return }
+        let counted = index.counted()
+        if counted.rows != report.identifiers {
+            report.add("the index has \(counted.rows) rows for \(report.identifiers) identifiers")
+        }
+        if index.appliedSequence <= head.sequence, counted != index.totals {
             report.add("the index rows do not match their digest")
         }
+    }
+
+    /// What the index says of itself as a whole.
+    private mutating func compareHeader() throws {
+        guard let header else { return }
+        guard header.sequence <= head.sequence else {
+            report.add("the index has followed event \(header.sequence), but the ledger ends with \(head.sequence)")
+            return
+        }
+        if try !isMark(header.chain, from: header.sequence) { report.add("the index was derived from another past") }
+        guard header.sequence == head.sequence else { return }
+        let retired = catalog.purposes.filter { !$0.isActive }.map(\.bit)
+        if header.defaults != (PurposeSet(catalog.defaultGrants), PurposeSet(retired)) {
+            report.add("the defaults of the index are not those of the catalog")
+        }
+    }
+
+    /// Whether a mark is that of an event or, while a server writes, of one that it went on to.
+    private func isMark(_ mark: UInt64, from sequence: UInt64) throws -> Bool {
+        if sequence == 0, mark == 0 { return true }
+        for sequence in sequence...head.sequence where try snapshot.chainHead(at: sequence)?.mark == mark {
+            return true
+        }
+        return false
     }
 }
 
@@ -161,6 +286,7 @@ package func rebuildIndex(_ folder: NodeFolder, progress: (Int, Int) -> Void = {
     let index = try rebuildIndex(
         folder: folder, ledger: ledger, hashKey: folder.hashKey(), catalog: catalog, progress: progress)
     try index.close()
+    try KeyMap(rebuilding: folder, ledger: ledger, hashKey: folder.hashKey()).close()
     try ledger.close()
     return index.rows
 }

@@ -13,6 +13,9 @@ package struct IdentifierHash: Hashable, Sendable {
         self.high = high
         self.low = low
     }
+
+    /// It is evenly spread already, by a key that nobody outside knows.
+    package func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }
 
 package struct IdentifierHashKey: Sendable, Equatable {
@@ -42,6 +45,16 @@ package struct IdentifierHashKey: Sendable, Equatable {
     package func hash(_ type: IdentifierType, _ value: UnsafeRawBufferPointer) -> IdentifierHash {
         unsafe SipHash(k0: k0, k1: k1).hash128(prefix: UInt64(type.rawValue), value)
     }
+
+    /// Of an idempotency key: senders choose it, and must not be able to choose where it comes to lie.
+    package func hash(_ key: IdempotencyKey) -> IdentifierHash {
+        unsafe withUnsafeBytes(of: (key.high.bigEndian, key.low.bigEndian)) {
+            unsafe SipHash(k0: k0, k1: k1).hash128(prefix: Self.keyPrefix, $0)
+        }
+    }
+
+    /// No type of identifier.
+    private static let keyPrefix: UInt64 = 1 << 32
 
     package func hash(_ identifier: Identifier) -> IdentifierHash {
         var value = identifier.value

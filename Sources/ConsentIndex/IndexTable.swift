@@ -23,11 +23,13 @@ package import ConsentModel
 //     184     36    boot id           of the kernel that the writer ran on
 //     256     120   granted defaults  for purposes that rest on another basis than consent
 //     376     120   denied defaults   for purposes that were retired
+//     496     8     owners digest     XOR over all rows' places and subjects
 //     4096    …     rows              16 (words + 1) bytes each, aligned to their size
 //
 // A row's home is (place · lines) >> 32, where its place is the upper half of the hash's other word and a line holds the
-// rows of 64 bytes, at least one; if taken, the next free slot. The places stand in a file beside it, four bytes a slot:
-// growth moves rows by them, and no reader needs them.
+// rows of 64 bytes, at least one; if taken, the next free slot. Places stand in a file beside it, the owners, of eight
+// bytes a slot: place u32, then the row's subject in the ledger u32 (0: not known here). Growth moves rows by their
+// places, the writer finds by them whose identifier one is, and no check needs them.
 //
 // A row:
 //
@@ -112,7 +114,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         case .anotherHistory: "it was derived from another ledger"
         case .anotherKey: "it was built with another hash key"
         case .uncleanFromAnotherBoot: "it was not closed in order before the machine went down"
-        case .digestWrong: "its rows do not match its digest"
+        case .digestWrong: "its rows or their owners do not match their digest"
         }
     }
 }
@@ -244,19 +246,19 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         static let history = 16, keyCheck = 32, words = 40, slots = 48, generation = 56, checksum = 64
         static let superseded = 128, appliedSequence = 136, appliedChain = 144, digest = 152, usedSlots = 160
         static let rows = 168, clean = 176, bootID = 184
-        static let grantedDefaults = 256, deniedDefaults = 376
+        static let grantedDefaults = 256, deniedDefaults = 376, ownersDigest = 496
     }
 
     private static let tagMask = IndexView.tagMask
     private static let erasedTag = IndexView.erasedTag
 
     private let mapping: MappedFile
-    private let placesMapping: MappedFile?
+    private let ownersMapping: MappedFile?
     let view: IndexView
     private let base: UnsafeMutablePointer<UInt64>
     private let firstRow: UnsafeMutablePointer<UInt64>
-    /// Of every slot; the writer's only.
-    private let places: UnsafeMutablePointer<UInt32>?
+    /// Of every slot; nil where only checks are answered.
+    private let owners: UnsafeMutablePointer<UInt64>?
     package let geometry: IndexGeometry
     private let rowWords: Int
     package let generation: UInt64
@@ -266,8 +268,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         path: String, geometry: IndexGeometry, generation: UInt64, history: [UInt8], keyCheck: UInt64
     ) throws(SystemError) -> IndexTable {
         let rows = try emptyFile(path, size: geometry.fileSize)
-        let places = try emptyFile(placesPath(path), size: geometry.slots * 4)
-        let table = IndexTable(rows, places: places, geometry: geometry, generation: generation)
+        let owners = try emptyFile(ownersPath(path), size: geometry.slots * 8)
+        let table = IndexTable(rows, owners: owners, geometry: geometry, generation: generation)
         table.setWord(0, magic)
         table.setWord(8, formatVersion)
         table.setBytes(Offset.history, history)
@@ -291,18 +293,20 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
     }
 
-    static func placesPath(_ path: String) -> String { path + ".places" }
+    static func ownersPath(_ path: String) -> String { path + ".owners" }
 
     /// Maps a file after looking at everything that its header says.
     ///
-    /// - Parameter history: the ledger's id; nil accepts any (a reader that has no ledger).
+    /// - Parameters:
+    ///   - path: by its own name if it comes with its owners, as they stand beside it and not beside a link to it.
+    ///   - history: the ledger's id; nil accepts any (a reader that has no ledger).
     /// - Throws: ``IndexProblem`` if the file cannot be used, ``SystemError`` if it cannot be read.
     package static func open(
-        path: String, access: MappedFile.Access, history: [UInt8]?, keyCheck: UInt64
+        path: String, access: MappedFile.Access, history: [UInt8]?, keyCheck: UInt64, hasOwners: Bool
     ) throws -> IndexTable {
         let mapping = try map(path, access: access, sizeMin: headerSize)
         // A stand-in geometry, to read the header by; the real one is what the header says.
-        let header = IndexTable(mapping, places: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
+        let header = IndexTable(mapping, owners: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
         guard header.word(0) == magic else { throw IndexProblem.notAnIndex }
         guard header.word(8) == formatVersion else { throw IndexProblem.formatVersion(header.word(8)) }
         guard header.word(Offset.checksum) == header.headerChecksum else { throw IndexProblem.headerDamaged }
@@ -315,10 +319,9 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         // Of the pages that were only in memory some were written and some were not.
         let isWhole = try header.isClean || header.bootID == System.bootID()
         guard isWhole else { throw IndexProblem.uncleanFromAnotherBoot }
-        let placesMapping =
-            access == .readOnly ? nil : try map(placesPath(path), access: access, sizeMin: geometry.slots * 4)
+        let owners = hasOwners ? try map(ownersPath(path), access: access, sizeMin: geometry.slots * 8) : nil
         return IndexTable(
-            mapping, places: placesMapping, geometry: geometry, generation: header.word(Offset.generation))
+            mapping, owners: owners, geometry: geometry, generation: header.word(Offset.generation))
     }
 
     private static func map(_ path: String, access: MappedFile.Access, sizeMin: Int) throws -> MappedFile {
@@ -328,13 +331,13 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         return try MappedFile(file, access: access)
     }
 
-    private init(_ mapping: MappedFile, places: MappedFile?, geometry: IndexGeometry, generation: UInt64) {
+    private init(_ mapping: MappedFile, owners: MappedFile?, geometry: IndexGeometry, generation: UInt64) {
         self.mapping = mapping
-        placesMapping = places
+        ownersMapping = owners
         view = IndexView(mapping, geometry)
         unsafe base = view.base
         unsafe firstRow = view.firstRow
-        unsafe self.places = places?.base.assumingMemoryBound(to: UInt32.self)
+        unsafe self.owners = owners?.base.assumingMemoryBound(to: UInt64.self)
         self.geometry = geometry
         rowWords = geometry.rowSize / 8
         self.generation = generation
@@ -345,7 +348,15 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     package var history: [UInt8] { bytes(Offset.history, 16) }
     package var isSuperseded: Bool { view.isSuperseded }
     package var appliedSequence: UInt64 { view.appliedSequence }
-    var appliedChain: UInt64 { word(Offset.appliedChain) }
+    package var appliedChain: UInt64 { word(Offset.appliedChain) }
+    /// What applies where a row says nothing.
+    package var defaults: (granted: PurposeSet, denied: PurposeSet) {
+        let words = 0..<Limit.purposesMax / 64
+        return (
+            PurposeSet(words: words.map { view.grantedDefaults(word: $0) }),
+            PurposeSet(words: words.map { view.deniedDefaults(word: $0) })
+        )
+    }
     package var digest: UInt64 { word(Offset.digest) }
     package var rows: Int { Int(word(Offset.rows)) }
     var usedSlots: Int { Int(word(Offset.usedSlots)) }
@@ -357,7 +368,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     /// As above, for a file that only others have mapped. A file that is not an index is left as it is.
     static func supersede(fileAt path: String) {
         guard let mapping = try? map(path, access: .readWrite, sizeMin: headerSize) else { return }
-        let table = IndexTable(mapping, places: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
+        let table = IndexTable(mapping, owners: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
         if table.word(0) == magic { table.supersede() }
     }
 
@@ -373,10 +384,10 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         try mapping.synchronizeFirstPage()
     }
 
-    /// Makes all rows and their places durable, then says so.
+    /// Makes all rows and their owners durable, then says so.
     func close() throws(SystemError) {
         try mapping.synchronize()
-        try placesMapping?.synchronize()
+        try ownersMapping?.synchronize()
         setWord(Offset.clean, 1)
         try mapping.synchronizeFirstPage()
     }
@@ -465,16 +476,28 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whose identifier a row is of: the subject that was put with it, zero if none was. A row is found by 56 bits of
+    /// its hash, so ask the ledger whether that subject has the identifier.
+    package func owner(of hash: IdentifierHash) -> UInt32? {
+        guard let slot = unsafe find(hash) else { return nil }
+        return unsafe UInt32(truncatingIfNeeded: ckernel_load(ownerWord(slot)) >> 32)
+    }
+
+    private func ownerWord(_ slot: Slot) -> UnsafeMutablePointer<UInt64> {
+        unsafe owners.unsafelyUnwrapped + (slot.words - firstRow) / rowWords
+    }
+
     /// Adds a row for an identifier that has none. The tag is stored last: until then nobody can find it.
-    func insert(_ hash: IdentifierHash, _ row: IndexRow) {
+    func insert(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32) {
         precondition(usedSlots < geometry.slots - 1, "the index was not grown in time")
         let place = IndexView.place(hash)
         let position = freeSlot(place: place)
-        unsafe places.unsafelyUnwrapped[position] = place
         let slot = unsafe Slot(words: firstRow + position &* rowWords)
+        unsafe ckernel_store(ownerWord(slot), UInt64(place) | UInt64(owner) << 32)
         unsafe store(slot, row)
         unsafe ckernel_store(slot.words, IndexView.tag(hash) | row.sequence >> 32)
         xorDigest(unsafe digest(slot))
+        xorOwnersDigest(unsafe ownerDigest(slot))
         setWord(Offset.usedSlots, UInt64(usedSlots + 1))
         setWord(Offset.rows, UInt64(rows + 1))
     }
@@ -490,12 +513,12 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     /// Removes what a row says, then whom it is about.
     func erase(_ slot: Slot) {
         xorDigest(unsafe digest(slot))
+        xorOwnersDigest(unsafe ownerDigest(slot))
         var nothing = IndexRow()
         nothing.endsAt = 0
         unsafe store(slot, nothing)
         unsafe ckernel_store(slot.words, Self.erasedTag)
-        let position = unsafe (slot.words - firstRow) / rowWords
-        unsafe places.unsafelyUnwrapped[position] = 0
+        unsafe ckernel_store(ownerWord(slot), 0)
         setWord(Offset.rows, UInt64(rows - 1))
     }
 
@@ -505,14 +528,15 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         for position in 0..<older.geometry.slots {
             let source = unsafe older.firstRow + position &* older.rowWords
             guard unsafe source.pointee & Self.tagMask > Self.erasedTag else { continue }
-            let place = unsafe older.places.unsafelyUnwrapped[position]
-            let target = freeSlot(place: place)
-            unsafe places.unsafelyUnwrapped[target] = place
+            let owner = unsafe older.owners.unsafelyUnwrapped[position]
+            let target = freeSlot(place: UInt32(truncatingIfNeeded: owner))
+            unsafe owners.unsafelyUnwrapped[target] = owner
             unsafe copyRow(source, geometry: older.geometry, to: firstRow + target &* rowWords)
         }
         setWord(Offset.usedSlots, UInt64(older.rows))
         setWord(Offset.rows, UInt64(older.rows))
         setWord(Offset.digest, older.digest)
+        setWord(Offset.ownersDigest, older.word(Offset.ownersDigest))
     }
 
     private func copyRow(
@@ -522,27 +546,49 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         unsafe (target + 2 + geometry.words).update(from: source + 2 + older.words, count: older.words)
     }
 
-    /// The XOR over all rows, counted anew.
-    package func countedDigest() -> (digest: UInt64, rows: Int, usedSlots: Int) {
-        var (sum, rows, used): (UInt64, Int, Int) = (0, 0, 0)
-        for position in 0..<geometry.slots {
-            let words = unsafe firstRow + position &* rowWords
-            let first = unsafe ckernel_load(words)
-            if first != 0 { used += 1 }
-            if first & Self.tagMask > Self.erasedTag {
-                sum ^= unsafe digest(Slot(words: words))
-                rows += 1
-            }
-        }
-        return (sum, rows, used)
+    /// What the header says of all rows together.
+    package struct Totals: Equatable, Sendable {
+        package var digest: UInt64 = 0
+        /// Zero where the owners are not mapped.
+        package var ownersDigest: UInt64 = 0
+        package var rows = 0
+        var usedSlots = 0
     }
 
-    /// Sets the counters to what the rows really are, after a writer died in the middle of a change.
+    package var totals: Totals {
+        Totals(
+            digest: digest, ownersDigest: unsafe owners == nil ? 0 : word(Offset.ownersDigest), rows: rows,
+            usedSlots: usedSlots)
+    }
+
+    /// The totals, from the rows themselves.
+    package func counted() -> Totals {
+        var totals = Totals()
+        for position in 0..<geometry.slots {
+            let slot = unsafe Slot(words: firstRow + position &* rowWords)
+            let first = unsafe ckernel_load(slot.words)
+            if first != 0 { totals.usedSlots += 1 }
+            guard first & Self.tagMask > Self.erasedTag else { continue }
+            totals.digest ^= unsafe digest(slot)
+            if unsafe owners != nil { totals.ownersDigest ^= unsafe ownerDigest(slot) }
+            totals.rows += 1
+        }
+        return totals
+    }
+
+    /// Sets the totals to what the rows really are, after a writer died in the middle of a change.
     func recount() {
-        let counted = countedDigest()
+        let counted = counted()
         setWord(Offset.digest, counted.digest)
+        setWord(Offset.ownersDigest, counted.ownersDigest)
         setWord(Offset.rows, UInt64(counted.rows))
         setWord(Offset.usedSlots, UInt64(counted.usedSlots))
+    }
+
+    private func xorOwnersDigest(_ change: UInt64) { setWord(Offset.ownersDigest, word(Offset.ownersDigest) ^ change) }
+
+    private func ownerDigest(_ slot: Slot) -> UInt64 {
+        unsafe Self.mixed(ckernel_load(slot.words) & Self.tagMask, ckernel_load(ownerWord(slot)))
     }
 
     private func xorDigest(_ change: UInt64) { setWord(Offset.digest, digest ^ change) }

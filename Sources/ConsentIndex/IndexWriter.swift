@@ -20,7 +20,8 @@ package final class IndexPublication: Sendable {
     /// - Throws: ``IndexProblem`` if there is none that can be read.
     package init(mapping folder: IndexFolder, keyCheck: UInt64) throws {
         table = Mutex(
-            try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck))
+            try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck,
+                hasOwners: false))
         self.folder = folder
         self.keyCheck = keyCheck
     }
@@ -31,7 +32,8 @@ package final class IndexPublication: Sendable {
         table.withLock { table in
             if let folder, table.isSuperseded,
                 let newer = try? IndexTable.open(
-                    path: folder.currentPath, access: .readOnly, history: table.history, keyCheck: keyCheck)
+                    path: folder.currentPath, access: .readOnly, history: table.history, keyCheck: keyCheck,
+                    hasOwners: false)
             {
                 table = newer
             }
@@ -45,7 +47,7 @@ package final class IndexPublication: Sendable {
 /// The files of an index in a folder: one generation at a time, and a link that names it.
 ///
 ///     index/current            → generation-7.cidx
-///     index/generation-7.cidx  (and .cidx.places)
+///     index/generation-7.cidx  (and .cidx.owners)
 package struct IndexFolder: Sendable {
     package let path: String
 
@@ -75,8 +77,11 @@ package struct IndexFolder: Sendable {
     /// Removes one generation's files.
     func remove(_ generation: UInt64) throws(SystemError) {
         let file = filePath(generation: generation)
-        for path in [file, IndexTable.placesPath(file)] { try File.remove(path) }
+        for path in [file, IndexTable.ownersPath(file)] { try File.remove(path) }
     }
+
+    /// The file that the link names, by its own name.
+    package var currentFilePath: String { currentGeneration.map(filePath(generation:)) ?? currentPath }
 
     /// The current generation's number, from the link.
     var currentGeneration: UInt64? {
@@ -102,11 +107,13 @@ package final class IndexWriter {
         self.folder = folder
         self.history = history
         self.keyCheck = keyCheck
-        // By its own name, as the places stand beside it and not beside the link.
         guard let generation = folder.currentGeneration else { throw IndexProblem.missing }
         table = try IndexTable.open(
-            path: folder.filePath(generation: generation), access: .readWrite, history: history, keyCheck: keyCheck)
+            path: folder.filePath(generation: generation), access: .readWrite, history: history, keyCheck: keyCheck,
+            hasOwners: true)
         if !table.isClean { table.recount() }
+        // Bytes that changed on the disk or by hand must not become answers.
+        guard table.counted() == table.totals else { throw IndexProblem.digestWrong }
         publication = IndexPublication(table)
         try folder.removeAll(but: table.generation)
         try table.markInUse(bootID: System.bootID())
@@ -147,10 +154,14 @@ package final class IndexWriter {
     /// Fetches a row that ``put(_:_:)`` will want soon.
     package func prefetch(_ hash: IdentifierHash) { table.prefetch(hash) }
 
+    /// Whose identifier this is, see ``IndexTable/owner(of:)``.
+    package func owner(of hash: IdentifierHash) -> UInt32? { table.owner(of: hash) }
+
     /// Sets what an identifier's row says. Putting the same twice changes nothing.
     ///
+    /// - Parameter owner: the subject in the ledger whose identifier it is; where there is no ledger, zero.
     /// - Throws: if the index had to grow and could not; then nothing was changed.
-    package func put(_ hash: IdentifierHash, _ row: IndexRow) throws(SystemError) {
+    package func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32 = 0) throws(SystemError) {
         precondition(row.sequence <= Limit.sequenceMax, "an index row has 40 bits for a sequence")
         let wordCount = max(row.permitted.wordCount, row.denied.wordCount)
         if wordCount > table.geometry.words { try grow(identifiers: table.rows, purposes: wordCount * 64) }
@@ -161,7 +172,7 @@ package final class IndexWriter {
         if table.usedSlots >= table.geometry.usedMax {
             try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
         }
-        table.insert(hash, row)
+        table.insert(hash, row, owner: owner)
     }
 
     /// Removes an identifier's row; nothing happens if it has none.

@@ -16,21 +16,54 @@ import Crypto
 //
 // Erasing a person removes salt and personal and keeps the commitment, so the chain stays whole and says nothing.
 
+/// A SHA-256.
+package struct ChainHash: Equatable, Sendable {
+    private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+
+    /// Nil unless there are 32 bytes.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == Self.size else { return nil }
+        withUnsafeMutableBytes(of: &words) { $0.copyMemory(from: bytes) }
+    }
+
+    /// Of one or more pieces, one after another.
+    init(hashing pieces: UnsafeRawBufferPointer...) {
+        var hasher = SHA256()
+        for piece in pieces { hasher.update(bufferPointer: piece) }
+        let digest = hasher.finalize()
+        withUnsafeMutableBytes(of: &words) { words in digest.withUnsafeBytes { words.copyMemory(from: $0) } }
+    }
+
+    static let size = 32
+
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+        try withUnsafeBytes(of: words, body)
+    }
+
+    package var bytes: [UInt8] { withBytes { Array($0) } }
+
+    package static func == (left: ChainHash, right: ChainHash) -> Bool { left.words == right.words }
+}
+
 /// The end of the chain.
 package struct ChainHead: Equatable, Sendable {
     package var sequence: UInt64
-    package var hash: [UInt8]
+    package var hash: ChainHash
 
-    package init(sequence: UInt64, hash: [UInt8]) {
+    package init(sequence: UInt64, hash: ChainHash) {
         self.sequence = sequence
         self.hash = hash
     }
 
     /// Before the first event.
-    init(history: [UInt8]) { self.init(sequence: 0, hash: history + [UInt8](repeating: 0, count: 16)) }
+    init(history: [UInt8]) {
+        precondition(history.count == 16, "a history id has sixteen bytes")
+        let bytes = history + [UInt8](repeating: 0, count: 16)
+        self.init(sequence: 0, hash: bytes.withUnsafeBytes { ChainHash($0)! })
+    }
 
     /// The first 8 bytes of the hash, to recognise it by.
-    package var mark: UInt64 { (0..<8).reduce(0) { $0 | UInt64(hash[$1]) << UInt64(8 * $1) } }
+    package var mark: UInt64 { hash.withBytes { UInt64(littleEndian: $0.load(as: UInt64.self)) } }
 }
 
 enum EventKind: UInt8 {
@@ -39,29 +72,35 @@ enum EventKind: UInt8 {
     case revisionBecameCurrent = 3
 }
 
-/// Bytes to be hashed.
+/// Bytes to be hashed. One value serves for many events.
 struct ChainBytes {
-    private(set) var bytes: [UInt8] = []
+    private var bytes: [UInt8] = []
 
-    init(previous: [UInt8], sequence: UInt64, kind: EventKind, recordedAt: Int64, capturedAt: Int64) {
-        bytes.reserveCapacity(320)
-        bytes += previous
+    init() { bytes.reserveCapacity(512) }
+
+    /// Begins anew.
+    mutating func begin(
+        previous: ChainHash, sequence: UInt64, kind: EventKind, recordedAt: Int64, capturedAt: Int64
+    ) {
+        bytes.removeAll(keepingCapacity: true)
+        append(previous)
         append(sequence)
         bytes.append(kind.rawValue)
         append(UInt64(bitPattern: recordedAt))
         append(UInt64(bitPattern: capturedAt))
     }
 
-    mutating func append(_ number: UInt64) { withUnsafeBytes(of: number.littleEndian) { bytes += $0 } }
+    mutating func append(_ number: UInt64) { bytes.appendInteger(number) }
     mutating func append(_ byte: UInt8) { bytes.append(byte) }
     mutating func append(_ more: [UInt8]) { bytes += more }
+    mutating func append(_ hash: ChainHash) { hash.withBytes { bytes += $0 } }
 
     mutating func append(_ text: String) {
         bytes.append(UInt8(text.utf8.count))
         bytes += text.utf8
     }
 
-    mutating func append(_ event: ConsentEvent, subject: Int64, refersTo: UInt64, commitment: [UInt8]) {
+    mutating func append(_ event: ConsentEvent, subject: Int64, refersTo: UInt64, commitment: ChainHash) {
         append(UInt64(bitPattern: subject))
         append(event.state.rawValue)
         append(event.method.rawValue)
@@ -70,7 +109,8 @@ struct ChainBytes {
         append(event.subjectAge.map { UInt8($0) } ?? UInt8.max)
         append(UInt64(bitPattern: event.expiresAt?.millis ?? 0))
         append(refersTo)
-        append(event.key?.bytes ?? [UInt8](repeating: 0, count: 16))
+        append(event.key?.high.byteSwapped ?? 0)
+        append(event.key?.low.byteSwapped ?? 0)
         append(event.purpose)
         append(event.revision?.declaration ?? "")
         append(event.revision?.revision ?? "")
@@ -82,25 +122,34 @@ struct ChainBytes {
         append(commitment)
     }
 
-    var hash: [UInt8] { Array(SHA256.hash(data: bytes)) }
+    var hash: ChainHash { bytes.withUnsafeBytes { ChainHash(hashing: $0) } }
 }
 
 extension IdempotencyKey {
     /// Big-endian, as it stands on the wire.
     package var bytes: [UInt8] {
-        [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(16)
+        bytes.appendInteger(high.byteSwapped)
+        bytes.appendInteger(low.byteSwapped)
+        return bytes
     }
 
-    package init(bytes: [UInt8]) {
-        func word(_ start: Int) -> UInt64 { bytes[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
-        self.init(high: word(0), low: word(8))
+    /// Nil unless there are sixteen.
+    package init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count == 16 else { return nil }
+        self.init(
+            high: bytes.loadUnaligned(as: UInt64.self).bigEndian,
+            low: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian)
     }
 }
 
 /// The personal part of an event: how it is stored, and committed to.
 enum Personal {
     static func encode(_ event: ConsentEvent) -> [UInt8] {
-        var bytes: [UInt8] = [UInt8(event.identifiers.count)]
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(event.identifiers.reduce(3 + event.evidence.utf8.count) { $0 + 2 + $1.value.utf8.count })
+        bytes.append(UInt8(event.identifiers.count))
         for identifier in event.identifiers {
             bytes.append(identifier.type.rawValue)
             bytes.append(UInt8(identifier.value.utf8.count))
@@ -136,10 +185,7 @@ enum Personal {
         return (identifiers, text)
     }
 
-    static func commitment(salt: [UInt8], personal: [UInt8]) -> [UInt8] {
-        var hash = SHA256()
-        hash.update(data: salt)
-        hash.update(data: personal)
-        return Array(hash.finalize())
+    static func commitment(salt: [UInt8], personal: [UInt8]) -> ChainHash {
+        salt.withUnsafeBytes { salt in personal.withUnsafeBytes { ChainHash(hashing: salt, $0) } }
     }
 }

@@ -6,7 +6,8 @@ enum EventColumns {
         SELECT event.sequence, event.kind, event.recorded_at, event.captured_at, event.subject, purpose.id, event.state,
             revision.declaration, revision.revision, event.language, event.method, event.party, event.explicit, event.age,
             event.expires_at, event.refers_to, source.system, source.channel, source.form, event.actor, event.key,
-            event.personal, event.commitment, event.hash, catalog.version, catalog.digest, subject.salt
+            event.personal, event.commitment, event.hash, catalog.version, catalog.digest, subject.salt,
+            event.previous
         FROM event
             LEFT JOIN purpose ON purpose.bit = event.purpose
             LEFT JOIN revision ON revision.id = event.revision
@@ -41,26 +42,36 @@ enum EventColumns {
         event.expiresAt = row.optionalInt64(14).map(Timestamp.init(millis:))
         event.source = EventSource(system: row.text(16), channel: row.text(17), form: row.text(18))
         event.actor = row.text(19)
-        event.key = row.isNull(20) ? nil : IdempotencyKey(bytes: row.bytes(20))
+        event.key = IdempotencyKey(bytes: row.rawBytes(20))
         let recorded = RecordedEvent(
             sequence: sequence, subject: row.int64(4), recordedAt: Timestamp(millis: row.int64(2)), event: event,
             refersTo: UInt64(row.int64(15)), hash: row.bytes(23))
         return (recorded, personal)
     }
 
+    static func hash(_ row: Statement, _ column: Int32, of sequence: Int64) throws -> ChainHash {
+        guard let hash = ChainHash(row.rawBytes(column)) else {
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "one of its hashes has not 32 bytes")
+        }
+        return hash
+    }
+
     /// Reads an event and computes its hash anew.
-    static func verified(_ row: Statement, previous: [UInt8]) throws -> (RecordedEvent?, hash: [UInt8]) {
+    static func verified(_ row: Statement, previous: ChainHash) throws -> (RecordedEvent?, hash: ChainHash) {
         let sequence = UInt64(row.int64(0))
         guard let kind = EventKind(rawValue: UInt8(clamping: row.int64(1))) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "its kind is not known")
         }
-        var chain = ChainBytes(
+        var chain = ChainBytes()
+        chain.begin(
             previous: previous, sequence: sequence, kind: kind, recordedAt: row.int64(2), capturedAt: row.int64(3))
         var recorded: RecordedEvent?
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
-            let commitment = personal.map { Personal.commitment(salt: row.bytes(26), personal: $0) } ?? row.bytes(22)
+            let commitment =
+                try personal.map { Personal.commitment(salt: row.bytes(26), personal: $0) }
+                ?? Self.hash(row, 22, of: row.int64(0))
             chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             recorded = event
         case .catalog:
@@ -69,7 +80,7 @@ enum EventColumns {
         case .revisionBecameCurrent: break
         }
         let hash = chain.hash
-        guard hash == row.bytes(23) else {
+        guard try hash == Self.hash(row, 23, of: row.int64(0)) else {
             throw LedgerError.corrupt(
                 where: "event \(sequence)", what: "its content or the one before it was changed: the hash is another")
         }

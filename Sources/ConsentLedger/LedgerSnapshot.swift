@@ -18,7 +18,7 @@ package final class LedgerSnapshot {
     package func head() throws -> ChainHead {
         let last = try prepare("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
         guard try last.step() else { return ChainHead(history: identity.history) }
-        return ChainHead(sequence: UInt64(last.int64(0)), hash: last.bytes(1))
+        return ChainHead(sequence: UInt64(last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
     }
 
     /// The hash of one event, nil if there is none.
@@ -26,7 +26,7 @@ package final class LedgerSnapshot {
         if sequence == 0 { return ChainHead(history: identity.history) }
         let select = try prepare("SELECT hash FROM event WHERE sequence = ?")
         select.bind(1, Int64(clamping: sequence))
-        return try select.step() ? ChainHead(sequence: sequence, hash: select.bytes(0)) : nil
+        return try select.step() ? ChainHead(sequence: sequence, hash: try EventColumns.hash(select, 0, of: Int64(sequence))) : nil
     }
 
     /// The latest record time; the node's clock never goes back behind it.
@@ -48,6 +48,17 @@ package final class LedgerSnapshot {
         return StoredCatalog(version: select.int(0), document: select.text(1), digest: select.bytes(2))
     }
 
+    /// Every catalog that was ever applied, oldest first.
+    package func catalogs() throws -> [StoredCatalog] {
+        let select = try prepare("SELECT version, document, digest FROM catalog ORDER BY version")
+        var catalogs: [StoredCatalog] = []
+        while try select.step() {
+            catalogs.append(
+                StoredCatalog(version: select.int(0), document: select.text(1), digest: select.bytes(2)))
+        }
+        return catalogs
+    }
+
     package func counts() throws -> LedgerCounts {
         func one(_ sql: String) throws -> UInt64 {
             let select = try prepare(sql)
@@ -56,42 +67,47 @@ package final class LedgerSnapshot {
         return LedgerCounts(
             events: try one("SELECT ifnull(max(sequence), 0) FROM event"),
             subjects: try one("SELECT ifnull(max(id), 0) FROM subject"),
-            identifiers: try one("SELECT count(*) FROM identifier"),
             catalogVersion: try one("SELECT ifnull(max(version), 0) FROM catalog"),
             size: try one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
     }
 
-    /// An upper bound of the number of identifiers, without counting them.
+    /// Looks at every subject.
     package func identifierCount() throws -> Int {
-        let select = try prepare("SELECT count(*) FROM identifier")
+        let select = try prepare("SELECT ifnull(sum(length(hashes)), 0) / 16 FROM subject")
         return try select.step() ? select.int(0) : 0
     }
 
-    package func subject(identifiedBy hash: [UInt8]) throws -> Int64? {
-        let find = try prepare("SELECT subject FROM identifier WHERE hash = ?")
-        find.bind(1, hash)
-        return try find.step() ? find.int64(0) : nil
-    }
-
-    /// Where a subject stands for one purpose.
-    package func standing(of subject: Int64, purposeBit: Int) throws -> Standing? {
-        let select = try prepare(
-            "SELECT \(StandingColumns.names) FROM standing WHERE subject = ? AND purpose = ?")
-        select.bind(1, subject)
-        select.bind(2, purposeBit)
-        return try select.step() ? StandingColumns.read(select, from: 0, revisions: revisionNames()).1 : nil
+    /// Nil if there is none with this number.
+    package func subject(_ id: Int64) throws -> SubjectRecord? {
+        let select = try prepare("\(SubjectColumns.select) WHERE id = ?")
+        select.bind(1, id)
+        return try select.step() ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select))) : nil
     }
 
     /// Events of a subject with a later sequence than `after`, oldest first.
-    package func events(of subject: Int64, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        let select = try prepare(
-            "\(EventColumns.select) WHERE event.subject = ? AND event.sequence > ? ORDER BY event.sequence LIMIT ?")
-        select.bind(1, subject)
-        select.bind(2, Int64(clamping: after))
-        select.bind(3, countMax)
-        var events: [RecordedEvent] = []
-        while try select.step() { events.append(try EventColumns.read(select).recorded) }
-        return events
+    package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
+        let link = try prepare("SELECT subject, previous FROM event WHERE sequence = ?")
+        var sequences: [UInt64] = []
+        var sequence = subject.lastEvent
+        while sequence > after {
+            link.bind(1, Int64(sequence))
+            guard try link.step(), link.int64(0) == subject.id, link.int64(1) < sequence else {
+                throw LedgerError.corrupt(
+                    where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
+            }
+            sequences.append(sequence)
+            sequence = UInt64(link.int64(1))
+            link.reset()
+        }
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        return try sequences.reversed().prefix(countMax).map { sequence in
+            select.bind(1, Int64(sequence))
+            defer { select.reset() }
+            guard try select.step() else {
+                throw LedgerError.corrupt(where: "event \(sequence)", what: "a history leads to it, but it is not there")
+            }
+            return try EventColumns.read(select).recorded
+        }
     }
 
     /// One event by its sequence.
@@ -99,6 +115,19 @@ package final class LedgerSnapshot {
         let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
         select.bind(1, Int64(clamping: sequence))
         return try select.step() ? try EventColumns.read(select).recorded : nil
+    }
+
+    /// The keys of events after a sequence, oldest first.
+    package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
+        let select = try prepare("SELECT sequence, key FROM event WHERE sequence > ? AND key IS NOT NULL")
+        select.bind(1, Int64(clamping: sequence))
+        while try select.step() {
+            let event = UInt64(select.int64(0))
+            guard let key = IdempotencyKey(bytes: select.rawBytes(1)) else {
+                throw LedgerError.corrupt(where: "event \(event)", what: "its key has not sixteen bytes")
+            }
+            try body(key, event)
+        }
     }
 
     /// Subjects that events after a sequence are about.
@@ -118,81 +147,30 @@ package final class LedgerSnapshot {
         return try select.step()
     }
 
-    /// What the index says of one subject's identifiers.
-    package func projection(of subject: Int64) throws -> (Projection, hashes: [[UInt8]]) {
-        let select = try prepare("SELECT permitted, denied, wide, ends_at, sequence FROM subject WHERE id = ?")
-        select.bind(1, subject)
-        guard try select.step() else {
-            throw LedgerError.corrupt(where: "subject \(subject)", what: "an event names it, but it is not there")
-        }
-        let hashes = try prepare("SELECT hash FROM identifier WHERE subject = ?")
-        hashes.bind(1, subject)
-        var found: [[UInt8]] = []
-        while try hashes.step() { found.append(hashes.bytes(0)) }
-        return (Projection(select, from: 0), found)
-    }
-
-    /// Every identifier's hash with what the index says of it. Two scans side by side, as both tables are in the order of
-    /// their subjects.
-    ///
-    /// - Parameter body: the sixteen bytes are valid during the call.
-    package func forEachIdentifier(_ body: (UnsafeRawBufferPointer, Projection) throws -> Void) throws {
-        let subjects = try prepare("SELECT id, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
-        let identifiers = try prepare("SELECT subject, hash FROM identifier ORDER BY subject, ordinal")
-        var (subject, projection): (Int64, Projection) = (0, Projection())
-        while try identifiers.step() {
-            let owner = identifiers.int64(0)
-            while subject < owner {
-                guard try subjects.step() else {
-                    throw LedgerError.corrupt(where: "subject \(owner)", what: "it has identifiers, but is not there")
-                }
-                subject = subjects.int64(0)
-                if subject == owner { projection = Projection(subjects, from: 1) }
-            }
-            guard subject == owner else {
-                throw LedgerError.corrupt(where: "subject \(owner)", what: "it has identifiers, but is not there")
-            }
-            try body(identifiers.rawBytes(1), projection)
-        }
-    }
-
-    /// Every subject with its standings, in the order of their ids.
+    /// Every subject, in the order of their numbers.
     package func forEachSubject(_ body: (SubjectRecord) throws -> Void) throws {
-        let revisions = try revisionNames()
-        let subjects = try prepare(
-            "SELECT id, salt, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
-        let standings = try prepare("SELECT subject, \(StandingColumns.names) FROM standing ORDER BY subject, purpose")
-        var hasStanding = try standings.step()
-        while try subjects.step() {
-            var record = SubjectRecord(
-                id: subjects.int64(0), salt: subjects.bytes(1), projection: Projection(subjects, from: 2))
-            while hasStanding, standings.int64(0) == record.id {
-                let (bit, standing) = StandingColumns.read(standings, from: 1, revisions: revisions)
-                record.standings[bit] = standing
-                hasStanding = try standings.step()
-            }
-            try body(record)
-        }
-        if hasStanding {
-            throw LedgerError.corrupt(
-                where: "standing of subject \(standings.int64(0))", what: "there is no such subject")
-        }
+        let revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+        let select = try prepare("\(SubjectColumns.select) ORDER BY id")
+        while try select.step() { try body(SubjectColumns.read(select, revisions)) }
     }
 
-    private func revisionNames() throws -> [Int64: RevisionName] {
-        let select = try prepare("SELECT id, declaration, revision FROM revision")
-        var names: [Int64: RevisionName] = [:]
+    /// Every subject with what the index says of its identifiers, and nothing more of it: as fast as they can be read.
+    ///
+    /// - Parameter body: the hashes, sixteen bytes each, are valid during the call.
+    package func forEachProjection(_ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void) throws {
+        let select = try prepare(
+            "SELECT id, hashes, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         while try select.step() {
-            names[select.int64(0)] = RevisionName(declaration: select.text(1), revision: select.text(2))
+            try body(select.int64(0), select.rawBytes(1), Projection(select, from: 2))
         }
-        return names
     }
 
     /// Walks the whole chain.
     ///
-    /// - Parameter body: called for every event in order; nil for one that is not about a subject.
+    /// - Parameter body: called for every event in order, with the one before it of the same subject; nil for one that is
+    ///   not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
-    package func walkChain(_ body: (UInt64, RecordedEvent?) throws -> Void) throws -> ChainHead {
+    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws -> ChainHead {
         var head = ChainHead(history: identity.history)
         let select = try prepare("\(EventColumns.select) ORDER BY event.sequence")
         while try select.step() {
@@ -203,7 +181,7 @@ package final class LedgerSnapshot {
             }
             let (recorded, hash) = try EventColumns.verified(select, previous: head.hash)
             head = ChainHead(sequence: sequence, hash: hash)
-            try body(sequence, recorded)
+            try body(sequence, recorded.map { ($0, UInt64(clamping: select.int64(27))) })
         }
         return head
     }

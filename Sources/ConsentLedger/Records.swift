@@ -12,34 +12,50 @@ package struct Projection: Equatable, Sendable {
     package init() {}
 }
 
-/// A subject as the writer works on it.
-package struct SubjectRecord: Sendable {
+/// A subject: what follows from its events.
+package struct SubjectRecord: Equatable, Sendable {
     package let id: Int64
     package let salt: [UInt8]
     package var projection: Projection
-    /// By purpose bit.
-    package var standings: [Int: Standing]
+    package var standings: Standings
+    /// The sequence of its last event; zero before the first.
+    package var lastEvent: UInt64
+    /// Of its identifiers, sixteen bytes each, in the order in which they came.
+    package var hashes: [UInt8]
 
-    package init(id: Int64, salt: [UInt8], projection: Projection = Projection(), standings: [Int: Standing] = [:]) {
+    package init(
+        id: Int64, salt: [UInt8], projection: Projection = Projection(), standings: Standings = Standings(),
+        lastEvent: UInt64 = 0, hashes: [UInt8] = []
+    ) {
         self.id = id
         self.salt = salt
         self.projection = projection
         self.standings = standings
+        self.lastEvent = lastEvent
+        self.hashes = hashes
     }
 }
 
-/// An identifier as it is stored: by the keyed hash that finds it.
-package struct StoredIdentifier: Equatable, Sendable {
-    /// Sixteen bytes.
-    package var hash: [UInt8]
-    package var type: IdentifierType
-    /// Nil where only the hash may be kept.
-    package var value: String?
+/// What the writer adds to an event.
+package struct EventPlace: Sendable {
+    package var subject: Int64
+    package var salt: [UInt8]
+    package var purposeBit: Int
+    package var recordedAt: Timestamp
+    /// The grant that a `confirmed` or `expired` event names; zero otherwise.
+    package var refersTo: UInt64
+    /// The subject's event before this one; zero if it is the first.
+    package var previous: UInt64
 
-    package init(hash: [UInt8], type: IdentifierType, value: String?) {
-        self.hash = hash
-        self.type = type
-        self.value = value
+    package init(
+        subject: Int64, salt: [UInt8], purposeBit: Int, recordedAt: Timestamp, refersTo: UInt64, previous: UInt64
+    ) {
+        self.subject = subject
+        self.salt = salt
+        self.purposeBit = purposeBit
+        self.recordedAt = recordedAt
+        self.refersTo = refersTo
+        self.previous = previous
     }
 }
 
@@ -60,7 +76,6 @@ package struct StoredCatalog: Equatable, Sendable {
 package struct LedgerCounts: Equatable, Sendable {
     package var events: UInt64
     package var subjects: UInt64
-    package var identifiers: UInt64
     package var catalogVersion: UInt64
     /// Bytes of the database file, without its log.
     package var size: UInt64

@@ -46,34 +46,31 @@ enum Schema {
             UNIQUE (system, channel, form)
         ) STRICT;
 
-        -- permitted, denied, ends_at, sequence: what the index says of each of the subject's identifiers. Derived from
-        -- the events; kept so that the index can be rebuilt at the speed of one scan.
+        -- What follows from a subject's events, kept so that one read tells all about it, and one scan rebuilds the
+        -- index. permitted, denied, wide, ends_at, sequence: what the index says of each of its identifiers. last_event:
+        -- where its history ends; each event names the one before. hashes: of its identifiers, sixteen bytes each; the
+        -- index is the way from a hash to its subject. standings: the history folded to what the decision needs of it.
         CREATE TABLE subject (
-            id INTEGER PRIMARY KEY,
+            id INTEGER PRIMARY KEY CHECK (id > 0 AND id < 4294967296),
             salt BLOB CHECK (length(salt) = 16),
-            permitted INTEGER NOT NULL DEFAULT 0,
-            denied INTEGER NOT NULL DEFAULT 0,
+            permitted INTEGER NOT NULL,
+            denied INTEGER NOT NULL,
             wide BLOB,
             ends_at INTEGER,
-            sequence INTEGER NOT NULL DEFAULT 0
+            sequence INTEGER NOT NULL,
+            last_event INTEGER NOT NULL,
+            hashes BLOB NOT NULL CHECK (length(hashes) % 16 = 0),
+            standings BLOB NOT NULL
         ) STRICT;
-        CREATE INDEX subject_ends_at ON subject (ends_at) WHERE ends_at IS NOT NULL;
-
-        -- value is null where only the keyed hash may be kept.
-        CREATE TABLE identifier (
-            subject INTEGER NOT NULL REFERENCES subject (id),
-            ordinal INTEGER NOT NULL,
-            hash BLOB NOT NULL CHECK (length(hash) = 16),
-            type INTEGER NOT NULL,
-            value TEXT,
-            PRIMARY KEY (subject, ordinal)
-        ) WITHOUT ROWID, STRICT;
-        CREATE UNIQUE INDEX identifier_hash ON identifier (hash);
+        -- By day, so that people who come after one another stand on few pages. Days begin at midnight UTC.
+        CREATE INDEX subject_ends ON subject (ends_at / 86400000) WHERE ends_at IS NOT NULL;
 
         -- The chain. kind 1: a consent event; kind 2: a catalog was applied; kind 3: a revision became current by time.
+        -- previous: the event of the same subject before this one; null for its first. key: random, so that an index of
+        -- keys here would cost every event a page of its own; a map beside the ledger leads from it to its event.
         CREATE TABLE event (
             sequence INTEGER PRIMARY KEY CHECK (sequence > 0 AND sequence < 1099511627776),
-            kind INTEGER NOT NULL CHECK (kind IN (1, 2, 3)),
+            kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 3),
             recorded_at INTEGER NOT NULL,
             captured_at INTEGER NOT NULL,
             subject INTEGER REFERENCES subject (id),
@@ -83,7 +80,7 @@ enum Schema {
             language TEXT,
             method INTEGER,
             party INTEGER,
-            explicit INTEGER CHECK (explicit IN (0, 1)),
+            explicit INTEGER CHECK (explicit BETWEEN 0 AND 1),
             age INTEGER,
             expires_at INTEGER,
             refers_to INTEGER,
@@ -93,33 +90,12 @@ enum Schema {
             personal BLOB,
             commitment BLOB CHECK (length(commitment) = 32),
             catalog INTEGER REFERENCES catalog (version),
+            previous INTEGER,
             hash BLOB NOT NULL CHECK (length(hash) = 32),
             CHECK ((kind = 1) = (subject IS NOT NULL AND purpose IS NOT NULL AND state IS NOT NULL)),
             CHECK ((kind = 2) = (catalog IS NOT NULL))
         ) STRICT;
-        CREATE INDEX event_subject ON event (subject) WHERE subject IS NOT NULL;
-        CREATE UNIQUE INDEX event_key ON event (key) WHERE key IS NOT NULL;
         CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-
-        -- A history folded to what the decision needs of it. Derived from the events.
-        CREATE TABLE standing (
-            subject INTEGER NOT NULL REFERENCES subject (id),
-            purpose INTEGER NOT NULL REFERENCES purpose (bit),
-            flags INTEGER NOT NULL,
-            sequence INTEGER,
-            state INTEGER,
-            captured_at INTEGER,
-            revision INTEGER REFERENCES revision (id),
-            expires_at INTEGER,
-            method INTEGER,
-            party INTEGER,
-            age INTEGER,
-            taken_away_at INTEGER,
-            lifted_by_person_at INTEGER,
-            lifted_by_others_at INTEGER,
-            erased_at INTEGER,
-            PRIMARY KEY (subject, purpose)
-        ) WITHOUT ROWID, STRICT;
         """
 }

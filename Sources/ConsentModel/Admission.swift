@@ -56,7 +56,7 @@ package func admit(
     }
     guard capturedAt >= Limit.captureMin else { throw .capturedTooEarly(capturedAt) }
     // A fast clock must not let a grant outrank the withdrawal that follows it.
-    event.capturedAt = min(capturedAt, now)
+    if event.capturedAt != min(capturedAt, now) { event.capturedAt = min(capturedAt, now) }
     if let age = event.subjectAge, !(0...150).contains(age) { throw .ageImplausible(age) }
 
     if event.state.isGrant {
@@ -82,17 +82,20 @@ private func admitConsentingAct(_ event: ConsentEvent) throws(AdmissionError) {
 }
 
 private func admitTexts(_ event: ConsentEvent) throws(AdmissionError) {
-    let short = [
-        ("declaration", event.revision?.declaration ?? ""), ("revision", event.revision?.revision ?? ""),
-        ("language", event.language), ("source.system", event.source.system), ("source.channel", event.source.channel),
-        ("source.form", event.source.form), ("actor", event.actor),
-    ]
-    for (field, text) in short where text.utf8.count > Limit.shortTextSizeMax {
-        throw .textTooLong(field: field, size: text.utf8.count, sizeMax: Limit.shortTextSizeMax)
+    func admit(_ text: String, _ field: StaticString, sizeMax: Int = Limit.shortTextSizeMax) throws(AdmissionError) {
+        let size = text.utf8.count
+        guard size <= sizeMax else { throw .textTooLong(field: "\(field)", size: size, sizeMax: sizeMax) }
     }
-    guard event.evidence.utf8.count <= Limit.evidenceSizeMax else {
-        throw .textTooLong(field: "evidence", size: event.evidence.utf8.count, sizeMax: Limit.evidenceSizeMax)
+    if let revision = event.revision {
+        try admit(revision.declaration, "declaration")
+        try admit(revision.revision, "revision")
     }
+    try admit(event.language, "language")
+    try admit(event.source.system, "source.system")
+    try admit(event.source.channel, "source.channel")
+    try admit(event.source.form, "source.form")
+    try admit(event.actor, "actor")
+    try admit(event.evidence, "evidence", sizeMax: Limit.evidenceSizeMax)
 }
 
 /// Which acts a purpose's basis leaves room for. A "no" is taken wherever it can mean anything.

@@ -1,35 +1,118 @@
 /// One act, as it is offered to the ledger. What the ledger adds (sequence, record time, subject, hash) stands in
-/// ``RecordedEvent``.
+/// ``RecordedEvent``. A value of many texts that is handed on often, so its copies share one box until one is changed.
 package struct ConsentEvent: Sendable, Equatable {
-    /// Makes a repeated request harmless; nil where the sender has none (then an event with the same content and
-    /// capture time counts as the same).
-    package var key: IdempotencyKey?
-    /// The names by which the subject is known; the first that the ledger knows decides who it is.
-    package var identifiers: [Identifier]
-    package var purpose: String
-    package var state: EventState
-    package var party: Party = .subject
-    /// When the person acted; nil is now.
-    package var capturedAt: Timestamp?
-    /// The end that the act itself names; nil leaves it to the purpose's validity.
-    package var expiresAt: Timestamp?
-    /// What the person was shown.
-    package var revision: RevisionName?
-    package var language = ""
-    package var method = EvidenceMethod.none
-    /// Whether the act was an express statement.
-    package var isExplicit = false
-    /// The person's age in whole years when acting, as far as the capturing system knows it.
-    package var subjectAge: Int?
-    package var source = EventSource()
-    package var actor = ""
-    /// A note or a reference that supports the act. Personal: erasure removes it.
-    package var evidence = ""
+    private var box: Box
 
     package init(identifiers: [Identifier], purpose: String, state: EventState) {
-        self.identifiers = identifiers
-        self.purpose = purpose
-        self.state = state
+        box = Box(Fields(identifiers: identifiers, purpose: purpose, state: state))
+    }
+
+    package static func == (left: ConsentEvent, right: ConsentEvent) -> Bool {
+        left.box === right.box || left.box.fields == right.box.fields
+    }
+
+    private struct Fields: Equatable {
+        var key: IdempotencyKey?
+        var identifiers: [Identifier]
+        var purpose: String
+        var state: EventState
+        var party: Party = .subject
+        var capturedAt: Timestamp?
+        var expiresAt: Timestamp?
+        var revision: RevisionName?
+        var language = ""
+        var method = EvidenceMethod.none
+        var isExplicit = false
+        var subjectAge: Int?
+        var source = EventSource()
+        var actor = ""
+        var evidence = ""
+    }
+
+    // Sendable because it is changed only by a value that alone holds it.
+    private final class Box: @unchecked Sendable {
+        var fields: Fields
+        init(_ fields: Fields) { self.fields = fields }
+    }
+
+    private var fields: Fields {
+        get { box.fields }
+        _modify {
+            if !isKnownUniquelyReferenced(&box) { box = Box(box.fields) }
+            yield &box.fields
+        }
+    }
+}
+
+extension ConsentEvent {
+    /// Makes a repeated request harmless; nil where the sender has none (then an event with the same content and
+    /// capture time counts as the same).
+    package var key: IdempotencyKey? {
+        get { box.fields.key }
+        _modify { yield &fields.key }
+    }
+    /// The names by which the subject is known; the first that the ledger knows decides who it is.
+    package var identifiers: [Identifier] {
+        get { box.fields.identifiers }
+        _modify { yield &fields.identifiers }
+    }
+    package var purpose: String {
+        get { box.fields.purpose }
+        _modify { yield &fields.purpose }
+    }
+    package var state: EventState {
+        get { box.fields.state }
+        _modify { yield &fields.state }
+    }
+    package var party: Party {
+        get { box.fields.party }
+        _modify { yield &fields.party }
+    }
+    /// When the person acted; nil is now.
+    package var capturedAt: Timestamp? {
+        get { box.fields.capturedAt }
+        _modify { yield &fields.capturedAt }
+    }
+    /// The end that the act itself names; nil leaves it to the purpose's validity.
+    package var expiresAt: Timestamp? {
+        get { box.fields.expiresAt }
+        _modify { yield &fields.expiresAt }
+    }
+    /// What the person was shown.
+    package var revision: RevisionName? {
+        get { box.fields.revision }
+        _modify { yield &fields.revision }
+    }
+    package var language: String {
+        get { box.fields.language }
+        _modify { yield &fields.language }
+    }
+    package var method: EvidenceMethod {
+        get { box.fields.method }
+        _modify { yield &fields.method }
+    }
+    /// Whether the act was an express statement.
+    package var isExplicit: Bool {
+        get { box.fields.isExplicit }
+        _modify { yield &fields.isExplicit }
+    }
+    /// The person's age in whole years when acting, as far as the capturing system knows it.
+    package var subjectAge: Int? {
+        get { box.fields.subjectAge }
+        _modify { yield &fields.subjectAge }
+    }
+    package var source: EventSource {
+        get { box.fields.source }
+        _modify { yield &fields.source }
+    }
+    package var actor: String {
+        get { box.fields.actor }
+        _modify { yield &fields.actor }
+    }
+    /// A note or a reference that supports the act. Personal: erasure removes it.
+    package var evidence: String {
+        get { box.fields.evidence }
+        _modify { yield &fields.evidence }
     }
 }
 

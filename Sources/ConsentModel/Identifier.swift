@@ -11,13 +11,18 @@ package struct Identifier: Hashable, Sendable {
     ///
     /// - Throws: ``AdmissionError`` `identifierEmpty`, `identifierTooLong` or `identifierInvalid`.
     package init(type: IdentifierType, value: some StringProtocol) throws(AdmissionError) {
-        var bytes = Array(value.utf8)
-        guard bytes.count <= Limit.identifierSizeMax else { throw .identifierTooLong(type, size: bytes.count) }
-        guard bytes.withUnsafeBufferPointer(Self.isText) else { throw .identifierInvalid(type) }
-        let size = bytes.withUnsafeMutableBufferPointer { Self.normalize($0, type: type) }
-        guard size > 0 else { throw .identifierEmpty(type) }
+        let size = value.utf8.count
+        guard size <= Limit.identifierSizeMax else { throw .identifierTooLong(type, size: size) }
+        let normal: String? = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { bytes in
+            _ = bytes.initialize(from: value.utf8)
+            guard Self.isText(UnsafeBufferPointer(bytes)) else { return nil }
+            let normalSize = Self.normalize(bytes, type: type)
+            return String(decoding: UnsafeBufferPointer(rebasing: bytes[..<normalSize]), as: UTF8.self)
+        }
+        guard let normal else { throw .identifierInvalid(type) }
+        guard !normal.isEmpty else { throw .identifierEmpty(type) }
         self.type = type
-        self.value = String(decoding: bytes[..<size], as: UTF8.self)
+        self.value = normal
     }
 
     /// Reads `email:kari@example.no`.
@@ -58,37 +63,7 @@ package struct Identifier: Hashable, Sendable {
             if byte < 0x20 || byte == 0x7F { return false }
             if byte >= 0x80 { isASCII = false }
         }
-        return isASCII || isUTF8(bytes)
-    }
-
-    /// RFC 3629: no overlong form, no surrogate, nothing past U+10FFFF.
-    private static func isUTF8(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-        var position = 0
-        while position < bytes.count {
-            let first = bytes[position]
-            position += 1
-            let (length, secondMin, secondMax): (Int, UInt8, UInt8) =
-                switch first {
-                case 0x00...0x7F: (0, 0, 0)
-                case 0xC2...0xDF: (1, 0x80, 0xBF)
-                case 0xE0: (2, 0xA0, 0xBF)
-                case 0xE1...0xEC, 0xEE...0xEF: (2, 0x80, 0xBF)
-                case 0xED: (2, 0x80, 0x9F)
-                case 0xF0: (3, 0x90, 0xBF)
-                case 0xF1...0xF3: (3, 0x80, 0xBF)
-                case 0xF4: (3, 0x80, 0x8F)
-                default: (-1, 0, 0)
-                }
-            guard length >= 0, position + length <= bytes.count else { return false }
-            for step in 0..<length {
-                let byte = bytes[position + step]
-                guard byte >= (step == 0 ? secondMin : 0x80), byte <= (step == 0 ? secondMax : 0xBF) else {
-                    return false
-                }
-            }
-            position += length
-        }
-        return true
+        return isASCII || UTF8Check.isValid(UnsafeRawBufferPointer(bytes))
     }
 
     private static func normalizeEmail(_ bytes: UnsafeMutableBufferPointer<UInt8>) -> Int {
@@ -126,5 +101,12 @@ extension Identifier {
     package init(nationalIDHash bytes: [UInt8]) {
         type = .nationalId
         value = "#" + bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    }
+
+    /// The hash that stands in place of a national id; nil if this is none.
+    package var nationalIDHash: [UInt8]? {
+        let digits = value.dropFirst().compactMap(\.hexDigitValue)
+        guard type == .nationalId, value.first == "#", digits.count == 32, value.utf8.count == 33 else { return nil }
+        return (0..<16).map { UInt8(digits[2 * $0] << 4 | digits[2 * $0 + 1]) }
     }
 }

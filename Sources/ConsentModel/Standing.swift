@@ -19,16 +19,19 @@ package struct Act: Sendable, Equatable {
     }
 
     package init(_ recorded: RecordedEvent) {
-        let event = recorded.event
         self.init(
-            sequence: recorded.sequence, state: event.state, capturedAt: event.capturedAt ?? recorded.recordedAt)
+            recorded.event, sequence: recorded.sequence, recordedAt: recorded.recordedAt, refersTo: recorded.refersTo)
+    }
+
+    package init(_ event: ConsentEvent, sequence: UInt64, recordedAt: Timestamp, refersTo: UInt64) {
+        self.init(sequence: sequence, state: event.state, capturedAt: event.capturedAt ?? recordedAt)
         revision = event.revision
         expiresAt = event.expiresAt
         method = event.method
         isExplicit = event.isExplicit
         party = event.party
         subjectAge = event.subjectAge
-        refersTo = recorded.refersTo
+        self.refersTo = refersTo
     }
 
     /// Whether this act, not `other`, says where the subject stands: the later capture; at the same moment the one

@@ -1,6 +1,6 @@
 import ConsentModel
 
-/// The idempotency key of an imported event: 128 bits of SipHash-2-4 over what the event says.
+/// The idempotency key of an imported event without a capture time: 128 bits of SipHash-2-4 over what the event says.
 ///
 /// It depends neither on the line nor on the order of the columns, so a file can be imported twice, and a row that
 /// stands in it twice is one event. And since it depends on all that the event says, and on nothing else, the same key

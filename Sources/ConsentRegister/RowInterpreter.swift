@@ -24,7 +24,7 @@ struct RowInterpreter {
         self.options = options
     }
 
-    /// One event for each purpose that the row names, each with its key.
+    /// One event for each purpose that the row names, each with a key if it could not be known again without.
     ///
     /// - Returns: the events, and whether they ask again because the row's grant is without proof.
     /// - Throws: the first rule that the row breaks.
@@ -40,7 +40,8 @@ struct RowInterpreter {
             event.purpose = purpose
             return event
         }
-        keys.assign(to: &events)
+        // With its capture time, an event is known again by what it says.
+        if event.capturedAt == nil { keys.assign(to: &events) }
         return (events, isWithoutProof)
     }
 

@@ -15,7 +15,8 @@ final class LoopInbox: Sendable {
     struct Contents {
         var answers: [Answer] = []
         var mustDrain = false
-        var mustStop = false
+
+        var isEmpty: Bool { answers.isEmpty && !mustDrain }
     }
 
     private let contents = Mutex(Contents())
@@ -24,15 +25,17 @@ final class LoopInbox: Sendable {
     init() throws(SystemError) { wakeup = try Wakeup() }
 
     func leave(_ change: (inout Contents) -> Void) {
-        contents.withLock { change(&$0) }
-        wakeup.raise()
+        let isFirst = contents.withLock { contents in
+            defer { change(&contents) }
+            return contents.isEmpty
+        }
+        // The loop was told of what lies there already, and takes all of it.
+        if isFirst { wakeup.raise() }
     }
 
     func takeAll() -> Contents {
         contents.withLock { contents in
-            defer {
-                contents.answers = []
-            }
+            defer { contents = Contents() }
             return contents
         }
     }
@@ -338,7 +341,6 @@ struct ListenerLoop: ~Copyable {
             touched.append(slot)
         }
         if contents.mustDrain, drainDeadline == nil { try drain(now) }
-        if contents.mustStop { isStopping = true }
     }
 
     /// At the beginning of every turn, so that who was told of a new catalog can ask for its purposes at once.

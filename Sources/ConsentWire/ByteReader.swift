@@ -1,3 +1,5 @@
+import ConsentModel
+
 /// Reads the fields of a payload, one after the other. Reading past the end gives zeros and is remembered, so that a
 /// decoder reads all it wants and asks once, at its end, whether the bytes were there.
 ///
@@ -52,9 +54,12 @@ package struct ByteReader {
     package mutating func restText() -> String { unsafe text(rest()) }
 
     private mutating func text(_ bytes: UnsafeMutableRawBufferPointer) -> String {
-        if let text = unsafe String(validating: bytes, as: UTF8.self) { return text }
-        unsafe isIllFormed = true
-        return ""
+        // The library's own check of bytes that may be ill-formed looks up its types anew at every call.
+        guard unsafe UTF8Check.isValid(UnsafeRawBufferPointer(bytes)) else {
+            unsafe isIllFormed = true
+            return ""
+        }
+        return unsafe String(decoding: bytes.assumingMemoryBound(to: UInt8.self), as: UTF8.self)
     }
 
     private mutating func load<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Number.Type) -> Number {

@@ -93,10 +93,13 @@ package struct EventMessage: Equatable, Sendable {
         form = unsafe body.text8()
         actor = unsafe body.text8()
         evidence = unsafe body.text16()
+        var areTypesKnown = true
+        identifiers.reserveCapacity(identifierCount)
         for _ in 0..<identifierCount {
-            identifiers.append(unsafe NamedValue(typeByte: body.u8(), value: body.text8()))
+            let typeByte = unsafe body.u8()
+            if IdentifierType(rawValue: typeByte) == nil { areTypesKnown = false }
+            identifiers.append(unsafe NamedValue(typeByte: typeByte, value: body.text8()))
         }
-        let areTypesKnown = identifiers.allSatisfy { IdentifierType(rawValue: $0.typeByte) != nil }
         guard unsafe body.isComplete, areTypesKnown else { return nil }
     }
 
@@ -114,7 +117,13 @@ package struct EventMessage: Equatable, Sendable {
         output.u8(UInt8(identifiers.count))
         output.time(capturedAt)
         output.time(expiresAt)
-        for text in [declaration, revision, language, system, channel, form, actor] { output.text8(text) }
+        output.text8(declaration)
+        output.text8(revision)
+        output.text8(language)
+        output.text8(system)
+        output.text8(channel)
+        output.text8(form)
+        output.text8(actor)
         output.text16(evidence)
         for identifier in identifiers {
             output.u8(identifier.typeByte)
@@ -130,6 +139,7 @@ package struct EventMessage: Equatable, Sendable {
         guard let purpose = catalog.purpose(bit: Int(purposeBit)) else { throw .purposeUnknown("bit \(purposeBit)") }
         guard identifiers.count <= Limit.identifiersPerEventMax else { throw .identifiersTooMany(identifiers.count) }
         var parsed: [Identifier] = []
+        parsed.reserveCapacity(identifiers.count)
         for identifier in identifiers {
             guard let type = IdentifierType(rawValue: identifier.typeByte) else {
                 throw .identifierTypeUnknown("type \(identifier.typeByte)")

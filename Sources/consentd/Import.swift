@@ -1,8 +1,10 @@
 import ArgumentParser
 import ConsentClient
+import ConsentEngine
 import ConsentKernel
 import ConsentModel
 import ConsentRegister
+import ConsentServer
 import Foundation
 
 struct Import: AsyncParsableCommand {
@@ -50,10 +52,36 @@ struct Import: AsyncParsableCommand {
                 let importing = try RegisterImport(paths, options, restart: restart, isDry: false)
                 // A register has about one identifier for every 30 bytes; too few only means to grow once more.
                 let expected = importing.size > 1 << 20 ? importing.size / 100 : 0
-                try await node.withClient(identifiersExpected: expected) { client in
-                    try await importing.run(into: client, json: node.json)
+                try await node.withRecorder(identifiersExpected: expected) { record in
+                    try await importing.run(into: record, json: node.json)
                 }
             }
+        }
+    }
+}
+
+/// Records events; when it returns, those that were not refused are durable.
+typealias Recorder = @Sendable ([ConsentEvent]) async throws -> [ImportOutcome]
+
+/// What became of one event of a register.
+enum ImportOutcome {
+    case recorded
+    case known
+    case refused(rule: String, message: String)
+
+    init(_ outcome: RecordOutcome) {
+        if let refusal = outcome.refusal {
+            self = .refused(rule: refusal.name, message: outcome.message)
+        } else {
+            self = outcome.isDuplicate ? .known : .recorded
+        }
+    }
+
+    init(_ outcome: EventOutcome) {
+        switch outcome {
+        case .recorded: self = .recorded
+        case .duplicate: self = .known
+        case .refused(let error): self = .refused(rule: "\(error.code)", message: "\(error)")
         }
     }
 }
@@ -165,12 +193,12 @@ private final class RegisterImport {
 
     /// Reads to the end.
     ///
-    /// - Parameter client: nil judges the rows only.
-    func run(into client: ConsentClient?, json: Bool) async throws {
+    /// - Parameter record: nil judges the rows only.
+    func run(into record: Recorder?, json: Bool) async throws {
         let bar = ProgressBar("Importing")
         let start = ContinuousClock.now
         if let resumedFrom, !json { Output.error("consentd: going on at line \(resumedFrom.line)") }
-        var waiting: [Task<[RecordOutcome], any Error>] = []
+        var waiting: [Task<[ImportOutcome], any Error>] = []
         var batches: [Batch] = []
         var current = Batch()
         var ended = false
@@ -195,7 +223,7 @@ private final class RegisterImport {
                     if waiting.count >= Self.batchesInFlight {
                         try settle(batches.removeFirst(), try await waiting.removeFirst().value)
                     }
-                    waiting.append(Self.send(batch, client))
+                    waiting.append(Self.send(batch, record))
                     batches.append(batch)
                 }
                 bar.show(Int(answeredTo.offset), of: size, unit: "bytes")
@@ -226,15 +254,15 @@ private final class RegisterImport {
         }
     }
 
-    private static func send(_ batch: Batch, _ client: ConsentClient?) -> Task<[RecordOutcome], any Error> {
+    private static func send(_ batch: Batch, _ record: Recorder?) -> Task<[ImportOutcome], any Error> {
         Task {
-            guard let client, batch.events > 0 else { return [] }
-            return try await client.record(events: batch.rows.flatMap(\.events))
+            guard let record, batch.events > 0 else { return [] }
+            return try await record(batch.rows.flatMap(\.events))
         }
     }
 
     /// Takes the answers of a batch: counts, writes rejected rows, and now and then stores how far it came.
-    private func settle(_ batch: Batch, _ outcomes: [RecordOutcome]) throws {
+    private func settle(_ batch: Batch, _ outcomes: [ImportOutcome]) throws {
         var rejected = batch.rejections
         for rejection in batch.rejections { summary.count(rejectedBy: rejection.rule) }
         var rest = outcomes[...]
@@ -242,12 +270,17 @@ private final class RegisterImport {
             summary.count(row)
             let answers = rest.prefix(row.events.count)
             rest = rest.dropFirst(row.events.count)
-            recorded += answers.count { $0.refusal == nil && !$0.isDuplicate }
-            duplicates += answers.count { $0.isDuplicate }
-            if let refused = answers.first(where: { $0.refusal != nil }) {
-                let rule = refused.refusal!.name
-                rejected.append(RowRejection(row, rule: rule, message: refused.message))
-                summary.move(row, toRejectedBy: rule)
+            var refusal: (rule: String, message: String)?
+            for answer in answers {
+                switch answer {
+                case .recorded: recorded += 1
+                case .known: duplicates += 1
+                case .refused(let rule, let message): refusal = refusal ?? (rule, message)
+                }
+            }
+            if let refusal {
+                rejected.append(RowRejection(row, rule: refusal.rule, message: refusal.message))
+                summary.move(row, toRejectedBy: refusal.rule)
             }
         }
         var text: [UInt8] = []

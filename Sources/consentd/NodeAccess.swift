@@ -39,34 +39,78 @@ struct NodeOptions: ParsableArguments {
     }
 
     /// Runs a command against the node: the server that runs on it, or one that lives as long as the command.
-    ///
-    /// - Parameter identifiersExpected: room to make in the index if the command opens the node itself.
-    func withClient(identifiersExpected: Int = 0, _ body: (ConsentClient) async throws -> Void) async throws {
+    func withClient(_ body: (ConsentClient) async throws -> Void) async throws {
         try await reportingFailures {
-            if let server = server ?? ProcessInfo.processInfo.environment["CONSENTD_SERVER"] {
-                guard let endpoint = Endpoint(server) else {
-                    throw Failure(code: Exit.unreachable, message: "'\(server)' is neither host:port nor unix:/path")
-                }
-                try await run(endpoint, token: try token(), body)
+            guard let engine = try openEngine() else {
+                try await run(try serverEndpoint(), token: try token(), body)
                 return
             }
-            guard folder.exists else {
-                throw Failure(
-                    code: Exit.unreachable,
-                    message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
+            let embedded = try EmbeddedServer(engine)
+            do {
+                try await run(.unix(path: folder.socketPath), token: nil, body)
+            } catch {
+                try embedded.close()
+                throw error
+            }
+            try embedded.close()
+        }
+    }
+
+    /// Runs a command that records very many events: through the server that runs on the node, or else straight into its
+    /// engine, which takes a third less of the processor's time than a conversation with a server would.
+    ///
+    /// - Parameter identifiersExpected: room to make in the index if the command opens the node itself.
+    func withRecorder(identifiersExpected: Int, _ body: (@escaping Recorder) async throws -> Void) async throws {
+        try await reportingFailures {
+            guard let engine = try openEngine(identifiersExpected: identifiersExpected) else {
+                try await run(try serverEndpoint(), token: try token()) { client in
+                    try await body { events in try await client.record(events: events).map(ImportOutcome.init) }
+                }
+                return
             }
             do {
-                let embedded = try EmbeddedServer(folder, identifiersExpected: identifiersExpected)
-                do {
-                    try await run(.unix(path: folder.socketPath), token: nil, body)
-                } catch {
-                    try embedded.close()
-                    throw error
+                try await body { events in
+                    let result = try await withCheckedThrowingContinuation { continuation in
+                        engine.record(events.map { .success($0) }) { continuation.resume(with: $0) }
+                    }
+                    return result.outcomes.map(ImportOutcome.init)
                 }
-                try embedded.close()
-            } catch EngineError.locked {
-                try await run(.unix(path: folder.socketPath), token: try token(), body)
+            } catch {
+                try engine.close()
+                throw error
             }
+            try engine.close()
+        }
+    }
+
+    /// The server that the command was told of; the folder's own if it was not.
+    private func serverEndpoint() throws -> Endpoint {
+        guard let server = namedServer else { return .unix(path: folder.socketPath) }
+        guard let endpoint = Endpoint(server) else {
+            throw Failure(code: Exit.unreachable, message: "'\(server)' is neither host:port nor unix:/path")
+        }
+        return endpoint
+    }
+
+    private var namedServer: String? { server ?? ProcessInfo.processInfo.environment["CONSENTD_SERVER"] }
+
+    /// The folder's engine; nil if a server has it, or the command was told of one.
+    private func openEngine(identifiersExpected: Int = 0) throws -> Engine? {
+        guard namedServer == nil else { return nil }
+        guard folder.exists else {
+            throw Failure(
+                code: Exit.unreachable,
+                message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
+        }
+        do {
+            let engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
+                Output.error("consentd: \(reason)")
+                Foundation.exit(Exit.failed.rawValue)
+            }
+            if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
+            return engine
+        } catch EngineError.locked {
+            return nil
         }
     }
 
@@ -123,14 +167,10 @@ private final class EmbeddedServer {
     private let engine: Engine
     private let server: Server
 
-    init(_ folder: NodeFolder, identifiersExpected: Int) throws {
-        engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
-            Output.error("consentd: \(reason)")
-            exit(Exit.failed.rawValue)
-        }
-        if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
+    init(_ engine: Engine) throws {
+        self.engine = engine
         do {
-            var options = ServerOptions(addresses: [.unix(path: folder.socketPath)], version: version)
+            var options = ServerOptions(addresses: [.unix(path: engine.folder.socketPath)], version: version)
             options.loops = 1
             // Nobody else is to wait for.
             options.drainMillis = 0

@@ -4,7 +4,24 @@ import Testing
 @testable import ConsentRegister
 
 @Suite struct EventKeyTests {
-    private func keys(_ text: String) throws -> [IdempotencyKey?] { try readRegister(text).events.map(\.key) }
+    private func keys(_ text: String) throws -> [IdempotencyKey?] { keys(of: try readRegister(text).events) }
+
+    private func keys(of events: [ConsentEvent]) -> [IdempotencyKey?] {
+        var key = EventKey()
+        return events.map { event in
+            var one = [event]
+            key.assign(to: &one)
+            return one[0].key
+        }
+    }
+
+    @Test func onlyEventsWithoutACaptureTimeNeedOne() throws {
+        let events = try readRegister(
+            "customer,purpose,state,captured_at\n1,sms,withdrawn,2025-01-01\n1,sms|ads,withdrawn,\n"
+        ).events
+        #expect(events.map { $0.key != nil } == [false, true, true])
+        #expect(events.map(\.key).suffix(2) == keys(of: events).suffix(2))
+    }
 
     /// From the reference implementation's vectors for 128 bits: key 00…0f, message 00 01 02 ….
     @Test func hashIsSipHash() {
@@ -34,7 +51,7 @@ import Testing
         let second = try readRegister(
             "Purpose;captured_at;email;CUSTOMER\r\n\r\n\"sms\";2025-01-01T01:00:00+01:00; C@d.no ;2\r\n"
                 + "sms;2025-01-01T00:00:00Z;A@B.NO;\"1\"\r\n")
-        #expect(second.events.map(\.key) == first.reversed())
+        #expect(keys(of: second.events) == first.reversed())
         #expect(second.events[0].identifiers.map(\.type) == [.customer, .email])
     }
 

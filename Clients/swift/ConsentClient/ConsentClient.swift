@@ -102,20 +102,21 @@ extension ConsentClient {
     /// - Returns: what became of each act, in their order.
     /// - Throws: it is not known then which acts were recorded. To repeat them, give them keys of your own beforehand.
     public func record(_ acts: [ConsentAct]) async throws(ConsentClientError) -> [RecordOutcome] {
-        try await record(acts.map(OutgoingEvent.init))
+        var events = acts.map(OutgoingEvent.init)
+        for position in events.indices where events[position].message.key == nil {
+            events[position].message.key = .random()
+        }
+        return try await record(events)
     }
 
-    /// Records events of the model, as ``record(_:)`` records acts.
+    /// Records events of the model, as ``record(_:)`` records acts, but without making keys: give one to each event that
+    /// has no capture time.
     package func record(events: [ConsentEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
         try await record(
             events.map { OutgoingEvent(purpose: $0.purpose, message: EventMessage($0, purposeBit: 0)) })
     }
 
-    private func record(_ given: [OutgoingEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
-        var events = given
-        for position in events.indices where events[position].message.key == nil {
-            events[position].message.key = .random()
-        }
+    private func record(_ events: [OutgoingEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
         let purposes = try await purposeTable(knowing: events)
         var outcomes = events.map { $0.refusal(purposes: purposes) }
         let sent = outcomes.indices.filter { outcomes[$0] == nil }

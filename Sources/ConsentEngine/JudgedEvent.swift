@@ -1,0 +1,46 @@
+import ConsentIndex
+import ConsentModel
+
+/// An event as it was judged at the door, on the thread that brought it: all that needs nothing of the ledger but the
+/// catalog, so that the one writer has less to do.
+struct JudgedEvent: Sendable {
+    struct Admitted: Sendable {
+        /// National ids are replaced by their keyed hashes. The capture time is the sender's, nil if it gave none.
+        var event: ConsentEvent
+        var purpose: Purpose
+        /// Of the identifiers, in their order.
+        var hashes: [IdentifierHash]
+    }
+
+    let offered: ConsentEvent
+    /// The catalog that it was judged by.
+    let catalogVersion: Int
+    let admitted: Result<Admitted, AdmissionError>
+
+    init(_ offered: ConsentEvent, catalog: Catalog, version: Int, hashKey: IdentifierHashKey, now: Timestamp) {
+        self.offered = offered
+        catalogVersion = version
+        admitted = Result { () throws(AdmissionError) in
+            var (event, purpose) = try admit(offered, catalog: catalog, now: now)
+            if offered.capturedAt == nil { event.capturedAt = nil }
+            let hashes = event.identifiers.map(hashKey.hash)
+            return Admitted(event: event.withoutNationalIDs(hashes), purpose: purpose, hashes: hashes)
+        }
+    }
+}
+
+extension ConsentEvent {
+    /// National ids are kept as their keyed hash only; it takes the place of the value in everything that is stored.
+    func withoutNationalIDs(_ hashKey: IdentifierHashKey) -> ConsentEvent {
+        withoutNationalIDs(identifiers.map(hashKey.hash))
+    }
+
+    fileprivate func withoutNationalIDs(_ hashes: [IdentifierHash]) -> ConsentEvent {
+        guard identifiers.contains(where: { $0.type == .nationalId }) else { return self }
+        var event = self
+        event.identifiers = zip(identifiers, hashes).map { identifier, hash in
+            identifier.type == .nationalId ? Identifier(nationalIDHash: hash.bytes) : identifier
+        }
+        return event
+    }
+}

@@ -1,0 +1,71 @@
+import ConsentIndex
+import ConsentLedger
+import ConsentModel
+
+/// The way from an idempotency key to the event that was recorded with it: a mapped file like the index, derived from
+/// the ledger like the index. A row's sequence is the event's. It is found by a part of the key's hash, so ask the event
+/// for its key.
+struct KeyMap {
+    private let writer: IndexWriter
+    private let hashKey: IdentifierHashKey
+
+    /// Opens the map of a node and makes it agree with the ledger.
+    init(_ folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
+        self.hashKey = hashKey
+        writer = try Self.open(folder, ledger, hashKey) ?? Self.create(folder, ledger, hashKey)
+        try ledger.read { try follow($0) }
+    }
+
+    /// Makes the map anew.
+    init(rebuilding folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
+        self.hashKey = hashKey
+        writer = try Self.create(folder, ledger, hashKey)
+        try ledger.read { try follow($0) }
+    }
+
+    private static func create(
+        _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
+    ) throws -> IndexWriter {
+        let writer = try IndexWriter(
+            creating: folder.keysFolder, history: ledger.identity.history, keyCheck: hashKey.check, identifiers: 0,
+            purposes: 1)
+        try writer.publish()
+        return writer
+    }
+
+    /// Nil if what is there cannot be used.
+    private static func open(
+        _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
+    ) throws -> IndexWriter? {
+        do {
+            let writer = try IndexWriter(
+                opening: folder.keysFolder, history: ledger.identity.history, keyCheck: hashKey.check)
+            // Ahead of the ledger, or behind another past than the ledger's: a backup was restored.
+            let chain = try ledger.read { try $0.chainHead(at: writer.appliedSequence) }
+            return writer.appliedSequence == 0 || chain?.mark == writer.appliedChain ? writer : nil
+        } catch is IndexProblem {
+            return nil
+        }
+    }
+
+    /// Takes in what the ledger has more.
+    private func follow(_ snapshot: LedgerSnapshot) throws {
+        let head = try snapshot.head()
+        guard head.sequence > writer.appliedSequence else { return }
+        try snapshot.forEachKey(after: writer.appliedSequence, put)
+        setApplied(head)
+    }
+
+    /// The event that may have been recorded with a key.
+    func sequence(of key: IdempotencyKey) -> UInt64? { writer.row(hashKey.hash(key))?.sequence }
+
+    func put(_ key: IdempotencyKey, _ sequence: UInt64) throws {
+        var row = IndexRow()
+        row.sequence = sequence
+        try writer.put(hashKey.hash(key), row)
+    }
+
+    func setApplied(_ head: ChainHead) { writer.setApplied(sequence: head.sequence, chain: head.mark) }
+
+    func close() throws { try writer.close() }
+}

@@ -1,0 +1,75 @@
+import ConsentModel
+
+/// A subject as a row of its table.
+enum SubjectColumns {
+    /// What follows from the events.
+    static let derived = "permitted, denied, wide, ends_at, sequence, last_event, hashes, standings"
+    static let select = "SELECT id, salt, \(derived) FROM subject"
+
+    static func read(_ row: Statement, _ revisions: RevisionNumbers) throws -> SubjectRecord {
+        let id = row.int64(0)
+        guard let standings = Standings(decoding: row.rawBytes(9), revisionName: { revisions[$0] }) else {
+            throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
+        }
+        return SubjectRecord(
+            id: id, salt: row.bytes(1), projection: Projection(row, from: 2), standings: standings,
+            lastEvent: UInt64(clamping: row.int64(7)), hashes: row.bytes(8))
+    }
+}
+
+/// Revisions by their numbers in the ledger, and the other way around.
+struct RevisionNumbers {
+    static let select = "SELECT id, declaration, revision FROM revision"
+
+    private var numbers: [RevisionName: Int64] = [:]
+    private var names: [Int64: RevisionName] = [:]
+
+    init() {}
+
+    init(_ select: Statement) throws {
+        while try select.step() {
+            add(RevisionName(declaration: select.text(1), revision: select.text(2)), select.int64(0))
+        }
+    }
+
+    subscript(name: RevisionName) -> Int64? { numbers[name] }
+    subscript(number: Int64) -> RevisionName? { names[number] }
+
+    mutating func add(_ name: RevisionName, _ number: Int64) {
+        numbers[name] = number
+        names[number] = name
+    }
+}
+
+extension Projection {
+    /// Reads permitted, denied, wide, ends_at, sequence.
+    init(_ row: Statement, from column: Int32) {
+        permitted[word: 0] = UInt64(bitPattern: row.int64(column))
+        denied[word: 0] = UInt64(bitPattern: row.int64(column + 1))
+        if !row.isNull(column + 2) {
+            let wide = row.rawBytes(column + 2)
+            for position in 0..<wide.count / 16 {
+                let pair = (0..<2).map { wide.loadUnaligned(fromByteOffset: position * 16 + $0 * 8, as: UInt64.self) }
+                permitted[word: position + 1] = UInt64(littleEndian: pair[0])
+                denied[word: position + 1] = UInt64(littleEndian: pair[1])
+            }
+        }
+        endsAt = row.optionalInt64(column + 3).map(Timestamp.init(millis:))
+        sequence = UInt64(row.int64(column + 4))
+    }
+
+    func bind(_ statement: Statement, from position: Int32) {
+        statement.bind(position, Int64(bitPattern: permitted[word: 0]))
+        statement.bind(position + 1, Int64(bitPattern: denied[word: 0]))
+        let words = max(permitted.wordCount, denied.wordCount)
+        var wide: [UInt8] = []
+        for word in 1..<max(words, 1) {
+            for value in [permitted[word: word], denied[word: word]] {
+                withUnsafeBytes(of: value.littleEndian) { wide += $0 }
+            }
+        }
+        statement.bind(position + 2, wide.isEmpty ? nil : wide)
+        statement.bind(position + 3, endsAt?.millis)
+        statement.bind(position + 4, Int64(sequence))
+    }
+}
