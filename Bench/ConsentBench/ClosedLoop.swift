@@ -90,13 +90,22 @@ package struct ClosedLoop {
                     if transfer == .wouldBlock { continue }
                     throw Failure.disconnected
                 }
-                connection.received += buffer[..<count]
-                let (size, right) = connection.received.withUnsafeBytes { bytes in
-                    let size = conversation.answerSize(bytes)
-                    return (size, size.map { conversation.isRight(UnsafeRawBufferPointer(rebasing: bytes[..<$0])) })
+                let judge = { (bytes: UnsafeRawBufferPointer) -> Bool? in
+                    conversation.answerSize(bytes).map { size in
+                        conversation.isRight(UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+                    }
                 }
-                guard let size, let right else { continue }
-                connection.received.removeFirst(size)
+                var right: Bool?
+                if connection.received.isEmpty {
+                    right = buffer.withUnsafeBytes { judge(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+                }
+                if right == nil {
+                    connection.received += buffer[..<count]
+                    right = connection.received.withUnsafeBytes(judge)
+                }
+                guard let right else { continue }
+                // One answer a request, so nothing follows it.
+                connection.received.removeAll(keepingCapacity: true)
                 now = Clock.monotonicNanos()
                 if now >= countFrom {
                     result.answers += 1

@@ -7,27 +7,31 @@ extension ClosedLoop.Conversation {
         token: [UInt8], identifiers: Int, purposeBit: UInt16, expected: @escaping (Int) -> Decision?
     ) -> Self {
         var numbers = SeededNumbers(seed: 11)
-        var asked: [UInt32: Int] = [:]
+        var asked = [Int](repeating: 0, count: 1 << 16)
         var request: UInt32 = 0
+        var output = OutputBuffer(capacity: 64)
+        CheckRequest.encode(
+            .check, purposeBit: purposeBit,
+            // A name of this form is always an identifier.
+            identifier: try! Identifier(type: .customer, value: name(0)), request: 0, into: &output)
+        let template = Array(output.bytes)
         return Self(
             greeting: hello(token: token),
             nextRequest: { buffer in
                 let number = Int(numbers.next() % UInt64(identifiers))
                 request &+= 1
-                asked[request & 0xFFFF] = number
-                var output = OutputBuffer(capacity: 64)
-                CheckRequest.encode(
-                    .check, purposeBit: purposeBit,
-                    // A name of this form is always an identifier.
-                    identifier: try! Identifier(type: .customer, value: name(number)), request: request, into: &output)
-                buffer.removeAll(keepingCapacity: true)
-                buffer.append(contentsOf: output.bytes)
+                asked[Int(request & 0xFFFF)] = number
+                if buffer.count != template.count { buffer = template }
+                buffer.withUnsafeMutableBytes { bytes in
+                    bytes.storeBytes(of: request.littleEndian, toByteOffset: 8, as: UInt32.self)
+                    setName(number, endingAt: bytes.count, in: bytes)
+                }
             },
             answerSize: frameSize,
             isRight: { frame in
                 guard frame.count == 24, frame[4] == Opcode.checked.rawValue else { return false }
                 let id = UInt32(littleEndian: frame.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-                guard let number = asked[id & 0xFFFF], let wanted = expected(number) else { return true }
+                guard let wanted = expected(asked[Int(id & 0xFFFF)]) else { return true }
                 return frame[6] == wanted.rawValue
             })
     }
@@ -67,11 +71,14 @@ extension ClosedLoop.Conversation {
     /// Redis `GETBIT` of one of as many keys.
     package static func redisGetBit(keys: Int) -> Self {
         var numbers = SeededNumbers(seed: 11)
+        let head = "*3\r\n$6\r\nGETBIT\r\n$16\r\n\(name(0))"
+        let template = Array("\(head)\r\n$1\r\n3\r\n".utf8)
         return Self(
             greeting: [],
             nextRequest: { buffer in
-                let key = name(Int(numbers.next() % UInt64(keys)))
-                buffer = Array("*3\r\n$6\r\nGETBIT\r\n$\(key.utf8.count)\r\n\(key)\r\n$1\r\n3\r\n".utf8)
+                let number = Int(numbers.next() % UInt64(keys))
+                if buffer.count != template.count { buffer = template }
+                buffer.withUnsafeMutableBytes { setName(number, endingAt: head.utf8.count, in: $0) }
             },
             answerSize: { bytes in bytes.firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } },
             isRight: { $0.first == UInt8(ascii: ":") })
@@ -81,6 +88,15 @@ extension ClosedLoop.Conversation {
     package static func name(_ number: Int) -> String {
         let digits = "\(number)"
         return "c" + String(repeating: "0", count: 15 - digits.utf8.count) + digits
+    }
+
+    /// Writes the digits of a name over those of another.
+    private static func setName(_ number: Int, endingAt end: Int, in bytes: UnsafeMutableRawBufferPointer) {
+        var rest = number
+        for position in (end - 15..<end).reversed() {
+            bytes[position] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
     }
 
     private static func hello(token: [UInt8]) -> [UInt8] {

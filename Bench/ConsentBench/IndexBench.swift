@@ -150,6 +150,8 @@ final class PointerChase {
         let file = try FileDescriptor.open(path, .createNew)
         try file.allocate(size: size)
         mapping = try MappedFile(file, access: .readWrite)
+        mapping.preferLargePages()
+        mapping.populate()
         words = mapping.base.assumingMemoryBound(to: UInt64.self)
         var order = Array(0..<UInt32(size / 64))
         var numbers = SeededNumbers(seed: 9)

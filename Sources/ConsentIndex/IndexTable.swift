@@ -286,7 +286,10 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         let file = try FileDescriptor.open(path, .createNew)
         do throws(SystemError) {
             try file.allocate(size: size)
-            return try MappedFile(file, access: .readWrite)
+            let mapping = try MappedFile(file, access: .readWrite)
+            mapping.preferLargePages()
+            mapping.populate()
+            return mapping
         } catch {
             try? File.remove(path)
             throw error
@@ -328,7 +331,9 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         guard File.exists(path) else { throw IndexProblem.missing }
         let file = try FileDescriptor.open(path, access == .readOnly ? .readOnly : .readWrite)
         guard try file.size() >= sizeMin else { throw IndexProblem.notAnIndex }
-        return try MappedFile(file, access: access)
+        let mapping = try MappedFile(file, access: access)
+        mapping.preferLargePages()
+        return mapping
     }
 
     private init(_ mapping: MappedFile, owners: MappedFile?, geometry: IndexGeometry, generation: UInt64) {

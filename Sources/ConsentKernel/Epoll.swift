@@ -16,11 +16,19 @@ import Glibc
         package static let exclusive = Interest(rawValue: ckernel_epoll_exclusive())
         /// Reported whether asked for or not.
         package static let broken = Interest(rawValue: EPOLLERR.rawValue | EPOLLHUP.rawValue)
+        /// Reported once for whatever arrives, and again when the interest is set anew.
+        package static let edge = Interest(rawValue: ckernel_epoll_edge())
     }
 
     package struct Event {
         package var token: UInt64
         package var happened: Interest
+
+        /// Whether a read would say something: bytes, the end, or what broke.
+        package var isReadable: Bool { happened.rawValue & Self.readableBits != 0 }
+        package var isWritable: Bool { happened.rawValue & EPOLLOUT.rawValue != 0 }
+
+        private static let readableBits = EPOLLIN.rawValue | EPOLLERR.rawValue | EPOLLHUP.rawValue
     }
 
     package init(eventsPerWaitMax: Int) throws(SystemError) {

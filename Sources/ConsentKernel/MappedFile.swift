@@ -19,6 +19,14 @@ import Glibc
         unsafe self.base = base
     }
 
+    /// Asks for large pages, where the file system has them: random accesses then miss the processor's table of pages
+    /// much less. Only an advice.
+    package func preferLargePages() { _ = unsafe madvise(base, size, Int32(MADV_HUGEPAGE)) }
+
+    /// Gives every page of a new file its memory now and in order, not one by one at the first write to each. Only an
+    /// advice.
+    package func populate() { _ = unsafe madvise(base, size, ckernel_populate_write()) }
+
     deinit { unsafe munmap(base, size) }
 
     /// Makes everything written so far durable.

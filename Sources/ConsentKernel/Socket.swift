@@ -31,6 +31,7 @@ package enum Socket {
         if case .tcp = address {
             try setOption(listener, SOL_SOCKET, SO_REUSEADDR, 1)
             try setOption(listener, SOL_SOCKET, SO_REUSEPORT, 1)
+            if address.isLocal { setSimpleCongestionControl(listener.raw) }
         }
         try unsafe withAddress(address) { pointer, size throws(SystemError) in
             try retrying("bind", "\(address)") { unsafe Int(ckernel_bind(listener.raw, pointer, size)) }
@@ -67,6 +68,12 @@ package enum Socket {
     package static func setNoDelay(_ raw: Int32) {
         var one: Int32 = 1
         _ = unsafe setsockopt(raw, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
+    }
+
+    /// Nothing congests between processes of one machine, so a model of the path and pacing by it, as BBR has them, only
+    /// cost time: the plainest control, which every Linux has. Accepted connections inherit it; harmless where it fails.
+    private static func setSimpleCongestionControl(_ raw: Int32) {
+        _ = unsafe setsockopt(raw, Int32(IPPROTO_TCP), TCP_CONGESTION, "reno", 4)
     }
 
     /// The port that the system chose.

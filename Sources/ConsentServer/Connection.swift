@@ -9,7 +9,9 @@ final class Connection {
     var received: [UInt8] = []
     /// Output that the system has not taken. While there is some, nothing more is read.
     var unsent: [UInt8] = []
-    var interest: Epoll.Interest = .readable
+    var interest = reading
+    /// A connection that was read empty costs nothing more until something arrives.
+    static let reading: Epoll.Interest = [.readable, .edge]
     /// Monotonic nanoseconds.
     let openedAt: Int64
     var heardAt: Int64

@@ -64,6 +64,7 @@ struct ListenerLoop: ~Copyable {
     /// Connections that were given output outside of their own turn.
     private var touched: [Int] = []
     private var nextSweep: Int64 = 0
+    private var listenersArePaused = false
     private var drainDeadline: Int64?
     private var isStopping = false
 
@@ -97,9 +98,7 @@ struct ListenerLoop: ~Copyable {
     /// Serves until told to stop.
     mutating func run() throws(SystemError) {
         try epoll.add(inbox.wakeup.raw, .readable, token: Self.inboxToken)
-        for (position, listener) in listeners.enumerated() {
-            try epoll.add(listener, [.readable, .exclusive], token: Self.listenerToken + UInt64(position))
-        }
+        try listen()
         while !isStopping {
             let count = try epoll.wait(timeoutMillis: 1000)
             let now = Clock.monotonicNanos()
@@ -119,8 +118,8 @@ struct ListenerLoop: ~Copyable {
         } else if event.token >= Self.listenerToken {
             accept(listeners[Int(event.token - Self.listenerToken)], now: now)
         } else if let slot = slot(of: event.token) {
-            if event.happened.contains(.writable) { flush(slot) }
-            if !event.happened.isDisjoint(with: [.readable, .broken]) { receive(slot, now: now) }
+            if event.isWritable { flush(slot) }
+            if event.isReadable { receive(slot, now: now) }
         }
     }
 
@@ -137,10 +136,24 @@ struct ListenerLoop: ~Copyable {
     /// Takes all that wait, so that one wakeup serves a burst.
     private mutating func accept(_ listener: Int32, now: Int64) {
         for _ in 0..<64 {
-            guard let socket = try? Socket.accept(listener) else { return }
-            Socket.setNoDelay(socket.raw)
-            open(socket.release(), now: now)
+            do throws(SystemError) {
+                guard let socket = try Socket.accept(listener) else { return }
+                Socket.setNoDelay(socket.raw)
+                open(socket.release(), now: now)
+            } catch {
+                // No descriptor or memory is left. Who waits would wake the loop again and again: look later.
+                listenersArePaused = true
+                for listener in listeners { try? epoll.remove(listener) }
+                return
+            }
         }
+    }
+
+    private mutating func listen() throws(SystemError) {
+        for (position, listener) in listeners.enumerated() {
+            try epoll.add(listener, [.readable, .exclusive], token: Self.listenerToken + UInt64(position))
+        }
+        listenersArePaused = false
     }
 
     private mutating func open(_ socket: Int32, now: Int64) {
@@ -153,7 +166,7 @@ struct ListenerLoop: ~Copyable {
         connections[slot] = connection
         let isTooMany = counters.connections.add(1, ordering: .relaxed).newValue > options.connectionsMax
         do {
-            try epoll.add(socket, .readable, token: token(slot))
+            try epoll.add(socket, Connection.reading, token: token(slot))
         } catch {
             close(slot)
             return
@@ -194,13 +207,20 @@ struct ListenerLoop: ~Copyable {
             connection.heardAt = now
             if kept > 0 { connection.received.withUnsafeBytes { input.copyMemory(from: $0) } }
             process(slot, size: kept + count, now: now)
+            // What did not fit into the buffer is told of again.
+            if count == Self.readSizeMax { readOn(slot) }
         }
+    }
+
+    private mutating func readOn(_ slot: Int) {
+        guard let connection = connections[slot], connection.interest == Connection.reading else { return }
+        try? epoll.change(connection.socket, connection.interest, token: token(slot))
     }
 
     /// Lets the session take what stands in the input buffer, and keeps the rest.
     private mutating func process(_ slot: Int, size: Int, now: Int64) {
         let connection = connections[slot]!
-        let head = engine.publication.current.appliedSequence
+        let head = connection.session.phase == .handshake ? engine.publication.current.appliedSequence : 0
         var (start, taken) = (0, 0)
         repeat {
             taken = connection.session.receive(
@@ -297,12 +317,11 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func updateInterest(_ slot: Int) {
         guard let connection = connections[slot] else { return }
-        var wanted: Epoll.Interest = []
-        if !connection.unsent.isEmpty { wanted.insert(.writable) }
         // Backpressure: who does not read its answers is not read from.
-        if connection.lingersUntil != nil || (connection.unsent.isEmpty && !connection.isPeerDone) {
-            wanted.insert(.readable)
-        }
+        let mustRead = connection.lingersUntil != nil || (connection.unsent.isEmpty && !connection.isPeerDone)
+        if mustRead, connection.unsent.isEmpty, connection.interest == Connection.reading { return }
+        var wanted = mustRead ? Connection.reading : []
+        if !connection.unsent.isEmpty { wanted.insert(.writable) }
         guard wanted != connection.interest else { return }
         connection.interest = wanted
         try? epoll.change(connection.socket, wanted, token: token(slot))
@@ -359,7 +378,7 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func drain(_ now: Int64) throws(SystemError) {
         drainDeadline = now + Int64(options.drainMillis) * 1_000_000
-        for listener in listeners { try epoll.remove(listener) }
+        if !listenersArePaused { for listener in listeners { try epoll.remove(listener) } }
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
             connection.heardAt = now
@@ -376,6 +395,7 @@ struct ListenerLoop: ~Copyable {
     /// Ends connections that took too long, and finishes the drain.
     private mutating func sweep(_ now: Int64) {
         nextSweep = now + (drainDeadline == nil ? 1_000_000_000 : 50_000_000)
+        if listenersArePaused, drainDeadline == nil { try? listen() }
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
             let openFor = (now - connection.openedAt) / 1_000_000_000

@@ -66,7 +66,7 @@ package struct Session {
     ///
     /// - Parameters:
     ///   - catalog: the applied one, for the names of purposes in events.
-    ///   - head: the sequence for `welcome`.
+    ///   - head: the sequence for `welcome`; needed in the handshake only.
     /// - Returns: bytes taken; the rest is to be offered again with more behind it.
     package mutating func receive(
         _ bytes: UnsafeMutableRawBufferPointer, checks: inout CheckPath, catalog: AppliedCatalog, head: UInt64,

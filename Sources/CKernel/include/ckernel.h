@@ -35,6 +35,7 @@ static inline int ckernel_epoll_control(int epoll, int operation, int descriptor
 static inline uint64_t ckernel_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 static inline uint32_t ckernel_epoll_events(const struct epoll_event *event) { return event->events; }
 static inline uint32_t ckernel_epoll_exclusive(void) { return (uint32_t)EPOLLEXCLUSIVE; }
+static inline uint32_t ckernel_epoll_edge(void) { return (uint32_t)EPOLLET; }
 
 /// The address arguments of these are transparent unions, which Swift cannot call.
 static inline int ckernel_bind(int socket, const struct sockaddr *address, socklen_t size) {
@@ -50,6 +51,9 @@ static inline int ckernel_port(int socket) {
     socklen_t size = sizeof address;
     return getsockname(socket, (struct sockaddr *)&address, &size) < 0 ? -1 : ntohs(address.sin_port);
 }
+
+/// MADV_POPULATE_WRITE, of Linux 5.14, which older headers do not have.
+static inline int ckernel_populate_write(void) { return 23; }
 
 /// MAP_FAILED is a cast macro: null stands for it here.
 static inline void *ckernel_map(int descriptor, size_t size, int writable) {
