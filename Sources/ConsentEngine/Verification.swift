@@ -279,6 +279,7 @@ private struct Replay {
 /// - Throws: ``EngineError`` `locked` while a server runs.
 /// - Returns: how many identifiers it has.
 package func rebuildIndex(_ folder: NodeFolder, progress: (Int, Int) -> Void = { _, _ in }) throws -> Int {
+    guard folder.exists else { throw LedgerError.missing(path: folder.ledgerPath) }
     guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
     defer { _ = lock.raw }
     let ledger = try Ledger(path: folder.ledgerPath)

@@ -70,12 +70,14 @@ package final class Ledger: Sendable {
         configuration.maximumReaderCount = 4
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
-            // 64 MiB of log between checkpoints: a checkpoint writes each changed page once.
+            // Readers scan, and use the same few pages again and again. 64 MiB of log between checkpoints: a checkpoint
+            // writes each changed page once.
+            let cacheKibibytes = database.configuration.readonly ? 8192 : 262_144
             try database.execute(
                 sql: """
                     PRAGMA synchronous = FULL;
                     PRAGMA wal_autocheckpoint = 16384;
-                    PRAGMA cache_size = -262144;
+                    PRAGMA cache_size = -\(cacheKibibytes);
                     PRAGMA secure_delete = ON;
                     PRAGMA trusted_schema = OFF;
                     """)

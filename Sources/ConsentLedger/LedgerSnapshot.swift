@@ -38,7 +38,7 @@ package final class LedgerSnapshot {
     /// The moment of the newest note that a revision became current, or of the last applied catalog.
     package func lastCatalogMoment() throws -> Timestamp? {
         let select = try prepare(
-            "SELECT captured_at FROM event WHERE kind IN (2, 3) ORDER BY sequence DESC LIMIT 1")
+            "SELECT captured_at FROM event WHERE kind > 1 ORDER BY sequence DESC LIMIT 1")
         return try select.step() ? Timestamp(millis: select.int64(0)) : nil
     }
 
@@ -119,7 +119,7 @@ package final class LedgerSnapshot {
 
     /// The keys of events after a sequence, oldest first.
     package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
-        let select = try prepare("SELECT sequence, key FROM event WHERE sequence > ? AND key IS NOT NULL")
+        let select = try prepare("SELECT sequence, key FROM event WHERE kind = 1 AND sequence > ? AND key IS NOT NULL ORDER BY sequence")
         select.bind(1, Int64(clamping: sequence))
         while try select.step() {
             let event = UInt64(select.int64(0))
@@ -142,7 +142,7 @@ package final class LedgerSnapshot {
 
     /// Whether an event after a sequence changed the catalog, and with it the rows of people it does not name.
     package func catalogChanged(after sequence: UInt64) throws -> Bool {
-        let select = try prepare("SELECT 1 FROM event WHERE sequence > ? AND kind IN (2, 3) LIMIT 1")
+        let select = try prepare("SELECT 1 FROM event WHERE sequence > ? AND kind > 1 LIMIT 1")
         select.bind(1, Int64(clamping: sequence))
         return try select.step()
     }

@@ -95,6 +95,10 @@ enum Schema {
             CHECK ((kind = 1) = (subject IS NOT NULL AND purpose IS NOT NULL AND state IS NOT NULL)),
             CHECK ((kind = 2) = (catalog IS NOT NULL))
         ) STRICT;
+        -- Which events have a key, in their order.
+        CREATE INDEX event_keyed ON event (kind) WHERE key IS NOT NULL;
+        -- The few that are about no subject.
+        CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1;
         CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
         """
