@@ -216,7 +216,8 @@ final class Group {
         let work = try load(subject)
         for entry in work.record.standings.all {
             let standing = entry.standing
-            guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct, act.state.isGrant,
+            guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct,
+                act.state.isGrant,
                 !standing.isRecordedExpired
             else { continue }
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
@@ -329,7 +330,8 @@ extension LedgerError {
     static func corrupt(indexLeadsTo subject: UInt32) -> LedgerError {
         .corrupt(
             where: "subject \(subject)",
-            what: "the index leads to it with an identifier that is not its own; 'consentd rebuild' makes the index anew")
+            what:
+                "the index leads to it with an identifier that is not its own; 'consentd rebuild' makes the index anew")
     }
 }
 

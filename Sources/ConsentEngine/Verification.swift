@@ -160,7 +160,9 @@ private struct Replay {
         if previous != known {
             report.add("event \(sequence) follows event \(previous) in the subject's history instead of \(known)")
         }
-        withUnsafeMutablePointer(to: &subjects[recorded.subject, default: SubjectRecord(id: recorded.subject, salt: [])]) {
+        withUnsafeMutablePointer(
+            to: &subjects[recorded.subject, default: SubjectRecord(id: recorded.subject, salt: [])]
+        ) {
             $0.pointee.standings.fold(Act(recorded), purposeBit: purposeBit)
             $0.pointee.lastEvent = sequence
             for hash in hashes { $0.pointee.add(hash) }
@@ -178,7 +180,8 @@ private struct Replay {
                 report.add("subject \(subject.id): what is kept of the history is not what the events say")
             }
             if subject.lastEvent != replayed.lastEvent {
-                report.add("subject \(subject.id): its history ends with event \(replayed.lastEvent), not where it is kept to")
+                report.add(
+                    "subject \(subject.id): its history ends with event \(replayed.lastEvent), not where it is kept to")
             }
             if subject.hashes != replayed.hashes {
                 report.add("subject \(subject.id): the identifiers that are kept are not those that its events name")

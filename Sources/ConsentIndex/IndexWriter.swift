@@ -20,7 +20,8 @@ package final class IndexPublication: Sendable {
     /// - Throws: ``IndexProblem`` if there is none that can be read.
     package init(mapping folder: IndexFolder, keyCheck: UInt64) throws {
         table = Mutex(
-            try IndexTable.open(path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck,
+            try IndexTable.open(
+                path: folder.currentPath, access: .readOnly, history: nil, keyCheck: keyCheck,
                 hasOwners: false))
         self.folder = folder
         self.keyCheck = keyCheck

@@ -26,7 +26,8 @@ package final class LedgerSnapshot {
         if sequence == 0 { return ChainHead(history: identity.history) }
         let select = try prepare("SELECT hash FROM event WHERE sequence = ?")
         select.bind(1, Int64(clamping: sequence))
-        return try select.step() ? ChainHead(sequence: sequence, hash: try EventColumns.hash(select, 0, of: Int64(sequence))) : nil
+        return try select.step()
+            ? ChainHead(sequence: sequence, hash: try EventColumns.hash(select, 0, of: Int64(sequence))) : nil
     }
 
     /// The latest record time; the node's clock never goes back behind it.
@@ -104,7 +105,8 @@ package final class LedgerSnapshot {
             select.bind(1, Int64(sequence))
             defer { select.reset() }
             guard try select.step() else {
-                throw LedgerError.corrupt(where: "event \(sequence)", what: "a history leads to it, but it is not there")
+                throw LedgerError.corrupt(
+                    where: "event \(sequence)", what: "a history leads to it, but it is not there")
             }
             return try EventColumns.read(select).recorded
         }
@@ -119,7 +121,8 @@ package final class LedgerSnapshot {
 
     /// The keys of events after a sequence, oldest first.
     package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
-        let select = try prepare("SELECT sequence, key FROM event WHERE kind = 1 AND sequence > ? AND key IS NOT NULL ORDER BY sequence")
+        let select = try prepare(
+            "SELECT sequence, key FROM event WHERE kind = 1 AND sequence > ? AND key IS NOT NULL ORDER BY sequence")
         select.bind(1, Int64(clamping: sequence))
         while try select.step() {
             let event = UInt64(select.int64(0))
@@ -170,7 +173,9 @@ package final class LedgerSnapshot {
     /// - Parameter body: called for every event in order, with the one before it of the same subject; nil for one that is
     ///   not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
-    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws -> ChainHead {
+    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws
+        -> ChainHead
+    {
         var head = ChainHead(history: identity.history)
         let select = try prepare("\(EventColumns.select) ORDER BY event.sequence")
         while try select.step() {

@@ -169,7 +169,9 @@ package final class LedgerTransaction {
     // MARK: Events
 
     /// The events of a subject with the same purpose, state and capture time, newest first.
-    package func sequences(ofEventsLike event: ConsentEvent, of subject: SubjectRecord, purposeBit: Int) throws -> [UInt64] {
+    package func sequences(ofEventsLike event: ConsentEvent, of subject: SubjectRecord, purposeBit: Int) throws
+        -> [UInt64]
+    {
         var found: [UInt64] = []
         var sequence = subject.lastEvent
         while sequence > 0 {
@@ -372,4 +374,3 @@ package final class LedgerTransaction {
         return id
     }
 }
-

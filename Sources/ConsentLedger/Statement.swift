@@ -50,7 +50,8 @@ final class Statement {
     /// As it lies there: it must stay until the statement has run.
     func bindInPlace(_ position: Int32, _ bytes: UnsafeRawBufferPointer) {
         // An empty blob has an address, too: without one it would be null.
-        sqlite3_bind_blob(handle, position, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1), Int32(bytes.count), nil)
+        sqlite3_bind_blob(
+            handle, position, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1), Int32(bytes.count), nil)
     }
 
     /// SQLite copies what is bound before the call returns.
