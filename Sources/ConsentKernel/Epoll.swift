@@ -12,6 +12,8 @@ import Glibc
 
         package static let readable = Interest(rawValue: EPOLLIN.rawValue)
         package static let writable = Interest(rawValue: EPOLLOUT.rawValue)
+        /// The peer sends no more; what it had sent may still be to be read.
+        package static let finished = Interest(rawValue: EPOLLRDHUP.rawValue)
         /// Of several sets that wait on the same listener, wake one.
         package static let exclusive = Interest(rawValue: ckernel_epoll_exclusive())
         /// Reported whether asked for or not.
@@ -26,9 +28,12 @@ import Glibc
 
         /// Whether a read would say something: bytes, the end, or what broke.
         package var isReadable: Bool { happened.rawValue & Self.readableBits != 0 }
+        /// Whether the peer will send no more, so that reading on finds the end.
+        package var isFinished: Bool { happened.rawValue & Self.finishedBits != 0 }
         package var isWritable: Bool { happened.rawValue & EPOLLOUT.rawValue != 0 }
 
         private static let readableBits = EPOLLIN.rawValue | EPOLLERR.rawValue | EPOLLHUP.rawValue
+        private static let finishedBits = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue
     }
 
     package init(eventsPerWaitMax: Int) throws(SystemError) {

@@ -11,7 +11,7 @@ final class Connection {
     var unsent: [UInt8] = []
     var interest = reading
     /// A connection that was read empty costs nothing more until something arrives.
-    static let reading: Epoll.Interest = [.readable, .edge]
+    static let reading: Epoll.Interest = [.readable, .finished, .edge]
     /// Monotonic nanoseconds.
     let openedAt: Int64
     var heardAt: Int64

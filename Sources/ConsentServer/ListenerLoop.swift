@@ -119,7 +119,7 @@ struct ListenerLoop: ~Copyable {
             accept(listeners[Int(event.token - Self.listenerToken)], now: now)
         } else if let slot = slot(of: event.token) {
             if event.isWritable { flush(slot) }
-            if event.isReadable { receive(slot, now: now) }
+            if event.isReadable { receive(slot, isFinished: event.isFinished, now: now) }
         }
     }
 
@@ -189,7 +189,8 @@ struct ListenerLoop: ~Copyable {
 
     // MARK: Receiving
 
-    private mutating func receive(_ slot: Int, now: Int64) {
+    /// - Parameter isFinished: whether the end stands behind what there is to read.
+    private mutating func receive(_ slot: Int, isFinished: Bool, now: Int64) {
         let connection = connections[slot]!
         if connection.lingersUntil != nil {
             drop(slot)
@@ -207,8 +208,8 @@ struct ListenerLoop: ~Copyable {
             connection.heardAt = now
             if kept > 0 { connection.received.withUnsafeBytes { input.copyMemory(from: $0) } }
             process(slot, size: kept + count, now: now)
-            // What did not fit into the buffer is told of again.
-            if count == Self.readSizeMax { readOn(slot) }
+            // What did not fit into the buffer, or is the end, is told of again.
+            if isFinished || count == Self.readSizeMax { readOn(slot) }
         }
     }
 

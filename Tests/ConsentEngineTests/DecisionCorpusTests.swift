@@ -21,7 +21,7 @@ struct DecisionCorpusTests {
             try index.setDefaults(granted: PurposeSet(example.catalog.defaultGrants), denied: PurposeSet(retired))
             let hash = IdentifierHash(high: UInt64(number) << 20 | 1 << 40, low: UInt64(number) << 50)
             let projection = project(
-                [purpose.bit: Standing(example.history)], catalog: example.catalog, at: example.clock)
+                Standings(example.history, purposeBit: purpose.bit), catalog: example.catalog, at: example.clock)
             if !example.history.isEmpty { try index.put(hash, IndexRow(projection)) }
 
             let seconds = UInt32(clamping: example.clock.secondsRoundedDown)
@@ -50,12 +50,12 @@ struct DecisionCorpusTests {
         for example in try DecisionCorpus.cases.get() {
             let purpose = try #require(example.catalog.purpose(id: example.purpose))
             guard purpose.basis == .consent else { continue }
-            let standing = Standing(example.history)
+            let standings = Standings(example.history, purposeBit: purpose.bit)
             let retired = example.catalog.purposes.filter { !$0.isActive }.map(\.bit)
             try index.setDefaults(granted: PurposeSet(example.catalog.defaultGrants), denied: PurposeSet(retired))
             for days in [0, 1, 30, 400, 4000] as [Int64] {
                 let written = example.clock.advanced(bySeconds: -days * 86_400)
-                let row = IndexRow(project([purpose.bit: standing], catalog: example.catalog, at: written))
+                let row = IndexRow(project(standings, catalog: example.catalog, at: written))
                 try index.put(hash, row)
                 let seconds = UInt32(clamping: example.clock.secondsRoundedDown)
                 if reader.check(hash, purposeBit: purpose.bit, now: seconds).decision == .granted {
@@ -75,5 +75,12 @@ struct DecisionCorpusTests {
                 #expect(standing == whole, "\(example)")
             }
         }
+    }
+}
+
+extension Standings {
+    fileprivate init(_ history: [Act], purposeBit: Int) {
+        self.init()
+        for act in history { fold(act, purposeBit: purposeBit) }
     }
 }

@@ -30,7 +30,7 @@ struct ExhaustiveTests {
             let path = "\(folder.path)/\(number)"
             table = try IndexTable.create(
                 path: path, geometry: geometry, generation: UInt64(number), history: testHistory, keyCheck: 1)
-            files = try [path, IndexTable.placesPath(path)].map {
+            files = try [path, IndexTable.ownersPath(path)].map {
                 try MappedFile(FileDescriptor.open($0, .readWrite), access: .readWrite)
             }
             images = files.map { Array(UnsafeRawBufferPointer(start: $0.base, count: $0.size)) }
@@ -58,12 +58,12 @@ struct ExhaustiveTests {
                 if let slot = table.find(hashes[identifier]) {
                     table.update(slot, to: rows[row])
                 } else {
-                    table.insert(hashes[identifier], rows[row])
+                    table.insert(hashes[identifier], rows[row], owner: UInt32(identifier) + 7)
                 }
-                model.rows[hashes[identifier]] = rows[row]
+                model.put(hashes[identifier], rows[row], owner: UInt32(identifier) + 7)
             case .erase(let identifier):
                 if let slot = table.find(hashes[identifier]) { table.erase(slot) }
-                model.rows[hashes[identifier]] = nil
+                model.erase(hashes[identifier])
             case .grow:
                 generations[current + 1].table.copyRows(of: table)
                 current += 1
@@ -134,7 +134,8 @@ struct ExhaustiveTests {
         let folder = TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
         let table = try Generation(folder, 0, IndexGeometry(words: 1, slots: 8)).table
-        table.insert(IdentifierHash(high: 5 << 8, low: 0), IndexRow(permitted: [1], sequence: Limit.sequenceMax))
+        table.insert(
+            IdentifierHash(high: 5 << 8, low: 0), IndexRow(permitted: [1], sequence: Limit.sequenceMax), owner: 0)
         let row = table.row(IdentifierHash(high: 5 << 8 | 0xAB, low: 0))
         #expect(row == IndexRow(permitted: [1], sequence: Limit.sequenceMax))
     }
@@ -149,7 +150,7 @@ struct ExhaustiveTests {
         let lines = geometry.slots / geometry.slotsPerLine
         for line in 0..<lines - 1 {
             let place = (UInt64(line) << 32) / UInt64(lines) + 1
-            table.insert(IdentifierHash(high: UInt64(line + 1) << 40, low: place << 32), IndexRow())
+            table.insert(IdentifierHash(high: UInt64(line + 1) << 40, low: place << 32), IndexRow(), owner: 0)
         }
         let bytes = try File.read("\(folder.path)/0")
         for line in 0..<lines - 1 {

@@ -78,12 +78,12 @@ struct GrowthTests {
         var writer = try IndexWriter(creating: folder)
         // The next name begins as the first does.
         for _ in 0..<10 { try Self.grow(writer) }
-        #expect(folder.names == ["current", "generation-11.cidx", "generation-11.cidx.places"])
+        #expect(folder.names == ["current", "generation-11.cidx", "generation-11.cidx.owners"])
         try writer.close()
         writer = try IndexWriter(opening: folder)
-        #expect(folder.names == ["current", "generation-11.cidx", "generation-11.cidx.places"])
+        #expect(folder.names == ["current", "generation-11.cidx", "generation-11.cidx.owners"])
         writer = try IndexWriter(creating: folder)
-        #expect(folder.names == ["current", "generation-12.cidx", "generation-12.cidx.places"])
+        #expect(folder.names == ["current", "generation-12.cidx", "generation-12.cidx.owners"])
     }
 
     @Test func anIndexThatIsBeingRebuiltIsNotSeenUntilItIsPublished() throws {
@@ -145,8 +145,8 @@ struct GrowthTests {
         do {
             let writer = try IndexWriter(creating: folder)
             for number in 0..<100 {
-                model.rows[customer(number)] = IndexRow(permitted: [1])
-                try writer.put(customer(number), IndexRow(permitted: [1]))
+                model.put(customer(number), IndexRow(permitted: [1]), owner: UInt32(number))
+                try writer.put(customer(number), IndexRow(permitted: [1]), owner: UInt32(number))
             }
             writer.setApplied(sequence: 8, chain: 9)
             let older = writer.publication.current

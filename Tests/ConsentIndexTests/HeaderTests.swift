@@ -11,7 +11,7 @@ struct HeaderTests {
         let folder = TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
         let writer = try IndexWriter(creating: folder, purposes: 70)
-        for number in 0..<3 { try writer.put(customer(number), IndexRow(permitted: [number])) }
+        for number in 0..<3 { try writer.put(customer(number), IndexRow(permitted: [number]), owner: 9) }
         writer.setApplied(sequence: 3, chain: 33)
         try writer.close()
         return folder
@@ -113,14 +113,31 @@ struct HeaderTests {
         #expect(Self.problem(mapping: other) == .missing)
     }
 
-    @Test func aWriterNeedsThePlacesAndAReaderDoesNot() throws {
+    @Test func aWriterNeedsTheOwnersAndAReaderDoesNot() throws {
         let folder = try Self.closedIndex()
-        let places = folder.currentFile + ".places"
-        try FileDescriptor.open(places, .readWrite).truncate(size: 100)
+        let owners = folder.currentFile + ".owners"
+        try FileDescriptor.open(owners, .readWrite).truncate(size: 100)
         #expect(Self.problem(opening: folder) == .notAnIndex)
-        try File.remove(places)
+        try File.remove(owners)
         #expect(Self.problem(opening: folder) == .missing)
         #expect(Self.problem(mapping: folder) == nil)
+    }
+
+    /// Bytes that changed on the disk or by hand: in tags, sequences, ends, bits, places and subjects.
+    @Test func aChangedByteOfARowOrItsOwnerIsNoticed() throws {
+        let folder = try Self.closedIndex()
+        let owners = folder.currentFile + ".owners"
+        for (file, size, begin) in [(folder.currentFile, 64, 4_096), (owners, 8, 0)] {
+            let sound = try File.read(file)
+            let used = try #require((begin..<sound.count).first { sound[$0] != 0 })
+            let row = begin + (used - begin) / size * size
+            for offset in row..<row + size {
+                try overwrite(file, at: offset, [sound[offset] ^ 0x10])
+                #expect(Self.problem(opening: folder) == .digestWrong, "byte \(offset) of \(file)")
+                try overwrite(file, at: offset, [sound[offset]])
+            }
+        }
+        #expect(try IndexWriter(opening: folder).rows == 3)
     }
 
     @Test func garbageIsRefused() throws {
@@ -212,7 +229,7 @@ struct HeaderTests {
         #expect(writer.row(hash) == IndexRow(denied: [1]))
         try writer.reserve(identifiers: 2_000)
         #expect(writer.row(hash) == IndexRow(denied: [1]) && writer.rows == 1)
-        #expect(writer.publication.current.countedDigest().usedSlots == 1)
+        #expect(writer.publication.current.counted().usedSlots == 1)
     }
 
     @Test func problemsSayWhatIsWrong() {

@@ -43,8 +43,17 @@ extension IndexRow {
 /// What the index claims to be: rows by identifier, and what applies where they say nothing.
 struct IndexModel {
     var rows: [IdentifierHash: IndexRow] = [:]
+    /// Of the rows that were put with one; whoever came first stays.
+    private var owners: [IdentifierHash: UInt32] = [:]
     var granted = PurposeSet()
     var denied = PurposeSet()
+
+    mutating func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32) {
+        if rows[hash] == nil { owners[hash] = owner }
+        rows[hash] = row
+    }
+
+    mutating func erase(_ hash: IdentifierHash) { (rows[hash], owners[hash]) = (nil, nil) }
 
     /// Written from the text, not from the code.
     func reason(_ hash: IdentifierHash, purposeBit bit: Int, now: UInt32) -> ConsentState {
@@ -64,12 +73,15 @@ struct IndexModel {
         for (hash, row) in rows where table.row(hash) != row {
             return "\(hash) says \(String(describing: table.row(hash))) instead of \(row)"
         }
+        for hash in rows.keys where table.owner(of: hash) != owners[hash] ?? 0 {
+            return "\(hash) belongs to \(String(describing: table.owner(of: hash)))"
+        }
         for hash in absent where rows[hash] == nil && table.row(hash) != nil { return "\(hash) is still there" }
+        for hash in absent where rows[hash] == nil && table.owner(of: hash) != nil { return "\(hash) has an owner" }
         if table.rows != rows.count { return "\(table.rows) rows instead of \(rows.count)" }
-        let counted = table.countedDigest()
+        let counted = table.counted()
         if counted.rows != rows.count { return "\(counted.rows) rows counted instead of \(rows.count)" }
-        if counted.usedSlots != table.usedSlots { return "\(counted.usedSlots) used, not \(table.usedSlots)" }
-        if counted.digest != table.digest { return "digest \(table.digest) instead of \(counted.digest)" }
+        if counted != table.totals { return "totals \(table.totals) instead of \(counted)" }
         return nil
     }
 }

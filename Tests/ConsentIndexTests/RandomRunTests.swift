@@ -45,11 +45,11 @@ struct RandomRunTests {
                 try writer.setDefaults(granted: model.granted, denied: model.denied)
             case 20..<320:
                 writer.erase(hash)
-                model.rows[hash] = nil
+                model.erase(hash)
             default:
-                let row = row()
-                try writer.put(hash, row)
-                model.rows[hash] = row
+                let (row, owner) = (row(), UInt32(truncatingIfNeeded: generator.next()))
+                try writer.put(hash, row, owner: owner)
+                model.put(hash, row, owner: owner)
             }
         }
 
@@ -98,6 +98,6 @@ struct RandomRunTests {
         }
         #expect(try run.digestOfAFreshOne() == run.writer.digest, "\(place)")
         let expected = ["current", "generation-\(run.writer.generation).cidx"]
-        #expect(run.folder.names == expected + ["generation-\(run.writer.generation).cidx.places"], "\(place)")
+        #expect(run.folder.names == expected + ["generation-\(run.writer.generation).cidx.owners"], "\(place)")
     }
 }

@@ -87,6 +87,37 @@ struct EpollTests {
         #expect(try epoll.wait(timeoutMillis: 1_000) == 1)
         #expect(!epoll.event(0).happened.intersection(.broken).isEmpty)
     }
+
+    @Test func withEdgesEachArrivalIsToldOnce() throws {
+        let epoll = try Epoll(eventsPerWaitMax: 4)
+        let wakeup = try Wakeup()
+        try epoll.add(wakeup.raw, [.readable, .edge], token: 1)
+        for _ in 0..<3 {
+            wakeup.raise()
+            #expect(try epoll.wait(timeoutMillis: 1_000) == 1)
+            #expect(try epoll.wait(timeoutMillis: 0) == 0)
+        }
+        // Set anew, it tells again of what is still there.
+        try epoll.change(wakeup.raw, [.readable, .edge], token: 2)
+        #expect(try epoll.wait(timeoutMillis: 1_000) == 1 && epoll.event(0).token == 2)
+        withExtendedLifetime(wakeup) {}
+    }
+
+    /// One edge for both: who reads the bytes alone would never hear of the end.
+    @Test func theEndIsToldWithTheBytesBeforeIt() throws {
+        let epoll = try Epoll(eventsPerWaitMax: 4)
+        var ends: [Int32] = [0, 0]
+        #expect(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
+        let mine = FileDescriptor(owning: ends[0])
+        let theirs = FileDescriptor(owning: ends[1])
+        try epoll.add(mine.raw, [.readable, .finished, .edge], token: 5)
+        _ = write(theirs.raw, "abc", 3)
+        #expect(try epoll.wait(timeoutMillis: 1_000) == 1)
+        #expect(epoll.event(0).isReadable && !epoll.event(0).isFinished)
+        shutdown(theirs.raw, Int32(SHUT_WR))
+        #expect(try epoll.wait(timeoutMillis: 1_000) == 1)
+        #expect(epoll.event(0).isReadable && epoll.event(0).isFinished)
+    }
 }
 
 struct WakeupTests {

@@ -33,6 +33,15 @@ enum Binary {
         return process
     }
 
+    /// As above, with at most so many descriptors.
+    static func process(_ arguments: [String], descriptorsMax: Int) -> Process {
+        let process = process([])
+        process.arguments =
+            ["-c", "ulimit -n \(descriptorsMax) && exec \"$0\" \"$@\"", url("consentd").path] + arguments
+        process.executableURL = URL(filePath: "/bin/sh")
+        return process
+    }
+
     /// Runs a command to its end.
     static func run(_ arguments: [String], name: String = "consentd") async throws -> Run {
         let process = process(arguments, name: name)
@@ -88,8 +97,10 @@ final class Server {
     let address: String
     let firstLine: [String: Any]
 
-    init(_ data: String, _ more: [String] = []) throws {
-        process = Binary.process(["serve", "--data", data, "--listen", "127.0.0.1:0", "--json"] + more)
+    init(_ data: String, _ more: [String] = [], descriptorsMax: Int? = nil) throws {
+        let arguments = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--json"] + more
+        process =
+            descriptorsMax.map { Binary.process(arguments, descriptorsMax: $0) } ?? Binary.process(arguments)
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

@@ -148,6 +148,42 @@ struct ServerTests {
         #expect(try await Binary.run(["rebuild", "--data", data]).status == 3)
     }
 
+    /// More people at the door than there are descriptors: they wait, and are let in when others have gone.
+    @Test func aServerWithoutDescriptorsGoesOnWhenThereAreSomeAgain() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data, ["--loops", "1"], descriptorsMax: 60)
+        let first = try await connect(server)
+        let port = try #require(server.address.split(separator: ":").last.flatMap { UInt16($0) })
+        let crowd = (0..<80).map { _ in connectedSocket(port) }
+        #expect(crowd.allSatisfy { $0 >= 0 })
+        // Those who are in are served all the while.
+        for number in 0..<3 {
+            #expect(try await first.record([grant(number)]).first?.isRecorded == true)
+            try await Task.sleep(for: .milliseconds(300))
+        }
+        for socket in crowd { close(socket) }
+        let later = try await connect(server)
+        #expect(try await later.check(.customer("c1"), purpose: "newsletter").isGranted)
+        await later.close()
+        await first.close()
+        #expect(server.end() == 0)
+    }
+
+    private func connectedSocket(_ port: UInt16) -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let socket = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let status = withUnsafePointer(to: &address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Foundation.connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        return status == 0 ? socket : -1
+    }
+
     @Test func theClientsSampleRuns() async throws {
         let folder = try Folder()
         let server = try Server(try await folder.node())
