@@ -9,6 +9,12 @@ import Foundation
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this build, beside a peer or a floor in the same run.",
+        discussion: """
+            EXAMPLES
+              consentd bench figures                     everything, at the size of the targets
+              consentd bench peer --seconds 10           beside redis-server
+              consentd bench index --identifiers 1000000
+            """,
         subcommands: [IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, All.self])
 
     struct Options: ParsableArguments {

@@ -9,18 +9,32 @@ struct CatalogGroup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "catalog",
         abstract: "Check, compare, apply and show catalogs.",
+        discussion: """
+            EXAMPLES
+              consentd catalog template > club.yaml      begin with the template
+              consentd catalog check club.yaml           after every change to the file
+              consentd catalog diff club.yaml            what it would change, and for how many
+              consentd catalog apply club.yaml
+            """,
         subcommands: [CheckFile.self, Diff.self, Apply.self, Show.self, Template.self])
 
     struct CheckFile: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "check", abstract: "Judge a catalog file; needs no node.")
+            commandName: "check", abstract: "Judge a catalog file; needs no node.",
+            discussion: """
+                Exits 0 if it is sound, 5 if it breaks rules.
+
+                EXAMPLES
+                  consentd catalog check club.yaml
+                  consentd catalog check club.yaml --json    problems with line, column and rule
+                """)
 
         @Argument(help: "YAML file.") var file: String
         @Flag(name: .long, help: "Print JSON.") var json = false
 
         func run() async throws {
             try await reportingFailures {
-                let text = String(decoding: try File.read(file, sizeMax: 1 << 22), as: UTF8.self)
+                let text = try readText(file)
                 do throws(CatalogRejection) {
                     let document = try CatalogDocument(text: text, file: file)
                     let catalog = document.catalog
@@ -54,7 +68,11 @@ struct CatalogGroup: AsyncParsableCommand {
 
     struct Diff: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say what applying a catalog would change, and for how many people. Changes nothing.")
+            abstract: "Say what applying a catalog would change, and for how many people. Changes nothing.",
+            discussion: """
+                EXAMPLE
+                  consentd catalog diff club.yaml
+                """)
 
         @OptionGroup var node: NodeOptions
         @Argument(help: "YAML file.") var file: String
@@ -65,7 +83,12 @@ struct CatalogGroup: AsyncParsableCommand {
     struct Apply: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Apply a catalog, all of it or nothing.",
-            discussion: "Says what changes. 'consentd catalog diff' says it without doing it.")
+            discussion: """
+                Says what changes. 'consentd catalog diff' says it without doing it.
+
+                EXAMPLE
+                  consentd catalog apply club.yaml
+                """)
 
         @OptionGroup var node: NodeOptions
         @Argument(help: "YAML file.") var file: String
@@ -75,7 +98,12 @@ struct CatalogGroup: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the purposes of the applied catalog, or with --document print it.")
+            abstract: "List the purposes of the applied catalog, or with --document print it.",
+            discussion: """
+                EXAMPLES
+                  consentd catalog show
+                  consentd catalog show --document > club.yaml
+                """)
 
         @OptionGroup var node: NodeOptions
         @Flag(help: "Print the YAML text as it was applied.") var document = false
@@ -83,7 +111,7 @@ struct CatalogGroup: AsyncParsableCommand {
         func run() async throws {
             try await node.withClient { client in
                 if document {
-                    print(try await client.catalogDocument().text, terminator: "")
+                    show(try await client.catalogDocument().text, json: node.json)
                     return
                 }
                 let purposes = try await client.purposes()
@@ -107,10 +135,20 @@ struct CatalogGroup: AsyncParsableCommand {
 
     struct Template: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Print the template catalog, to begin your own with.")
+            abstract: "Print the template catalog, to begin your own with.",
+            discussion: """
+                EXAMPLE
+                  consentd catalog template > club.yaml
+                """)
 
-        func run() async throws { print(TemplateCatalog.text, terminator: "") }
+        @Flag(name: .long, help: "Print JSON.") var json = false
+
+        func run() async throws { show(TemplateCatalog.text, json: json) }
     }
+}
+
+private func show(_ document: String, json: Bool) {
+    if json { Output.json(["document": document]) } else { print(document, terminator: "") }
 }
 
 private func send(_ file: String, _ node: NodeOptions, dryRun: Bool) async throws {

@@ -340,11 +340,17 @@ private final class RegisterImport {
 struct SampleRegisterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sample-register",
-        abstract: "Write a made-up customer register for the template catalog, to try the import with.")
+        abstract: "Write a made-up customer register for the template catalog, to try the import with.",
+        discussion: """
+            EXAMPLES
+              consentd sample-register register.csv --subjects 1000
+              consentd import register.csv
+            """)
 
     @Argument(help: "File to write.") var file: String
     @Option(help: "People in it.") var subjects = 100_000
     @Option(help: "The same seed gives the same register.") var seed: UInt64 = 1
+    @Flag(name: .long, help: "Print JSON.") var json = false
 
     func run() async throws {
         try await reportingFailures {
@@ -359,7 +365,11 @@ struct SampleRegisterCommand: AsyncParsableCommand {
                 }
             }
             try output.write(buffer)
-            print("wrote \(sample.counts.rowCount) rows about \(subjects) people to \(file)")
+            if json {
+                Output.json(["rows": sample.counts.rowCount, "subjects": subjects, "file": file])
+            } else {
+                print("wrote \(sample.counts.rowCount) rows about \(subjects) people to \(file)")
+            }
         }
     }
 }

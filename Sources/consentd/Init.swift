@@ -82,13 +82,19 @@ struct Init: AsyncParsableCommand {
 
 /// Reads and judges a catalog file.
 func readCatalog(_ path: String) throws -> CatalogDocument {
-    let bytes = try File.read(path, sizeMax: 1 << 22)
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-        throw Failure(code: Exit.refused, message: "\(path) is not UTF-8; convert it with 'iconv -t UTF-8'")
-    }
+    let text = try readText(path)
     do {
         return try CatalogDocument(text: text, file: path)
     } catch {
         throw Failure(code: Exit.refused, message: "\(path) breaks rules, nothing was applied:\n\(error)")
     }
+}
+
+/// The text of a file that a person wrote.
+func readText(_ path: String) throws -> String {
+    let bytes = try File.read(path, sizeMax: 1 << 22)
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+        throw Failure(code: Exit.refused, message: "\(path) is not UTF-8; convert it with 'iconv -t UTF-8'")
+    }
+    return text
 }

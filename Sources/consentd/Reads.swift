@@ -62,7 +62,13 @@ struct History: AsyncParsableCommand {
 }
 
 struct Stats: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Show the node's counters and sizes.")
+    static let configuration = CommandConfiguration(
+        abstract: "Show the node's counters and sizes.",
+        discussion: """
+            EXAMPLES
+              consentd stats
+              consentd stats --json
+            """)
 
     @OptionGroup var node: NodeOptions
 
@@ -79,7 +85,13 @@ struct Stats: AsyncParsableCommand {
 }
 
 struct Ping: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Measure round trips to the server.")
+    static let configuration = CommandConfiguration(
+        abstract: "Measure round trips to the server.",
+        discussion: """
+            EXAMPLES
+              consentd ping
+              consentd ping --count 100 --server 127.0.0.1:7411
+            """)
 
     @OptionGroup var node: NodeOptions
 
@@ -105,8 +117,13 @@ struct Verify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prove that ledger and index agree.",
         discussion: """
-            Replays the ledger from its first event: the hash chain, the decision function over every history, and the \
-            index row by row. Reads only; a server may be running. Exits 0 if all agree, 6 if anything does not.
+            Replays the ledger from its first event: the hash chain, the decision function over every history, and all \
+            that is kept beside it: the index row by row, and the map of idempotency keys. Reads only; a server may be \
+            running. Exits 0 if all agree, 6 if anything does not.
+
+            EXAMPLES
+              consentd verify --data club
+              consentd verify --data club --json             with the hash of the ledger's end
             """)
 
     @OptionGroup var node: NodeOptions
@@ -140,9 +157,13 @@ struct Verify: AsyncParsableCommand {
 
 struct Rebuild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make the index anew from the ledger.",
-        discussion:
-            "Only while no server runs on the node. A server does it by itself when the index cannot be trusted.")
+        abstract: "Make the index and the map of keys anew from the ledger.",
+        discussion: """
+            Only while no server runs on the node. A server does it by itself when they cannot be trusted.
+
+            EXAMPLE
+              consentd rebuild --data club
+            """)
 
     @OptionGroup var node: NodeOptions
 

@@ -3,6 +3,28 @@ import Testing
 
 /// Every command, from outside.
 struct CommandTests {
+    @Test func everyCommandHelpsWithAnExampleAndSpeaksJson() async throws {
+        let dump = try await Binary.run(["--experimental-dump-help"]).output
+        let tree = try #require(JSONSerialization.jsonObject(with: Data(dump.utf8)) as? [String: Any])
+        var commands = 0
+        func look(_ command: [String: Any], under parents: [String], example inherited: Bool) throws {
+            let path = parents + [try #require(command["commandName"] as? String)]
+            if path.last == "help" { return }
+            let hasExample = inherited || (command["discussion"] as? String ?? "").contains(path.joined(separator: " "))
+            let parts = command["subcommands"] as? [[String: Any]] ?? []
+            // One for all measurements is enough.
+            for part in parts { try look(part, under: path, example: path.last == "bench" && hasExample) }
+            guard parts.isEmpty else { return }
+            commands += 1
+            #expect(hasExample, "\(path)")
+            let options = (command["arguments"] as? [[String: Any]] ?? []).compactMap { $0["valueName"] as? String }
+            // A server prints its one line of JSON, too.
+            #expect(options.contains("json"), "\(path)")
+        }
+        try look(try #require(tree["command"] as? [String: Any]), under: [], example: false)
+        #expect(commands > 20)
+    }
+
     @Test func aGrantIsGrantedAndAWithdrawalDeniesByEveryIdentifier() async throws {
         let folder = try Folder()
         let data = try await folder.node()
