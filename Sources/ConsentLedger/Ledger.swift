@@ -75,14 +75,21 @@ package final class Ledger: Sendable {
             let cacheKibibytes = database.configuration.readonly ? 8192 : 262_144
             try database.execute(
                 sql: """
-                    PRAGMA synchronous = FULL;
                     PRAGMA wal_autocheckpoint = 16384;
                     PRAGMA cache_size = -\(cacheKibibytes);
                     PRAGMA secure_delete = ON;
                     PRAGMA trusted_schema = OFF;
                     """)
         }
-        return try DatabasePool(path: path, configuration: configuration)
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        try pool.writeWithoutTransaction { database in
+            // After GRDB has set up its log mode, which sets NORMAL: a commit would not survive the end of the machine.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+            guard try Int.fetchOne(database, sql: "PRAGMA synchronous") == 2,
+                try String.fetchOne(database, sql: "PRAGMA journal_mode") == "wal"
+            else { throw LedgerError.unavailable("SQLite does not wait until commits are durable") }
+        }
+        return pool
     }
 
     /// Runs one group of changes as one transaction: all of it is durable when the call returns, or none happened.

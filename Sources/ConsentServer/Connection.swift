@@ -8,7 +8,11 @@ final class Connection {
     /// Received bytes of a frame that is not whole yet.
     var received: [UInt8] = []
     /// Output that the system has not taken. While there is some, nothing more is read.
-    var unsent: [UInt8] = []
+    var unsent = SendQueue()
+    /// Questions to the ledger are asked one after another, each when the answer before it has been passed on: a client
+    /// that asks much and reads little does not fill the memory with answers.
+    var questions: [SessionAction] = []
+    var isAsking = false
     var interest = reading
     /// A connection that was read empty costs nothing more until something arrives.
     static let reading: Epoll.Interest = [.readable, .finished, .edge]

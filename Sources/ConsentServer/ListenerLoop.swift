@@ -9,6 +9,7 @@ import Synchronization
 final class LoopInbox: Sendable {
     struct Answer {
         var connection: UInt64
+        var isOfQuestion: Bool
         var encode: Encode
     }
 
@@ -119,7 +120,8 @@ struct ListenerLoop: ~Copyable {
             accept(listeners[Int(event.token - Self.listenerToken)], now: now)
         } else if let slot = slot(of: event.token) {
             if event.isWritable { flush(slot) }
-            if event.isReadable { receive(slot, isFinished: event.isFinished, now: now) }
+            // Sending may have found the peer gone.
+            if event.isReadable, connections[slot] != nil { receive(slot, isFinished: event.isFinished, now: now) }
         }
     }
 
@@ -240,13 +242,31 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func perform(_ slot: Int) {
         guard !actions.isEmpty else { return }
-        let (token, inbox) = (token(slot), inbox)
+        let connection = connections[slot]!
         for action in actions {
-            engine.perform(action) { encode in
-                inbox.leave { $0.answers.append(LoopInbox.Answer(connection: token, encode: encode)) }
+            switch action {
+            case .record: start(action, slot, isQuestion: false)
+            case .question: connection.questions.append(action)
             }
         }
         actions.removeAll(keepingCapacity: true)
+        askNext(slot)
+    }
+
+    private func start(_ action: SessionAction, _ slot: Int, isQuestion: Bool) {
+        let (token, inbox) = (token(slot), inbox)
+        engine.perform(action) { encode in
+            let answer = LoopInbox.Answer(connection: token, isOfQuestion: isQuestion, encode: encode)
+            inbox.leave { $0.answers.append(answer) }
+        }
+    }
+
+    private func askNext(_ slot: Int) {
+        guard let connection = connections[slot], !connection.isAsking, connection.unsent.isEmpty,
+            !connection.questions.isEmpty
+        else { return }
+        connection.isAsking = true
+        start(connection.questions.removeFirst(), slot, isQuestion: true)
     }
 
     /// What arrives after the end is read and dropped, so that the peer gets to read the end.
@@ -274,13 +294,13 @@ struct ListenerLoop: ~Copyable {
         defer { output.clear() }
         let connection = connections[slot]!
         guard connection.unsent.isEmpty else {
-            connection.unsent += output.bytes
+            connection.unsent.append(output.bytes)
             return true
         }
         switch Socket.send(connection.socket, output.bytes) {
         case .bytes(let count) where count == output.count: break
-        case .bytes(let count): connection.unsent = Array(output.bytes[count...])
-        case .wouldBlock: connection.unsent = Array(output.bytes)
+        case .bytes(let count): connection.unsent.append(UnsafeRawBufferPointer(rebasing: output.bytes[count...]))
+        case .wouldBlock: connection.unsent.append(output.bytes)
         case .closed:
             close(slot)
             return false
@@ -291,14 +311,18 @@ struct ListenerLoop: ~Copyable {
     /// The socket takes output again.
     private mutating func flush(_ slot: Int) {
         let connection = connections[slot]!
-        let transfer = connection.unsent.withUnsafeBytes { Socket.send(connection.socket, $0) }
+        let transfer = connection.unsent.withBytes { Socket.send(connection.socket, $0) }
         switch transfer {
-        case .bytes(let count): connection.unsent.removeFirst(count)
-        case .wouldBlock: return
+        case .bytes(let count): connection.unsent.drop(count)
+        case .wouldBlock:
+            // To be told when it takes some.
+            updateInterest(slot)
+            return
         case .closed:
             close(slot)
             return
         }
+        askNext(slot)
         let now = Clock.monotonicNanos()
         if connection.unsent.isEmpty, !connection.received.isEmpty, connection.lingersUntil == nil {
             // Requests that were held back while output waited.
@@ -353,10 +377,11 @@ struct ListenerLoop: ~Copyable {
             guard let slot = slot(of: answer.connection) else { continue }
             let connection = connections[slot]!
             connection.session.finishAction()
+            if answer.isOfQuestion { connection.isAsking = false }
             // An error that closes is the last thing said.
             if connection.session.phase == .ended { continue }
             answer.encode(&output)
-            connection.unsent += output.bytes
+            connection.unsent.append(output.bytes)
             output.clear()
             touched.append(slot)
         }
@@ -371,7 +396,7 @@ struct ListenerLoop: ~Copyable {
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
             connection.session.announceCatalog(version: catalog.version, into: &output)
-            connection.unsent += output.bytes
+            connection.unsent.append(output.bytes)
             output.clear()
             touched.append(slot)
         }
@@ -384,7 +409,7 @@ struct ListenerLoop: ~Copyable {
             guard let connection = connections[slot] else { continue }
             connection.heardAt = now
             connection.session.drain(graceMillis: options.drainMillis, into: &output)
-            connection.unsent += output.bytes
+            connection.unsent.append(output.bytes)
             output.clear()
             touched.append(slot)
         }

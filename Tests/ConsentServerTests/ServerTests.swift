@@ -200,7 +200,75 @@ struct ServerTests {
         #expect(try reading.value() == (0..<UInt32(count)).map { $0 })
     }
 
+    /// The socket takes so many answers and no more; the rest must come when it takes some again.
+    @Test(arguments: Transport.allCases)
+    func acknowledgementsThatHadToWaitAllCome(_ transport: Transport) throws {
+        let running = try Running { $0.loops = 1 }
+        let client = try SocketClient.greeted(running.address(transport))
+        for round in 0..<4 {
+            let requests = (0..<1_000).map { UInt32(round * 1_000 + $0) }
+            let records = Background {
+                for request in requests {
+                    try client.send(Bytes.record([sampleGrant(customer: "c\(request)")], request: request))
+                }
+            }
+            try records.value()
+            usleep(300_000)
+            #expect(Set(try client.receive(1_000).map(\.request)) == Set(requests))
+        }
+    }
+
+    /// Whoever asks much and reads late gets all answers, one after another, and keeps nobody waiting.
+    @Test func manyQuestionsOfOneClientAreAnsweredInTheirOrder() throws {
+        let running = try Running { $0.loops = 1 }
+        let node = running.node.engine
+        for batch in 0..<10 {
+            _ = try node.record(
+                (0..<100).map { number in
+                    .grant([.customer("long")]).with {
+                        $0.evidence = String(repeating: "e", count: 400)
+                        $0.key = IdempotencyKey(UInt64(batch * 100 + number))
+                    }
+                })
+        }
+        let client = try SocketClient.greeted(running.address(.unix))
+        let other = try SocketClient.greeted(running.address(.unix))
+        let requests = (0..<200).map { UInt32($0) }
+        try client.send(requests.flatMap { Bytes.history("long", request: $0) })
+        usleep(500_000)
+        #expect(try other.request(Bytes.explain("long", request: 5)).kind == .explained)
+        let answers = try client.receive(requests.count)
+        #expect(answers.map(\.request) == requests)
+        #expect(answers.allSatisfy { $0.kind == .historyPage })
+    }
+
     // MARK: The end
+
+    /// Its input and its end come in one turn, while output for it waits.
+    @Test(arguments: Transport.allCases)
+    func aClientThatGoesWithAnswersUnreadTakesNobodyAlong(_ transport: Transport) throws {
+        let running = try Running { $0.loops = 1 }
+        for round in 0..<6 {
+            let client = try SocketClient.greeted(running.address(transport))
+            let checks = (0..<20_000).flatMap { Bytes.check("c", request: UInt32($0)) }
+            var rest = checks[...]
+            // Until neither side takes any more, for a while.
+            var refusals = 0
+            while refusals < 3 {
+                let sent = client.sendWithoutWaiting(rest)
+                if sent > 0 {
+                    rest = rest.count > sent ? rest.dropFirst(sent) : checks[...]
+                    refusals = 0
+                } else {
+                    refusals += 1
+                    usleep(30_000)
+                }
+            }
+            if round % 2 == 0 { client.close() } else { client.abort() }
+        }
+        let client = try SocketClient.greeted(running.address(transport))
+        #expect(try client.request(Bytes.ping(7, request: 2)).kind == .pong)
+    }
 
     @Test(arguments: Transport.allCases)
     func afterAHalfCloseAllIsAnsweredBeforeTheClose(_ transport: Transport) throws {
