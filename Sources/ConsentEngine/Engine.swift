@@ -70,9 +70,9 @@ package final class Engine: Sendable {
         self.folder = folder
         self.lock = LockHolder(lock)
         self.fatal = fatal
-        hashKey = try folder.hashKey()
         ledger = try Ledger(path: folder.ledgerPath)
         identity = ledger.identity
+        hashKey = try folder.hashKey(of: identity)
         let catalog = try loadCatalog(ledger)
         applied = Mutex(catalog)
         appliedVersion = Atomic(catalog.version)
@@ -369,7 +369,7 @@ package final class Engine: Sendable {
         let before = state.index.appliedSequence
         do {
             let committed = try ledger.write {
-                try run(changes, $0, state, now: now)
+                try run(changes, $0, state)
             }
             publish(committed, after: before, state)
             if committed.catalog != nil { state.revisionsDueAfter = max(state.revisionsDueAfter, now) }
@@ -383,12 +383,12 @@ package final class Engine: Sendable {
     }
 
     private func run(
-        _ changes: [Change], _ transaction: LedgerTransaction, _ state: WriterState, now: Timestamp
+        _ changes: [Change], _ transaction: LedgerTransaction, _ state: WriterState
     ) throws -> Committed {
         let current = catalog
         var newCatalog: AppliedCatalog?
         let group = Group(
-            transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: current, now: now)
+            transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: current, clock: state.clock)
         var results: [(ChainHead) -> () -> Void] = []
         for change in changes {
             switch change {
@@ -409,7 +409,8 @@ package final class Engine: Sendable {
                     results.append { _ in { complete(.failure(error)) } }
                     continue
                 }
-                let due = current.catalog.purposes(ofRevisionsEffectiveAfter: state.revisionsDueAfter, until: now)
+                let due = current.catalog.purposes(
+                    ofRevisionsEffectiveAfter: state.revisionsDueAfter, until: state.clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
             }
@@ -485,7 +486,7 @@ package final class Engine: Sendable {
         let now = state.clock.tick()
         do {
             if let due = catalog.catalog.nextRevisionChange(after: state.revisionsDueAfter), due <= now {
-                try takeRevisionChange(due, now: now, state)
+                try takeRevisionChange(due, state)
             }
             if state.mustLookForEnds {
                 state.nextEnd = try ledger.write { try $0.nextEnd() }
@@ -499,7 +500,7 @@ package final class Engine: Sendable {
     }
 
     private func recordEnds(now: Timestamp, _ state: WriterState) throws {
-        try commitInternally(state, now: now) { group, transaction in
+        try commitInternally(state) { group, transaction in
             for subject in try transaction.subjectsDue(at: now, countMax: Self.dueSubjectsMax) {
                 try group.recordEnds(of: subject)
             }
@@ -507,8 +508,8 @@ package final class Engine: Sendable {
         state.mustLookForEnds = true
     }
 
-    private func takeRevisionChange(_ due: Timestamp, now: Timestamp, _ state: WriterState) throws {
-        try commitInternally(state, now: now) { group, _ in
+    private func takeRevisionChange(_ due: Timestamp, _ state: WriterState) throws {
+        try commitInternally(state) { group, _ in
             _ = group.recordRevisionChange(effectiveAt: due)
             let purposes = group.catalog.purposes(
                 ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
@@ -518,12 +519,13 @@ package final class Engine: Sendable {
     }
 
     private func commitInternally(
-        _ state: WriterState, now: Timestamp, _ body: (Group, LedgerTransaction) throws -> Void
+        _ state: WriterState, _ body: (Group, LedgerTransaction) throws -> Void
     ) throws {
         let before = state.index.appliedSequence
         let committed = try ledger.write { transaction in
             let group = Group(
-                transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: catalog, now: now)
+                transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: catalog,
+                clock: state.clock)
             try body(group, transaction)
             let (rows, firstEnd) = try group.finish()
             return Committed(
@@ -536,11 +538,17 @@ package final class Engine: Sendable {
 /// The node's clock: the system's, but never behind the last record.
 struct NodeClock {
     private(set) var now: Timestamp
+    /// The system's, at the same moment.
+    private(set) var system: Timestamp
 
-    init(notBefore: Timestamp) { now = max(notBefore, Timestamp(millis: Clock.realtimeMillis())) }
+    init(notBefore: Timestamp, system: Timestamp = Timestamp(millis: Clock.realtimeMillis())) {
+        self.system = system
+        now = max(notBefore, system)
+    }
 
     mutating func tick() -> Timestamp {
-        now = max(now, Timestamp(millis: Clock.realtimeMillis()))
+        system = Timestamp(millis: Clock.realtimeMillis())
+        now = max(now, system)
         return now
     }
 }

@@ -13,6 +13,8 @@ final class Group {
     private(set) var catalog: Catalog
     private var catalogVersion: Int
     private let now: Timestamp
+    /// The system's clock, which may have been set back behind what is recorded.
+    private let systemNow: Timestamp
     private let firstSequence: UInt64
     private var subjects: [Int64: SubjectWork] = [:]
     /// Of identifiers that are new in this group: the index does not have them yet.
@@ -26,6 +28,8 @@ final class Group {
         let isNew: Bool
         var isTouched: Bool
         var hasNewIdentifier = false
+        /// Its events that may be said again, by what they say shortly; read when first asked for.
+        var twins: [Twin: [UInt64]]?
 
         init(_ record: SubjectRecord, isNew: Bool) {
             self.record = record
@@ -34,12 +38,19 @@ final class Group {
         }
     }
 
+    /// What two events that say the same have in common at least.
+    private struct Twin: Hashable {
+        var purposeBit: Int
+        var state: EventState?
+        var capturedAt: Timestamp
+    }
+
     /// - Parameters:
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
     init(
         _ transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap, hashKey: IdentifierHashKey,
-        catalog: AppliedCatalog, now: Timestamp
+        catalog: AppliedCatalog, clock: NodeClock
     ) {
         self.transaction = transaction
         self.index = index
@@ -47,7 +58,8 @@ final class Group {
         self.hashKey = hashKey
         self.catalog = catalog.catalog
         catalogVersion = catalog.version
-        self.now = now
+        now = clock.now
+        systemNow = clock.system
         firstSequence = transaction.head.sequence + 1
     }
 
@@ -77,32 +89,55 @@ final class Group {
         if let known = try sequence(of: judged.offered.key) { return try compare(judged, with: known) }
         let admitted = try judged.admitted.get()
         var event = admitted.event
-        // What the sender left to the node is now; and no clock is ahead of the node's.
-        if event.capturedAt.map({ $0 > now }) ?? true { event.capturedAt = now }
+        if isForTheNodeToDate(event) { event.capturedAt = now }
         let (hashes, purpose) = (admitted.hashes, admitted.purpose)
         let known = try owner(of: hashes, event.identifiers)
-        if let known, let sequence = try twin(of: event, judged, in: known.record, purpose) {
+        if let known, let sequence = try twin(of: event, judged, in: known, purpose) {
             return .duplicate(sequence: sequence)
         }
         let refersTo = try grantToConfirm(by: event, known?.record, purpose)
+        if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
         let subject = try known ?? addSubject()
-        attach(hashes, to: subject)
+        attach(event.identifiers, hashes, to: subject)
         return .recorded(sequence: try append(event, subject, purpose, refersTo: refersTo))
+    }
+
+    /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
+    /// right can say.
+    private func isForTheNodeToDate(_ event: ConsentEvent) -> Bool {
+        guard let capturedAt = event.capturedAt else { return true }
+        if capturedAt > now { return true }
+        // The system's clock was ahead and was set right: what was said until then bears times that are still to come,
+        // and a "no" of now must not be older than those.
+        return event.state.takesAway && systemNow < now
+            && capturedAt.millis >= systemNow.millis - Limit.captureSkewMillis
     }
 
     /// The event that says the same already, where the sender gave no key to know it by.
     private func twin(
-        of event: ConsentEvent, _ judged: JudgedEvent, in subject: SubjectRecord, _ purpose: Purpose
+        of event: ConsentEvent, _ judged: JudgedEvent, in subject: SubjectWork, _ purpose: Purpose
     ) throws -> UInt64? {
         guard event.key == nil, let capturedAt = judged.offered.capturedAt,
-            let standing = subject.standings[purpose.bit]
+            let standing = subject.record.standings[purpose.bit]
         else { return nil }
         // Later than all that was captured for this purpose.
         if event.state != .confirmed, let newest = standing.decidingAct, newest.capturedAt < capturedAt { return nil }
-        for twin in try transaction.sequences(ofEventsLike: event, of: subject, purposeBit: purpose.bit) {
+        let key = Twin(purposeBit: purpose.bit, state: event.state, capturedAt: capturedAt)
+        for twin in try twins(of: subject)[key] ?? [] {
             if case .duplicate(let sequence) = try compare(judged, with: twin) { return sequence }
         }
         return nil
+    }
+
+    /// Newest first. One walk through a history serves all events of it in the group.
+    private func twins(of subject: SubjectWork) throws -> [Twin: [UInt64]] {
+        if let known = subject.twins { return known }
+        var twins: [Twin: [UInt64]] = [:]
+        try transaction.forEachEvent(of: subject.record) { sequence, purposeBit, state, capturedAt in
+            twins[Twin(purposeBit: purposeBit, state: state, capturedAt: capturedAt), default: []].append(sequence)
+        }
+        subject.twins = twins
+        return twins
     }
 
     private func append(
@@ -116,6 +151,8 @@ final class Group {
         let act = Act(event, sequence: sequence, recordedAt: now, refersTo: refersTo)
         subject.record.standings.fold(act, purposeBit: purpose.bit)
         subject.record.lastEvent = sequence
+        let twin = Twin(purposeBit: purpose.bit, state: event.state, capturedAt: act.capturedAt)
+        subject.twins?[twin, default: []].insert(sequence, at: 0)
         subject.isTouched = true
         return sequence
     }
@@ -139,9 +176,9 @@ final class Group {
         }
         // A rule that came later does not make the first answer wrong.
         var event = (try? judged.admitted.get().event) ?? judged.offered.withoutNationalIDs(hashKey)
-        // The sender left the moment to the node, or its clock ran ahead and the node's counted.
-        if judged.offered.capturedAt.map({ $0 >= recorded.recordedAt }) ?? true,
-            recorded.event.capturedAt == recorded.recordedAt
+        // The node dated it then.
+        if recorded.event.capturedAt == recorded.recordedAt,
+            event.capturedAt.map({ $0 >= recorded.recordedAt || event.state.takesAway }) ?? true
         {
             event.capturedAt = recorded.recordedAt
         }
@@ -190,9 +227,27 @@ final class Group {
         return work
     }
 
-    private func attach(_ hashes: [IdentifierHash], to subject: SubjectWork) {
-        for hash in hashes where !subject.record.has(hash) {
-            subject.record.add(hash)
+    /// Two people may share an e-mail address, but not a customer number: what is known of one of them does not hold for
+    /// the other. An event that names both numbers says that they are one person's.
+    private func refuseMerging(
+        _ identifiers: [Identifier], _ hashes: [IdentifierHash], into subject: SubjectRecord
+    ) throws(AdmissionError) {
+        for (identifier, hash) in zip(identifiers, hashes) where identifier.type.isOfOnePerson {
+            guard !subject.has(hash) else { continue }
+            var isNamed = true
+            var hasAny = false
+            subject.forEachIdentifier { type, other in
+                guard type == identifier.type.rawValue else { return }
+                hasAny = true
+                if !hashes.contains(other) { isNamed = false }
+            }
+            if hasAny, !isNamed { throw .identifierConflict(identifier) }
+        }
+    }
+
+    private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: SubjectWork) {
+        for (identifier, hash) in zip(identifiers, hashes) where !subject.record.has(hash) {
+            subject.record.add(identifier.type, hash)
             subject.hasNewIdentifier = true
             newOwners[hash] = subject
         }
@@ -265,13 +320,28 @@ final class Group {
             try transaction.put(work.record, isNew: work.isNew)
             guard isChanged else { continue }
             let row = IndexRow(projection)
-            work.record.forEachHash {
-                rows.append(RowChange(hash: $0, row: row, subject: UInt32(work.record.id)))
+            work.record.forEachIdentifier { _, hash in
+                rows.append(RowChange(hash: hash, row: row, subject: UInt32(work.record.id)))
             }
             if let end = projection.endsAt { firstEnd = min(firstEnd ?? end, end) }
         }
         try transaction.storeEvents()
+        try foretell(rows)
         return (rows, firstEnd)
+    }
+
+    /// Says in the transaction what index and map of keys will hold when they have followed it.
+    private func foretell(_ rows: [RowChange]) throws {
+        if !rows.isEmpty {
+            let totals = index.totals { put in
+                for (position, change) in rows.enumerated() {
+                    if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
+                    put(change.hash, change.row, change.subject)
+                }
+            }
+            try transaction.put(DerivedTotals(totals), of: .index)
+        }
+        if !newKeys.isEmpty { try transaction.put(DerivedTotals(keys.totals(after: newKeys)), of: .keys) }
     }
 }
 
@@ -305,24 +375,37 @@ extension SubjectRecord {
     /// Whether one of its identifiers has this hash.
     func has(_ hash: IdentifierHash) -> Bool {
         let (high, low) = (hash.high.bigEndian, hash.low.bigEndian)
-        return hashes.withUnsafeBytes { bytes in
-            var start = 0
+        return identifiers.withUnsafeBytes { bytes in
+            var start = 1
             while start < bytes.count {
                 if bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self) == high,
                     bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self) == low
                 {
                     return true
                 }
-                start += 16
+                start += Self.identifierSize
             }
             return false
         }
     }
 
-    mutating func add(_ hash: IdentifierHash) { hash.withBytes { hashes.append(contentsOf: $0) } }
+    mutating func add(_ type: IdentifierType, _ hash: IdentifierHash) {
+        identifiers.append(type.rawValue)
+        hash.withBytes { identifiers.append(contentsOf: $0) }
+    }
 
-    func forEachHash(_ body: (IdentifierHash) -> Void) {
-        hashes.withUnsafeBytes { IdentifierHash.forEach(in: $0, body) }
+    func forEachIdentifier(_ body: (_ type: UInt8, IdentifierHash) -> Void) {
+        identifiers.withUnsafeBytes { Self.forEachIdentifier(in: $0, body) }
+    }
+
+    /// Reads ``identifiers``.
+    static func forEachIdentifier<Failure: Error>(
+        in bytes: UnsafeRawBufferPointer, _ body: (_ type: UInt8, IdentifierHash) throws(Failure) -> Void
+    ) throws(Failure) {
+        for start in stride(from: 0, to: bytes.count, by: identifierSize) {
+            let hash = UnsafeRawBufferPointer(rebasing: bytes[start + 1..<start + identifierSize])
+            try body(bytes[start], IdentifierHash(rawBytes: hash))
+        }
     }
 }
 
@@ -332,6 +415,12 @@ extension LedgerError {
             where: "subject \(subject)",
             what:
                 "the index leads to it with an identifier that is not its own; 'consentd rebuild' makes the index anew")
+    }
+}
+
+extension DerivedTotals {
+    init(_ totals: IndexTable.Totals) {
+        self.init(rows: totals.rows, digest: totals.digest, ownersDigest: totals.ownersDigest)
     }
 }
 
@@ -359,14 +448,5 @@ extension IdentifierHash {
         self.init(
             high: UInt64(bigEndian: rawBytes.loadUnaligned(as: UInt64.self)),
             low: UInt64(bigEndian: rawBytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-    }
-
-    /// Reads hashes that stand one after another.
-    package static func forEach<Failure: Error>(
-        in bytes: UnsafeRawBufferPointer, _ body: (IdentifierHash) throws(Failure) -> Void
-    ) throws(Failure) {
-        for start in stride(from: 0, to: bytes.count, by: 16) {
-            try body(IdentifierHash(rawBytes: UnsafeRawBufferPointer(rebasing: bytes[start..<start + 16])))
-        }
     }
 }

@@ -12,15 +12,37 @@ struct KeyMap {
     /// Opens the map of a node and makes it agree with the ledger.
     init(_ folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
         self.hashKey = hashKey
-        writer = try Self.open(folder, ledger, hashKey) ?? Self.create(folder, ledger, hashKey)
-        try ledger.read { try follow($0) }
+        writer = try Self.followed(folder, ledger, hashKey) ?? Self.rebuilt(folder, ledger, hashKey)
     }
 
     /// Makes the map anew.
     init(rebuilding folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
         self.hashKey = hashKey
-        writer = try Self.create(folder, ledger, hashKey)
-        try ledger.read { try follow($0) }
+        writer = try Self.rebuilt(folder, ledger, hashKey)
+    }
+
+    /// Nil if what is there, with what the ledger has more, is not what the ledger says that it must be.
+    private static func followed(
+        _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
+    ) throws -> IndexWriter? {
+        guard let known = try open(folder, ledger, hashKey) else { return nil }
+        return try ledger.read { snapshot in
+            try follow(snapshot, known, hashKey)
+            return try snapshot.totals(of: .keys) == DerivedTotals(known.totals) ? known : nil
+        }
+    }
+
+    private static func rebuilt(
+        _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
+    ) throws -> IndexWriter {
+        let new = try create(folder, ledger, hashKey)
+        try ledger.read { snapshot in
+            try follow(snapshot, new, hashKey)
+            guard try snapshot.totals(of: .keys) == DerivedTotals(new.totals) else {
+                throw LedgerError.corrupt(derived: .keys)
+            }
+        }
+        return new
     }
 
     private static func create(
@@ -49,20 +71,35 @@ struct KeyMap {
     }
 
     /// Takes in what the ledger has more.
-    private func follow(_ snapshot: LedgerSnapshot) throws {
+    private static func follow(
+        _ snapshot: LedgerSnapshot, _ writer: IndexWriter, _ hashKey: IdentifierHashKey
+    ) throws {
         let head = try snapshot.head()
         guard head.sequence > writer.appliedSequence else { return }
-        try snapshot.forEachKey(after: writer.appliedSequence, put)
-        setApplied(head)
+        try snapshot.forEachKey(after: writer.appliedSequence) { key, sequence in
+            try writer.put(hashKey.hash(key), row(sequence))
+        }
+        writer.setApplied(sequence: head.sequence, chain: head.mark)
+    }
+
+    private static func row(_ sequence: UInt64) -> IndexRow {
+        var row = IndexRow()
+        row.sequence = sequence
+        return row
     }
 
     /// The event that may have been recorded with a key.
     func sequence(of key: IdempotencyKey) -> UInt64? { writer.row(hashKey.hash(key))?.sequence }
 
     func put(_ key: IdempotencyKey, _ sequence: UInt64) throws {
-        var row = IndexRow()
-        row.sequence = sequence
-        try writer.put(hashKey.hash(key), row)
+        try writer.put(hashKey.hash(key), Self.row(sequence))
+    }
+
+    /// What the map will hold with some more keys.
+    func totals(after newKeys: [IdempotencyKey: UInt64]) -> IndexTable.Totals {
+        writer.totals { put in
+            for (key, sequence) in newKeys { put(hashKey.hash(key), Self.row(sequence), 0) }
+        }
     }
 
     func setApplied(_ head: ChainHead) { writer.setApplied(sequence: head.sequence, chain: head.mark) }

@@ -35,18 +35,27 @@ package struct NodeFolder: Sendable {
         guard !exists else { throw LedgerError.exists(path: ledgerPath) }
         try File.createDirectory(path)
         // Hashes in a ledger are of one key for ever, so the key is durable first.
-        try File.replace(keyPath, with: SystemRandom.bytes(IdentifierHashKey.size), mode: 0o640)
+        let key = SystemRandom.bytes(IdentifierHashKey.size)
+        try File.replace(keyPath, with: key, mode: 0o640)
         let identity = NodeIdentity(
-            history: SystemRandom.bytes(16), deployment: deployment ?? SystemRandom.bytes(16))
+            history: SystemRandom.bytes(16), deployment: deployment ?? SystemRandom.bytes(16),
+            keyCheck: IdentifierHashKey(bytes: key).check)
         try Ledger.create(path: ledgerPath, identity: identity, now: now)
     }
 
-    package func hashKey() throws -> IdentifierHashKey {
+    /// The key that the hashes of this node's ledger were made with.
+    ///
+    /// - Throws: ``LedgerError`` `keyWrong` for any other: it would find nobody, and take every known person for a new one.
+    package func hashKey(of ledger: NodeIdentity) throws -> IdentifierHashKey {
         let bytes = try File.read(keyPath, sizeMax: 4096)
         guard bytes.count == IdentifierHashKey.size else {
-            throw LedgerError.corrupt(where: keyPath, what: "it has \(bytes.count) bytes instead of 16")
+            throw LedgerError.keyWrong(path: keyPath, reason: "it has \(bytes.count) bytes instead of 16")
         }
-        return IdentifierHashKey(bytes: bytes)
+        let key = IdentifierHashKey(bytes: bytes)
+        guard key.check == ledger.keyCheck else {
+            throw LedgerError.keyWrong(path: keyPath, reason: "it is another ledger's")
+        }
+        return key
     }
 
     /// Takes the right to write, until the returned descriptor is closed; nil if another process has it.

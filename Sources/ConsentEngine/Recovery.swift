@@ -49,7 +49,16 @@ func openIndex(
     }
     if catalogChanged { return try rebuilt("the catalog changed after it was last written") }
     try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
-    if applied == head.sequence { return (index, .current) }
+    let subjects = applied == head.sequence ? 0 : try replay(ledger, from: applied, to: head, on: index)
+    // Whatever it says of itself, it must hold what the ledger says that it holds.
+    guard try ledger.read({ try $0.totals(of: .index) }) == DerivedTotals(index.totals) else {
+        return try rebuilt("its rows are not those that the ledger names")
+    }
+    return (index, applied == head.sequence ? .current : .replayed(subjects: subjects))
+}
+
+/// Brings the rows of everybody up to date whom later events are about; says how many people that were.
+private func replay(_ ledger: Ledger, from applied: UInt64, to head: ChainHead, on index: IndexWriter) throws -> Int {
     let subjects = try ledger.read { snapshot in
         let subjects = try snapshot.subjectsChanged(after: applied)
         for id in subjects {
@@ -57,14 +66,14 @@ func openIndex(
                 throw LedgerError.corrupt(where: "subject \(id)", what: "an event names it, but it is not there")
             }
             let row = IndexRow(subject.projection)
-            try subject.hashes.withUnsafeBytes { hashes in
-                try IdentifierHash.forEach(in: hashes) { try index.put($0, row, owner: UInt32(id)) }
+            try subject.identifiers.withUnsafeBytes { identifiers in
+                try SubjectRecord.forEachIdentifier(in: identifiers) { try index.put($1, row, owner: UInt32(id)) }
             }
         }
         return subjects.count
     }
     index.setApplied(sequence: head.sequence, chain: head.mark)
-    return (index, .replayed(subjects: subjects))
+    return subjects
 }
 
 /// Makes the index anew from what the ledger keeps of each subject.
@@ -80,6 +89,9 @@ func rebuildIndex(
             identifiers: count, purposes: purposes)
         try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
         try fill(index, from: snapshot, count: count, progress: progress)
+        guard try snapshot.totals(of: .index) == DerivedTotals(index.totals) else {
+            throw LedgerError.corrupt(derived: .index)
+        }
         let head = try snapshot.head()
         index.setApplied(sequence: head.sequence, chain: head.mark)
         try index.publish()
@@ -95,9 +107,9 @@ private func fill(
     var waiting: [RowChange] = []
     waiting.reserveCapacity(ahead)
     var done = 0
-    try snapshot.forEachProjection { subject, hashes, projection in
+    try snapshot.forEachProjection { subject, identifiers, projection in
         let row = IndexRow(projection)
-        try IdentifierHash.forEach(in: hashes) { hash in
+        try SubjectRecord.forEachIdentifier(in: identifiers) { _, hash in
             index.prefetch(hash)
             let next = RowChange(hash: hash, row: row, subject: UInt32(subject))
             if waiting.count < ahead {
@@ -113,4 +125,13 @@ private func fill(
     }
     for change in waiting { try index.put(change.hash, change.row, owner: change.subject) }
     progress(count, count)
+}
+
+extension LedgerError {
+    /// A file made from the ledger alone does not come out as the last commit has foretold.
+    static func corrupt(derived file: DerivedFile) -> LedgerError {
+        .corrupt(
+            where: "table derived_file, '\(file.rawValue)'",
+            what: "what is kept of the people is not what was committed; 'consentd verify' says where")
+    }
 }

@@ -34,17 +34,38 @@ package func verify(
     _ folder: NodeFolder, progress: (UInt64, UInt64) -> Void = { _, _ in }
 ) throws -> VerificationReport {
     let ledger = try Ledger(path: folder.ledgerPath)
-    let hashKey = try folder.hashKey()
+    let hashKey = try folder.hashKey(of: ledger.identity)
     // Mapped before the ledger is read: rows can only be newer than the replay, and say so.
     let index = openForComparison(folder.indexFolder, ledger, hashKey)
     let keys = openForComparison(folder.keysFolder, ledger, hashKey)
     let header = index.map(IndexHeader.init)
-    let report = try ledger.read { snapshot in
+    var (report, head, totals) = try ledger.read { snapshot in
         var replay = try Replay(snapshot, index: index, header: header, keys: keys, hashKey: hashKey)
-        return try replay.run(progress)
+        try replay.run(progress)
+        let totals = try (snapshot.totals(of: .index), snapshot.totals(of: .keys))
+        guard totals.0.rows == replay.report.identifiers, totals.1.rows == replay.keyed else {
+            replay.report.add("the ledger names files of other sizes than follow from its events")
+            return (replay.report, replay.head, totals)
+        }
+        return (replay.report, replay.head, totals)
     }
+    try compare(index, "index", totals.0, ledger, head, &report)
+    try compare(keys, "map of keys", totals.1, ledger, head, &report)
     try ledger.close()
     return report
+}
+
+/// Compares a derived file as a whole with what the ledger names. While a server writes, it cannot be compared.
+private func compare(
+    _ table: IndexTable?, _ name: String, _ named: DerivedTotals, _ ledger: Ledger, _ head: ChainHead,
+    _ report: inout VerificationReport
+) throws {
+    guard let table, table.appliedSequence == head.sequence else { return }
+    let counted = table.counted()
+    // The ledger commits first: nothing was changed on the way if it has not grown.
+    guard try ledger.read({ try $0.head() }) == head else { return }
+    if DerivedTotals(counted) != named { report.add("the \(name) does not hold what the ledger names") }
+    if counted != table.totals { report.add("the \(name) does not match its own digest") }
 }
 
 /// A running server may replace the file between the look at its name and the look at its owners.
@@ -105,24 +126,25 @@ private struct Replay {
                 report.add("\(error)")
             }
         }
+        for version in try snapshot.catalogsWithoutEvent() {
+            report.add("catalog version \(version) was never applied: no event of the chain names it")
+        }
         self.catalog = catalog
         head = try snapshot.head()
     }
 
-    mutating func run(_ progress: (UInt64, UInt64) -> Void) throws -> VerificationReport {
+    mutating func run(_ progress: (UInt64, UInt64) -> Void) throws {
         do {
             try replayChain(progress)
         } catch let error as LedgerError {
             report.add("\(error)")
-            return report
+            return
         }
         let now = try max(snapshot.lastRecordedAt(), Timestamp(millis: Clock.realtimeMillis()))
         try compareSubjects(now)
-        compareTotals()
         try compareHeader()
-        compareKeys()
         if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew") }
-        return report
+        if keys == nil { report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew") }
     }
 
     private mutating func replayChain(_ progress: (UInt64, UInt64) -> Void) throws {
@@ -143,7 +165,7 @@ private struct Replay {
 
     private mutating func replay(_ recorded: RecordedEvent, after previous: UInt64, purposeBit: Int) {
         let sequence = recorded.sequence
-        var hashes: [IdentifierHash] = []
+        var new: [(IdentifierType, IdentifierHash)] = []
         for identifier in recorded.event.identifiers {
             let hash = identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
             if let owner = owners[hash] {
@@ -154,7 +176,7 @@ private struct Replay {
                 continue
             }
             owners[hash] = recorded.subject
-            hashes.append(hash)
+            new.append((identifier.type, hash))
         }
         let known = subjects[recorded.subject]?.lastEvent ?? 0
         if previous != known {
@@ -165,7 +187,7 @@ private struct Replay {
         ) {
             $0.pointee.standings.fold(Act(recorded), purposeBit: purposeBit)
             $0.pointee.lastEvent = sequence
-            for hash in hashes { $0.pointee.add(hash) }
+            for (type, hash) in new { $0.pointee.add(type, hash) }
         }
     }
 
@@ -183,7 +205,7 @@ private struct Replay {
                 report.add(
                     "subject \(subject.id): its history ends with event \(replayed.lastEvent), not where it is kept to")
             }
-            if subject.hashes != replayed.hashes {
+            if subject.identifiers != replayed.identifiers {
                 report.add("subject \(subject.id): the identifiers that are kept are not those that its events name")
             }
             // Until an end that has passed is recorded, the kept row still holds the consent, with its end.
@@ -202,7 +224,7 @@ private struct Replay {
     }
 
     private mutating func compareRows(of subject: SubjectRecord) {
-        subject.forEachHash { hash in
+        subject.forEachIdentifier { _, hash in
             report.identifiers += 1
             guard let index else { return }
             guard let row = index.row(hash) else {
@@ -225,30 +247,6 @@ private struct Replay {
         keyed += 1
         if let keys, keys.row(hashKey.hash(key))?.sequence != recorded.sequence {
             report.add("event \(recorded.sequence): the map of keys does not lead to it")
-        }
-    }
-
-    private mutating func compareKeys() {
-        guard let keys else {
-            report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew")
-            return
-        }
-        guard keys.appliedSequence <= head.sequence else { return }
-        let counted = keys.counted()
-        if counted.rows != keyed { report.add("the map of keys has \(counted.rows) rows for \(keyed) keys") }
-        if keys.appliedSequence <= head.sequence, counted != keys.totals {
-            report.add("the map of keys does not match its digest")
-        }
-    }
-
-    private mutating func compareTotals() {
-        guard let index, index.appliedSequence <= head.sequence else { return }
-        let counted = index.counted()
-        if counted.rows != report.identifiers {
-            report.add("the index has \(counted.rows) rows for \(report.identifiers) identifiers")
-        }
-        if index.appliedSequence <= head.sequence, counted != index.totals {
-            report.add("the index rows do not match their digest")
         }
     }
 
@@ -287,10 +285,11 @@ package func rebuildIndex(_ folder: NodeFolder, progress: (Int, Int) -> Void = {
     defer { _ = lock.raw }
     let ledger = try Ledger(path: folder.ledgerPath)
     let catalog = try loadCatalog(ledger)
+    let hashKey = try folder.hashKey(of: ledger.identity)
     let index = try rebuildIndex(
-        folder: folder, ledger: ledger, hashKey: folder.hashKey(), catalog: catalog, progress: progress)
+        folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
     try index.close()
-    try KeyMap(rebuilding: folder, ledger: ledger, hashKey: folder.hashKey()).close()
+    try KeyMap(rebuilding: folder, ledger: ledger, hashKey: hashKey).close()
     try ledger.close()
     return index.rows
 }

@@ -39,6 +39,8 @@ package struct IndexAnswer: Equatable, Sendable {
 package struct IndexReader: ~Copyable {
     /// A generation that is superseded again and again, or by none that can be found, answers nothing.
     private static let generationsTriedMax = 64
+    /// A change of the defaults takes less than one of these rounds, unless its writer was interrupted, or died.
+    private static let roundsMax = 4096
 
     private let publication: IndexPublication
     /// Held so that what `view` points to stays mapped.
@@ -56,9 +58,25 @@ package struct IndexReader: ~Copyable {
 
     /// Lets go of an outdated generation, so that its memory can be freed though no check comes in.
     package mutating func refresh() {
-        guard view.isSuperseded else { return }
+        if view.isSuperseded { lookAgain() }
+    }
+
+    // Apart from the checks, which are to be short.
+    @inline(never)
+    private mutating func lookAgain() {
         table = publication.current
         view = table.view
+    }
+
+    /// What was read in a round that the writer interfered with is thrown away; says whether to try again.
+    @inline(never)
+    private mutating func mayTryAgain(_ rounds: inout Int, _ generations: inout Int) -> Bool {
+        if view.isSuperseded {
+            generations += 1
+            lookAgain()
+        }
+        rounds += 1
+        return rounds < Self.roundsMax && generations < Self.generationsTriedMax
     }
 
     @inline(__always)
@@ -66,12 +84,13 @@ package struct IndexReader: ~Copyable {
 
     /// - Parameter now: seconds since 1970.
     package mutating func check(_ hash: IdentifierHash, purposeBit: Int, now: UInt32) -> IndexAnswer {
-        for _ in 0..<Self.generationsTriedMax {
+        var (rounds, generations) = (0, 0)
+        repeat {
+            let version = view.version
             let answer = Self.check(view, hash, purposeBit: purposeBit, now: now)
-            // Rows of a superseded generation may have changed since elsewhere.
-            if !view.isSuperseded { return answer }
-            refresh()
-        }
+            // Rows of a superseded generation may have changed since elsewhere, and its version is odd.
+            if version & 1 == 0, view.version == version { return answer }
+        } while mayTryAgain(&rounds, &generations)
         return .unknown
     }
 
@@ -96,11 +115,12 @@ package struct IndexReader: ~Copyable {
     package mutating func check(
         _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32
     ) -> (granted: UInt64, denied: UInt64) {
-        for _ in 0..<Self.generationsTriedMax {
+        var (rounds, generations) = (0, 0)
+        repeat {
+            let version = view.version
             let answer = Self.check(view, hash, purposes: mask, word: word, now: now)
-            if !view.isSuperseded { return answer }
-            refresh()
-        }
+            if version & 1 == 0, view.version == version { return answer }
+        } while mayTryAgain(&rounds, &generations)
         return (0, 0)
     }
 

@@ -13,7 +13,6 @@ package import ConsentModel
 //     48      8     slots             rows that there is room for
 //     56      8     generation        rises by one with each file
 //     64      8     checksum          over the 64 bytes above
-//     128     8     superseded        1: a newer generation has been published, look there
 //     136     8     applied sequence  every event up to it is in the rows
 //     144     8     applied chain     first 8 bytes of that event's hash
 //     152     8     digest            XOR over all rows
@@ -24,6 +23,7 @@ package import ConsentModel
 //     256     120   granted defaults  for purposes that rest on another basis than consent
 //     376     120   denied defaults   for purposes that were retired
 //     496     8     owners digest     XOR over all rows' places and subjects
+//     512     8     version           of the defaults: odd while they change; all ones: superseded, look for a newer file
 //     4096    …     rows              16 (words + 1) bytes each, aligned to their size
 //
 // A row's home is (place · lines) >> 32, where its place is the upper half of the hash's other word and a line holds the
@@ -42,7 +42,8 @@ package import ConsentModel
 // is only free again in the next generation. Readers load sequence and end, then permitted, then denied, then sequence
 // and end again, and start over if these have changed: or else one row's end could be taken for another row's consents.
 // The writer clears permitted bits before anything else changes, and sets them last; every change has a sequence of its
-// own.
+// own. Around all of this a reader loads the version, and starts over if it was odd or has changed: a row of one catalog
+// must not be read with the defaults of another.
 
 /// How rows lie in a file.
 package struct IndexGeometry: Equatable, Sendable {
@@ -149,8 +150,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     @inline(__always)
     fileprivate func word(_ offset: Int) -> UInt64 { unsafe ckernel_load(base + offset >> 3) }
 
+    /// Odd while row and defaults may not belong together.
     @inline(__always)
-    var isSuperseded: Bool { word(Offset.superseded) != 0 }
+    var version: UInt64 { word(Offset.version) }
+    @inline(__always)
+    var isSuperseded: Bool { version == IndexTable.supersededVersion }
     @inline(__always)
     var appliedSequence: UInt64 { word(Offset.appliedSequence) }
     @inline(__always)
@@ -241,12 +245,15 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     static let headerSize = 4096
     private static let magic: UInt64 = 0x3158_4449_4453_4E43
     private static let formatVersion: UInt64 = 1
+    fileprivate static let supersededVersion: UInt64 = .max
 
     fileprivate enum Offset {
         static let history = 16, keyCheck = 32, words = 40, slots = 48, generation = 56, checksum = 64
-        static let superseded = 128, appliedSequence = 136, appliedChain = 144, digest = 152, usedSlots = 160
+        static let appliedSequence = 136, appliedChain = 144, digest = 152, usedSlots = 160
         static let rows = 168, clean = 176, bootID = 184
         static let grantedDefaults = 256, deniedDefaults = 376, ownersDigest = 496
+        // A line of its own: every check reads it, and what the writer counts must not take it away.
+        static let version = 512
     }
 
     private static let tagMask = IndexView.tagMask
@@ -368,7 +375,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     var isClean: Bool { word(Offset.clean) == 1 }
     var bootID: String { String(decoding: bytes(Offset.bootID, 36), as: UTF8.self) }
 
-    func supersede() { setWord(Offset.superseded, 1) }
+    func supersede() { setWord(Offset.version, Self.supersededVersion) }
 
     /// As above, for a file that only others have mapped. A file that is not an index is left as it is.
     static func supersede(fileAt path: String) {
@@ -399,6 +406,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     /// Sets what applies where a row says nothing.
     func setDefaults(granted: PurposeSet, denied: PurposeSet) {
+        let version = view.version
+        // Odd: whoever wrote before died here.
+        guard defaults != (granted, denied) || version & 1 == 1 else { return }
+        setWord(Offset.version, version | 1)
+        defer { setWord(Offset.version, (version | 1) &+ 1) }
         for position in 0..<Limit.purposesMax / 64 {
             // What is refused from now on is refused first.
             setWord(Offset.deniedDefaults + position * 8, denied[word: position])
@@ -566,6 +578,25 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
             usedSlots: usedSlots)
     }
 
+    /// What the totals will be when some rows have been put; of each identifier at most one.
+    ///
+    /// - Parameter changes: calls its argument with each row: its identifier, what it will say, and whose it is.
+    func totals(after changes: ((IdentifierHash, IndexRow, UInt32) -> Void) -> Void) -> Totals {
+        var totals = totals
+        changes { hash, row, owner in
+            let tag = IndexView.tag(hash)
+            if let slot = unsafe find(hash) {
+                totals.digest ^= unsafe digest(slot)
+            } else {
+                totals.rows += 1
+                totals.usedSlots += 1
+                totals.ownersDigest ^= Self.mixed(tag, UInt64(IndexView.place(hash)) | UInt64(owner) << 32)
+            }
+            totals.digest ^= Self.digest(tag: tag, row)
+        }
+        return totals
+    }
+
     /// The totals, from the rows themselves.
     package func counted() -> Totals {
         var totals = Totals()
@@ -602,14 +633,26 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     private func digest(_ slot: Slot) -> UInt64 {
         var sum = unsafe Self.mixed(ckernel_load(slot.words), ckernel_load(slot.words + 1))
         for position in 0..<geometry.words {
-            let permitted = unsafe view.permitted(slot, word: position)
-            let denied = unsafe view.denied(slot, word: position)
-            if position == 0 || permitted | denied != 0 {
-                // Multiplied, so that a bit of one word is not the same as another of the next.
-                sum = Self.mixed(sum ^ permitted, denied ^ UInt64(position) &* 0x9E37_79B9_7F4A_7C15)
-            }
+            Self.add(
+                unsafe view.permitted(slot, word: position), unsafe view.denied(slot, word: position), position,
+                to: &sum)
         }
         return sum
+    }
+
+    /// As above, of a row that is not in the file yet.
+    private static func digest(tag: UInt64, _ row: IndexRow) -> UInt64 {
+        var sum = mixed(tag | row.sequence >> 32, row.sequence & 0xFFFF_FFFF | UInt64(row.endsAt) << 32)
+        for position in 0..<max(1, row.permitted.wordCount, row.denied.wordCount) {
+            add(row.permitted[word: position], row.denied[word: position], position, to: &sum)
+        }
+        return sum
+    }
+
+    private static func add(_ permitted: UInt64, _ denied: UInt64, _ position: Int, to sum: inout UInt64) {
+        guard position == 0 || permitted | denied != 0 else { return }
+        // Multiplied, so that a bit of one word is not the same as another of the next.
+        sum = mixed(sum ^ permitted, denied ^ UInt64(position) &* 0x9E37_79B9_7F4A_7C15)
     }
 
     /// Folds a word into a sum by the two halves of a 128-bit product (as wyhash does).

@@ -147,6 +147,7 @@ package final class IndexWriter {
     package var appliedChain: UInt64 { table.appliedChain }
     package var digest: UInt64 { table.digest }
     package var rows: Int { table.rows }
+    package var totals: IndexTable.Totals { table.totals }
     package var fileSize: Int { table.geometry.fileSize }
     package var generation: UInt64 { table.generation }
 
@@ -175,6 +176,11 @@ package final class IndexWriter {
         }
         table.insert(hash, row, owner: owner)
     }
+
+    /// What the totals will be when some rows have been put, see ``IndexTable/totals(after:)``.
+    package func totals(
+        after changes: ((IdentifierHash, IndexRow, _ owner: UInt32) -> Void) -> Void
+    ) -> IndexTable.Totals { table.totals(after: changes) }
 
     /// Removes an identifier's row; nothing happens if it has none.
     package func erase(_ hash: IdentifierHash) {

@@ -17,13 +17,21 @@ enum EventColumns {
         """
 
     static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: [UInt8]?) {
-        let sequence = UInt64(row.int64(0))
+        let sequence = UInt64(clamping: row.int64(0))
         func corrupt(_ what: String) -> LedgerError { .corrupt(where: "event \(sequence)", what: what) }
+        func text(_ column: Int32) throws -> String {
+            guard row.rawBytes(column).count <= Limit.shortTextSizeMax else {
+                throw corrupt("a text in it is too long")
+            }
+            return row.text(column)
+        }
         guard let state = EventState(rawValue: UInt8(clamping: row.int64(6))),
             let method = EvidenceMethod(rawValue: UInt8(clamping: row.int64(10))),
             let party = Party(rawValue: UInt8(clamping: row.int64(11)))
         else { throw corrupt("a code in it is not known") }
-        var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
+        // 255 stands for none in what is hashed.
+        if let age = row.optionalInt64(13), !(0..<255).contains(age) { throw corrupt("its age cannot be right") }
+        var event = ConsentEvent(identifiers: [], purpose: try text(5), state: state)
         let personal = row.isNull(21) ? nil : row.bytes(21)
         if let personal {
             guard let (identifiers, evidence) = Personal.decode(personal) else {
@@ -33,19 +41,19 @@ enum EventColumns {
             event.evidence = evidence
         }
         event.capturedAt = Timestamp(millis: row.int64(3))
-        if !row.isNull(7) { event.revision = RevisionName(declaration: row.text(7), revision: row.text(8)) }
-        event.language = row.text(9)
+        if !row.isNull(7) { event.revision = RevisionName(declaration: try text(7), revision: try text(8)) }
+        event.language = try text(9)
         event.method = method
         event.party = party
         event.isExplicit = row.int64(12) != 0
         event.subjectAge = row.optionalInt64(13).map { Int($0) }
         event.expiresAt = row.optionalInt64(14).map(Timestamp.init(millis:))
-        event.source = EventSource(system: row.text(16), channel: row.text(17), form: row.text(18))
-        event.actor = row.text(19)
+        event.source = EventSource(system: try text(16), channel: try text(17), form: try text(18))
+        event.actor = try text(19)
         event.key = IdempotencyKey(bytes: row.rawBytes(20))
         let recorded = RecordedEvent(
             sequence: sequence, subject: row.int64(4), recordedAt: Timestamp(millis: row.int64(2)), event: event,
-            refersTo: UInt64(row.int64(15)), hash: row.bytes(23))
+            refersTo: UInt64(clamping: row.int64(15)), hash: row.bytes(23))
         return (recorded, personal)
     }
 
@@ -58,7 +66,7 @@ enum EventColumns {
 
     /// Reads an event and computes its hash anew.
     static func verified(_ row: Statement, previous: ChainHash) throws -> (RecordedEvent?, hash: ChainHash) {
-        let sequence = UInt64(row.int64(0))
+        let sequence = UInt64(clamping: row.int64(0))
         guard let kind = EventKind(rawValue: UInt8(clamping: row.int64(1))) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "its kind is not known")
         }
@@ -75,7 +83,7 @@ enum EventColumns {
             chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             recorded = event
         case .catalog:
-            chain.append(UInt64(row.int64(24)))
+            chain.append(UInt64(clamping: row.int64(24)))
             chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
         }

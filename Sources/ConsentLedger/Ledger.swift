@@ -24,6 +24,7 @@ package final class Ledger: Sendable {
             try pool.write { database in
                 let values = [
                     ("history", Data(identity.history)), ("deployment", Data(identity.deployment)),
+                    ("key_check", withUnsafeBytes(of: identity.keyCheck.littleEndian) { Data($0) }),
                     ("created_at", Data("\(now.millis)".utf8)),
                 ]
                 for (name, value) in values {
@@ -54,9 +55,11 @@ package final class Ledger: Sendable {
             }
             let byName = Dictionary(uniqueKeysWithValues: values)
             guard let history = byName["history"], let deployment = byName["deployment"], history.count == 16,
-                deployment.count == 16
+                deployment.count == 16, let keyCheck = byName["key_check"], keyCheck.count == 8
             else { throw LedgerError.corrupt(where: path, what: "the table 'node' lacks its names") }
-            identity = NodeIdentity(history: history, deployment: deployment)
+            identity = NodeIdentity(
+                history: history, deployment: deployment,
+                keyCheck: keyCheck.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) })
             self.pool = pool
             writer = Confined(nil)
         } catch {

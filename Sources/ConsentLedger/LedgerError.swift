@@ -7,6 +7,8 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
     case notALedger(path: String, reason: String)
     /// Written by a newer program.
     case newerVersion(path: String)
+    /// The key of the identifier hashes does not belong to the ledger.
+    case keyWrong(path: String, reason: String)
     /// What is stored contradicts itself.
     case corrupt(where: String, what: String)
     /// The disk is full, or the system failed. Trying again may help.
@@ -19,6 +21,8 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
         case .notALedger(let path, let reason): "\(path) is not a ledger: \(reason)"
         case .newerVersion(let path):
             "the ledger at \(path) was written by a newer version of consentd; run that version, this one changed nothing"
+        case .keyWrong(let path, let reason):
+            "the key at \(path) does not fit the ledger: \(reason); restore the one that was backed up with the ledger"
         case .corrupt(let place, let what):
             "the ledger is damaged at \(place): \(what); stop, keep the file, restore a backup"
         case .unavailable(let reason): "the ledger cannot be used now: \(reason)"

@@ -18,7 +18,8 @@ package final class LedgerSnapshot {
     package func head() throws -> ChainHead {
         let last = try prepare("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
         guard try last.step() else { return ChainHead(history: identity.history) }
-        return ChainHead(sequence: UInt64(last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
+        return ChainHead(
+            sequence: UInt64(clamping: last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
     }
 
     /// The hash of one event, nil if there is none.
@@ -44,14 +45,14 @@ package final class LedgerSnapshot {
     }
 
     package func catalog() throws -> StoredCatalog? {
-        let select = try prepare("SELECT version, document, digest FROM catalog ORDER BY version DESC LIMIT 1")
+        let select = try prepare("\(Self.selectCatalogs) DESC LIMIT 1")
         guard try select.step() else { return nil }
         return StoredCatalog(version: select.int(0), document: select.text(1), digest: select.bytes(2))
     }
 
     /// Every catalog that was ever applied, oldest first.
     package func catalogs() throws -> [StoredCatalog] {
-        let select = try prepare("SELECT version, document, digest FROM catalog ORDER BY version")
+        let select = try prepare(Self.selectCatalogs)
         var catalogs: [StoredCatalog] = []
         while try select.step() {
             catalogs.append(
@@ -60,21 +61,51 @@ package final class LedgerSnapshot {
         return catalogs
     }
 
+    /// A catalog is in force by its event, which the chain holds.
+    private static let selectCatalogs = """
+        SELECT catalog.version, catalog.document, catalog.digest
+        FROM event JOIN catalog ON catalog.version = event.catalog
+        WHERE event.kind > 1 AND event.catalog IS NOT NULL ORDER BY event.sequence
+        """
+
+    /// Versions of catalogs that stand there without having been applied.
+    package func catalogsWithoutEvent() throws -> [Int] {
+        let select = try prepare(
+            """
+            SELECT version FROM catalog WHERE version NOT IN
+                (SELECT catalog FROM event WHERE kind > 1 AND catalog IS NOT NULL)
+            """)
+        var versions: [Int] = []
+        while try select.step() { versions.append(select.int(0)) }
+        return versions
+    }
+
+    /// What a derived file must hold.
+    package func totals(of file: DerivedFile) throws -> DerivedTotals {
+        let select = try prepare("SELECT rows, digest, owners_digest FROM derived_file WHERE name = ?")
+        select.bind(1, file.rawValue)
+        guard try select.step() else { return DerivedTotals() }
+        return DerivedTotals(
+            rows: select.int(0), digest: UInt64(bitPattern: select.int64(1)),
+            ownersDigest: UInt64(bitPattern: select.int64(2)))
+    }
+
     package func counts() throws -> LedgerCounts {
         func one(_ sql: String) throws -> UInt64 {
             let select = try prepare(sql)
-            return try select.step() ? UInt64(select.int64(0)) : 0
+            return try select.step() ? UInt64(clamping: select.int64(0)) : 0
         }
         return LedgerCounts(
             events: try one("SELECT ifnull(max(sequence), 0) FROM event"),
             subjects: try one("SELECT ifnull(max(id), 0) FROM subject"),
-            catalogVersion: try one("SELECT ifnull(max(version), 0) FROM catalog"),
+            catalogVersion: UInt64(try catalog()?.version ?? 0),
             size: try one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
     }
 
     /// Looks at every subject.
     package func identifierCount() throws -> Int {
-        let select = try prepare("SELECT ifnull(sum(length(hashes)), 0) / 16 FROM subject")
+        let select = try prepare(
+            "SELECT ifnull(sum(length(identifiers)), 0) / \(SubjectRecord.identifierSize) FROM subject")
         return try select.step() ? select.int(0) : 0
     }
 
@@ -97,7 +128,7 @@ package final class LedgerSnapshot {
                     where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
             }
             sequences.append(sequence)
-            sequence = UInt64(link.int64(1))
+            sequence = UInt64(clamping: link.int64(1))
             link.reset()
         }
         let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
@@ -125,7 +156,7 @@ package final class LedgerSnapshot {
             "SELECT sequence, key FROM event WHERE kind = 1 AND sequence > ? AND key IS NOT NULL ORDER BY sequence")
         select.bind(1, Int64(clamping: sequence))
         while try select.step() {
-            let event = UInt64(select.int64(0))
+            let event = UInt64(clamping: select.int64(0))
             guard let key = IdempotencyKey(bytes: select.rawBytes(1)) else {
                 throw LedgerError.corrupt(where: "event \(event)", what: "its key has not sixteen bytes")
             }
@@ -159,10 +190,10 @@ package final class LedgerSnapshot {
 
     /// Every subject with what the index says of its identifiers, and nothing more of it: as fast as they can be read.
     ///
-    /// - Parameter body: the hashes, sixteen bytes each, are valid during the call.
+    /// - Parameter body: the identifiers, as ``SubjectRecord/identifiers``, are valid during the call.
     package func forEachProjection(_ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void) throws {
         let select = try prepare(
-            "SELECT id, hashes, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
+            "SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         while try select.step() {
             try body(select.int64(0), select.rawBytes(1), Projection(select, from: 2))
         }
@@ -179,7 +210,7 @@ package final class LedgerSnapshot {
         var head = ChainHead(history: identity.history)
         let select = try prepare("\(EventColumns.select) ORDER BY event.sequence")
         while try select.step() {
-            let sequence = UInt64(select.int64(0))
+            let sequence = UInt64(clamping: select.int64(0))
             guard sequence == head.sequence + 1 else {
                 throw LedgerError.corrupt(
                     where: "event \(head.sequence + 1)", what: "it is missing; the next one is \(sequence)")

@@ -10,6 +10,7 @@ package final class LedgerTransaction {
     private var purposeIDs: [Int: String] = [:]
     private var revisions = RevisionNumbers()
     private var sourceIDs: [EventSource: Int64] = [:]
+    private static let sourcesKeptMax = 4096
     private var nextSubject: Int64
     /// Appended and not stored yet; the last one is the head.
     private var pending: [PendingEvent] = []
@@ -21,9 +22,11 @@ package final class LedgerTransaction {
     private let updateSubject: Statement
     private let insertEvent: Statement
     private let selectLink: Statement
+    private let selectSource: Statement
     private let insertSource: Statement
     private let selectDue: Statement
     private let selectEvent: Statement
+    private let upsertFile: Statement
     private let selectNextEnd: Statement
     private let general: (String) throws -> Statement
 
@@ -59,8 +62,8 @@ package final class LedgerTransaction {
         selectSubject = try prepare("\(SubjectColumns.select) WHERE id = ?")
         updateSubject = try prepare(
             """
-            UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?, hashes = ?,
-                standings = ? WHERE id = ?
+            UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
+                identifiers = ?, standings = ? WHERE id = ?
             """)
         insertEvent = try prepare(
             """
@@ -69,8 +72,14 @@ package final class LedgerTransaction {
             VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
             """)
         selectLink = try prepare("SELECT subject, previous, purpose, state, captured_at FROM event WHERE sequence = ?")
+        selectSource = try prepare("SELECT id FROM source WHERE system = ? AND channel = ? AND form = ?")
         insertSource = try prepare("INSERT INTO source (system, channel, form) VALUES (?,?,?) RETURNING id")
         selectEvent = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        upsertFile = try prepare(
+            """
+            INSERT INTO derived_file (name, rows, digest, owners_digest) VALUES (?,?,?,?) ON CONFLICT (name) DO
+                UPDATE SET rows = excluded.rows, digest = excluded.digest, owners_digest = excluded.owners_digest
+            """)
         // The index is by day: within the first day that there is, all are looked at.
         selectNextEnd = try prepare(
             """
@@ -91,18 +100,13 @@ package final class LedgerTransaction {
         let last = try prepare("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
         if try last.step() {
             head = ChainHead(
-                sequence: UInt64(last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
+                sequence: UInt64(clamping: last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
         }
         let subject = try prepare("SELECT ifnull(max(id), 0) + 1 FROM subject")
         if try subject.step() { nextSubject = subject.int64(0) }
         let purposes = try prepare("SELECT bit, id FROM purpose")
         while try purposes.step() { purposeIDs[purposes.int(0)] = purposes.text(1) }
         revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
-        let sources = try prepare("SELECT id, system, channel, form FROM source")
-        while try sources.step() {
-            let source = EventSource(system: sources.text(1), channel: sources.text(2), form: sources.text(3))
-            sourceIDs[source] = sources.int64(0)
-        }
     }
 
     // MARK: Subjects
@@ -136,10 +140,19 @@ package final class LedgerTransaction {
         }
         subject.projection.bind(statement, from: position)
         statement.bind(position + 5, Int64(subject.lastEvent))
-        statement.bind(position + 6, subject.hashes)
+        statement.bind(position + 6, subject.identifiers)
         statement.bind(position + 7, standingBytes)
         if !isNew { statement.bind(position + 8, subject.id) }
         try statement.run()
+    }
+
+    /// Says what a derived file holds when it has followed this transaction.
+    package func put(_ totals: DerivedTotals, of file: DerivedFile) throws {
+        upsertFile.bind(1, file.rawValue)
+        upsertFile.bind(2, totals.rows)
+        upsertFile.bind(3, Int64(bitPattern: totals.digest))
+        upsertFile.bind(4, Int64(bitPattern: totals.ownersDigest))
+        try upsertFile.run()
     }
 
     /// Subjects with a consent that may have ended.
@@ -168,20 +181,16 @@ package final class LedgerTransaction {
 
     // MARK: Events
 
-    /// The events of a subject with the same purpose, state and capture time, newest first.
-    package func sequences(ofEventsLike event: ConsentEvent, of subject: SubjectRecord, purposeBit: Int) throws
-        -> [UInt64]
-    {
-        var found: [UInt64] = []
+    /// What a subject's events say shortly, newest first.
+    package func forEachEvent(
+        of subject: SubjectRecord, _ body: (_ sequence: UInt64, _ purposeBit: Int, EventState?, Timestamp) -> Void
+    ) throws {
         var sequence = subject.lastEvent
         while sequence > 0 {
             let link = try link(sequence, of: subject.id)
-            if link.purposeBit == purposeBit, link.state == event.state, link.capturedAt == event.capturedAt {
-                found.append(sequence)
-            }
+            body(sequence, link.purposeBit, link.state, link.capturedAt)
             sequence = link.previous
         }
-        return found
     }
 
     private func link(
@@ -197,7 +206,8 @@ package final class LedgerTransaction {
             throw notOf(subject, sequence)
         }
         return (
-            UInt64(selectLink.int64(1)), selectLink.int(2), EventState(rawValue: UInt8(clamping: selectLink.int64(3))),
+            UInt64(clamping: selectLink.int64(1)), selectLink.int(2),
+            EventState(rawValue: UInt8(clamping: selectLink.int64(3))),
             Timestamp(millis: selectLink.int64(4))
         )
     }
@@ -364,13 +374,18 @@ package final class LedgerTransaction {
 
     private func sourceID(_ source: EventSource) throws -> Int64 {
         if let id = sourceIDs[source] { return id }
-        insertSource.bind(1, source.system)
-        insertSource.bind(2, source.channel)
-        insertSource.bind(3, source.form)
-        _ = try insertSource.step()
-        let id = insertSource.int64(0)
-        insertSource.reset()
-        sourceIDs[source] = id
-        return id
+        // As many as a service has, and no more than memory bears where each event brings another.
+        if sourceIDs.count >= Self.sourcesKeptMax { sourceIDs.removeAll(keepingCapacity: true) }
+        for statement in [selectSource, insertSource] {
+            statement.bind(1, source.system)
+            statement.bind(2, source.channel)
+            statement.bind(3, source.form)
+            defer { statement.reset() }
+            if try statement.step() {
+                sourceIDs[source] = statement.int64(0)
+                return statement.int64(0)
+            }
+        }
+        throw LedgerError.corrupt(where: "table source", what: "a source was neither found nor added")
     }
 }

@@ -20,19 +20,20 @@ package struct SubjectRecord: Equatable, Sendable {
     package var standings: Standings
     /// The sequence of its last event; zero before the first.
     package var lastEvent: UInt64
-    /// Of its identifiers, sixteen bytes each, in the order in which they came.
-    package var hashes: [UInt8]
+    /// In the order in which they came, each as its type and the sixteen bytes of its keyed hash.
+    package var identifiers: [UInt8]
+    package static let identifierSize = 17
 
     package init(
         id: Int64, salt: [UInt8], projection: Projection = Projection(), standings: Standings = Standings(),
-        lastEvent: UInt64 = 0, hashes: [UInt8] = []
+        lastEvent: UInt64 = 0, identifiers: [UInt8] = []
     ) {
         self.id = id
         self.salt = salt
         self.projection = projection
         self.standings = standings
         self.lastEvent = lastEvent
-        self.hashes = hashes
+        self.identifiers = identifiers
     }
 }
 
@@ -69,6 +70,25 @@ package struct StoredCatalog: Equatable, Sendable {
         self.version = version
         self.document = document
         self.digest = digest
+    }
+}
+
+/// A file that is derived from the ledger.
+package enum DerivedFile: String, Sendable {
+    case index
+    case keys
+}
+
+/// What such a file holds.
+package struct DerivedTotals: Equatable, Sendable {
+    package var rows: Int
+    package var digest: UInt64
+    package var ownersDigest: UInt64
+
+    package init(rows: Int = 0, digest: UInt64 = 0, ownersDigest: UInt64 = 0) {
+        self.rows = rows
+        self.digest = digest
+        self.ownersDigest = ownersDigest
     }
 }
 

@@ -10,7 +10,8 @@ enum Schema {
     }
 
     private static let version1 = """
-        -- Who this ledger is. One row a name: history, deployment (16 bytes each), created_at (milliseconds, as text).
+        -- Who this ledger is. One row a name: history, deployment (16 bytes each), key_check (8 bytes, little-endian: of
+        -- the key of the identifier hashes), created_at (milliseconds, as text).
         CREATE TABLE node (
             name TEXT PRIMARY KEY NOT NULL,
             value BLOB NOT NULL
@@ -48,8 +49,8 @@ enum Schema {
 
         -- What follows from a subject's events, kept so that one read tells all about it, and one scan rebuilds the
         -- index. permitted, denied, wide, ends_at, sequence: what the index says of each of its identifiers. last_event:
-        -- where its history ends; each event names the one before. hashes: of its identifiers, sixteen bytes each; the
-        -- index is the way from a hash to its subject. standings: the history folded to what the decision needs of it.
+        -- where its history ends; each event names the one before. identifiers: a type and a keyed hash, 1 and 16 bytes
+        -- each; the index is the way from a hash to its subject. standings: the history folded to what the decision needs of it.
         CREATE TABLE subject (
             id INTEGER PRIMARY KEY CHECK (id > 0 AND id < 4294967296),
             salt BLOB CHECK (length(salt) = 16),
@@ -59,11 +60,20 @@ enum Schema {
             ends_at INTEGER,
             sequence INTEGER NOT NULL,
             last_event INTEGER NOT NULL,
-            hashes BLOB NOT NULL CHECK (length(hashes) % 16 = 0),
+            identifiers BLOB NOT NULL CHECK (length(identifiers) % 17 = 0),
             standings BLOB NOT NULL
         ) STRICT;
         -- By day, so that people who come after one another stand on few pages. Days begin at midnight UTC.
         CREATE INDEX subject_ends ON subject (ends_at / 86400000) WHERE ends_at IS NOT NULL;
+
+        -- What the files beside the ledger hold at the end of the chain: rows, and sums over them. A file that holds
+        -- anything else is made anew, whatever it says of itself.
+        CREATE TABLE derived_file (
+            name TEXT PRIMARY KEY NOT NULL CHECK (name IN ('index', 'keys')),
+            rows INTEGER NOT NULL,
+            digest INTEGER NOT NULL,
+            owners_digest INTEGER NOT NULL
+        ) WITHOUT ROWID, STRICT;
 
         -- The chain. kind 1: a consent event; kind 2: a catalog was applied; kind 3: a revision became current by time.
         -- previous: the event of the same subject before this one; null for its first. key: random, so that an index of

@@ -3,7 +3,7 @@ import ConsentModel
 /// A subject as a row of its table.
 enum SubjectColumns {
     /// What follows from the events.
-    static let derived = "permitted, denied, wide, ends_at, sequence, last_event, hashes, standings"
+    static let derived = "permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings"
     static let select = "SELECT id, salt, \(derived) FROM subject"
 
     static func read(_ row: Statement, _ revisions: RevisionNumbers) throws -> SubjectRecord {
@@ -13,7 +13,7 @@ enum SubjectColumns {
         }
         return SubjectRecord(
             id: id, salt: row.bytes(1), projection: Projection(row, from: 2), standings: standings,
-            lastEvent: UInt64(clamping: row.int64(7)), hashes: row.bytes(8))
+            lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
     }
 }
 
@@ -55,7 +55,7 @@ extension Projection {
             }
         }
         endsAt = row.optionalInt64(column + 3).map(Timestamp.init(millis:))
-        sequence = UInt64(row.int64(column + 4))
+        sequence = UInt64(clamping: row.int64(column + 4))
     }
 
     func bind(_ statement: Statement, from position: Int32) {

@@ -55,6 +55,8 @@ package func admit(
         throw .capturedInFuture(capturedAt, now: now)
     }
     guard capturedAt >= Limit.captureMin else { throw .capturedTooEarly(capturedAt) }
+    // Known again by its capture time alone, it would be recorded anew each time that it is sent.
+    guard capturedAt <= now || event.key != nil else { throw .capturedInFuture(capturedAt, now: now) }
     // A fast clock must not let a grant outrank the withdrawal that follows it.
     if event.capturedAt != min(capturedAt, now) { event.capturedAt = min(capturedAt, now) }
     if let age = event.subjectAge, !(0...150).contains(age) { throw .ageImplausible(age) }
@@ -174,7 +176,7 @@ extension AdmissionError: CustomStringConvertible {
         case .methodIsNotConsent(let method):
             "'\(method.name)' is not consent: only an active, separate act is (GDPR art. 4 (11))"
         case .capturedInFuture(let time, let now):
-            "captured at \(time.iso8601), but it is \(now.iso8601) here; check the capturing system's clock"
+            "captured at \(time.iso8601), but it is \(now.iso8601) here; check the capturing system's clock (one that is ahead by a little is borne with, where the event has an idempotency key)"
         case .endsBeforeCapture: "the consent would end before it was given"
         case .textTooLong(let field, let size, let sizeMax):
             "\(field) has \(size) bytes; at most \(sizeMax) are taken"
@@ -182,7 +184,7 @@ extension AdmissionError: CustomStringConvertible {
         case .keyReused(let sequence):
             "the idempotency key was used for another event, sequence \(sequence); choose a new one"
         case .identifierConflict(let identifier):
-            "\(identifier.type.name) identifier belongs to another subject; record the event under one of them"
+            "the \(identifier.type.name) identifier and the others name different people; record the event for one of them"
         case .ageImplausible(let age): "an age of \(age) years cannot be right"
         case .partyCannotConsent(let party):
             "consent is given by the person or a guardian, not by '\(party.name)'"

@@ -135,6 +135,9 @@ package enum IdentifierType: UInt8, Sendable, CaseIterable {
     case loyaltyCard = 7
     case nationalId = 8
     case other = 15
+
+    /// Whether two people can never share one. A household shares an address, a phone and a browser.
+    package var isOfOnePerson: Bool { self == .customer || self == .nationalId }
 }
 
 /// How current the index is that answered.

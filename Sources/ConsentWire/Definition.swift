@@ -142,7 +142,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case methodMissing = 79
     /// Rule at the door: preticked, silence, implied and bundled are not consent. Only in outcomes of record; nothing of the event was stored.
     case methodIsNotConsent = 80
-    /// Rule at the door: capture time beyond the clock skew. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: capture time ahead of the node's clock: by more than five minutes, or without an idempotency key. Only in outcomes of record; nothing of the event was stored.
     case capturedInFuture = 81
     /// Rule at the door: the consent would end before it began. Only in outcomes of record; nothing of the event was stored.
     case endsBeforeCapture = 82
@@ -152,13 +152,13 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case nothingToConfirm = 84
     /// Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.
     case keyReused = 85
-    /// Rule at the door: the identifiers belong to two subjects. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: the identifiers name two people. Only in outcomes of record; nothing of the event was stored.
     case identifierConflict = 86
     /// Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.
     case ageImplausible = 87
     /// Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.
     case partyCannotConsent = 88
-    /// Rule at the door: capture time before 1970. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.
     case capturedTooEarly = 89
 
     package var advice: ErrorAdvice {

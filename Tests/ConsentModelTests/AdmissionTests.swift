@@ -44,6 +44,7 @@ struct AdmissionTests {
         event.revision = RevisionName(declaration: "club", revision: "1.1")
         event.language = "nb"
         event.method = .tickedBox
+        event.key = IdempotencyKey(high: 1, low: 1)
         change(&event)
         return event
     }
@@ -156,7 +157,7 @@ struct AdmissionTests {
 
     @Test(arguments: takingsAway)
     func aNoKeepsWhatIsRight(_ state: EventState) throws {
-        for millis in [0, 1, Self.now.millis - 1, Self.now.millis] {
+        for millis in [1, 2, Self.now.millis - 1, Self.now.millis] {
             for age in [0, 13, 150] {
                 var event = try Self.event(state)
                 event.capturedAt = Timestamp(millis: millis)
@@ -428,9 +429,21 @@ struct AdmissionTests {
         }
     }
 
+    /// The node would date it anew each time that it is sent, and so resurrect a consent that was withdrawn between.
+    @Test(arguments: [EventState.given, .renewed, .requested, .deferred, .confirmed, .objectionLifted])
+    func refusesACaptureAheadOfNowThatNoKeyMakesKnownAgain(_ state: EventState) throws {
+        let ahead = Timestamp(millis: Self.now.millis + 1)
+        let event = try Self.grant {
+            $0.state = state
+            $0.capturedAt = ahead
+            $0.key = nil
+        }
+        #expect(Self.refusal(event) == .capturedInFuture(ahead, now: Self.now))
+    }
+
     @Test(arguments: [EventState.given, .renewed, .requested, .deferred, .confirmed, .objectionLifted])
     func refusesACaptureBefore1970(_ state: EventState) throws {
-        for millis in [-1, -86_400_000, Int64.min] {
+        for millis in [0, -1, -86_400_000, Int64.min] {
             let time = Timestamp(millis: millis)
             let event = try Self.grant {
                 $0.state = state
@@ -439,14 +452,14 @@ struct AdmissionTests {
             #expect(Self.refusal(event) == .capturedTooEarly(time))
         }
         var first = try Self.event(state)
-        first.capturedAt = Timestamp(millis: 0)
+        first.capturedAt = Timestamp(millis: 1)
         if !state.isGrant { #expect(Self.refusal(first) == nil) }
     }
 
     @Test func aGrantFromTheFirstMomentOf1970IsNotTooEarlyButHasNoRevision() throws {
         let name = RevisionName(declaration: "club", revision: "1.0")
         let event = try Self.grant {
-            $0.capturedAt = Timestamp(millis: 0)
+            $0.capturedAt = Limit.captureMin
             $0.revision = name
         }
         #expect(Self.refusal(event) == .revisionNotCurrent(name, current: nil))
@@ -574,7 +587,7 @@ struct AdmissionTests {
     @Test(arguments: takingsAway)
     func aNoFromABrokenClockTakesEffectAndCanBeFollowedByAGrant(_ state: EventState) throws {
         let expected = try #require(ConsentState(name: state.name))
-        for millis in [Int64.min, -1, .max] {
+        for millis in [Int64.min, -1, 0, .max] {
             var broken = try Self.event(state)
             broken.capturedAt = Timestamp(millis: millis)
             #expect(try Self.reason(of: [try Self.grant(), broken]) == expected, "\(millis)")
