@@ -120,6 +120,45 @@ struct GrowthTests {
         }
     }
 
+    /// Half of the new defaults may stand there: a writer that was interrupted, or died, while it changed them.
+    @Test func whileTheDefaultsChangeNothingIsGranted() throws {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let writer = try IndexWriter(creating: folder)
+        try writer.setDefaults(granted: PurposeSet([2]), denied: PurposeSet())
+        try writer.put(customer(1), IndexRow(permitted: [1]))
+        var readers = Readers(writer, try Self.mapped(folder))
+        let versionOffset = 512
+        let version = try File.read(folder.currentFile)[versionOffset]
+        #expect(version % 2 == 0 && readers.reasons(1, 2) == [.given, .basisHolds, .given, .basisHolds])
+        try overwrite(folder.currentFile, at: versionOffset, [version + 1])
+        #expect(readers.reasons(1, 2) == [.unknown, .unknown, .unknown, .unknown])
+        // The next writer repairs it, though its defaults are those that stand there.
+        let next = try IndexWriter(opening: folder)
+        try next.setDefaults(granted: PurposeSet([2]), denied: PurposeSet())
+        #expect(readers.reasons(1, 2) == [.given, .basisHolds, .given, .basisHolds])
+    }
+
+    /// Of this process and of another.
+    private struct Readers: ~Copyable {
+        var here: IndexReader
+        var elsewhere: IndexReader
+
+        init(_ writer: IndexWriter, _ publication: IndexPublication) {
+            here = IndexReader(writer.publication)
+            elsewhere = IndexReader(publication)
+        }
+
+        mutating func reasons(_ consent: Int, _ basis: Int) -> [ConsentState] {
+            [
+                here.reason(customer(1), purposeBit: consent, now: 1),
+                here.reason(customer(1), purposeBit: basis, now: 1),
+                elsewhere.reason(customer(1), purposeBit: consent, now: 1),
+                elsewhere.reason(customer(1), purposeBit: basis, now: 1),
+            ]
+        }
+    }
+
     @Test func aReaderDoesNotFollowIntoTheIndexOfAnotherLedger() throws {
         let folder = TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }

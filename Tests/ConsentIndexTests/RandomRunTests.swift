@@ -48,7 +48,12 @@ struct RandomRunTests {
                 model.erase(hash)
             default:
                 let (row, owner) = (row(), UInt32(truncatingIfNeeded: generator.next()))
+                let foretold = writer.totals { put in put(hash, row, owner) }
                 try writer.put(hash, row, owner: owner)
+                let totals = writer.totals
+                #expect(
+                    totals.digest == foretold.digest && totals.ownersDigest == foretold.ownersDigest
+                        && totals.rows == foretold.rows)
                 model.put(hash, row, owner: owner)
             }
         }
