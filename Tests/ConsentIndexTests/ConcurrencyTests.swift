@@ -213,6 +213,38 @@ struct ConcurrencyTests {
         #expect(wrong == 0, "a consent that has ended was granted \(wrong) times in \(interruptions) interruptions")
         #expect(interruptions > 0)
     }
+
+    /// A purpose rests on consent or on another basis, by turns, and the person has said no: in neither catalog is it
+    /// granted, but an old row with new defaults would say so.
+    @Test func aRowOfOneCatalogIsNeverReadWithTheDefaultsOfAnother() throws {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let writer = try IndexWriter(creating: folder)
+        try writer.put(customer(1), IndexRow())
+        let mustStop = Atomic(false)
+        let granted = Atomic(0)
+        let publication = writer.publication
+        let reading = Thread(name: "reader") {
+            var reader = IndexReader(publication)
+            while !mustStop.load(ordering: .relaxed) {
+                for _ in 0..<1_000 {
+                    let one = reader.check(customer(1), purposeBit: 1, now: 1).decision == .granted
+                    let many = reader.check(customer(1), purposes: 2, word: 0, now: 1).granted != 0
+                    if one || many { granted.add(1, ordering: .relaxed) }
+                }
+            }
+        }
+        for turn in 1...60_000 {
+            let isOnConsent = turn % 2 == 0
+            try writer.setDefaults(granted: PurposeSet(), denied: PurposeSet())
+            try writer.put(
+                customer(1), IndexRow(denied: isOnConsent ? [] : [1], sequence: UInt64(turn)))
+            try writer.setDefaults(granted: PurposeSet(isOnConsent ? [] : [1]), denied: PurposeSet())
+        }
+        mustStop.store(true, ordering: .relaxed)
+        reading.join()
+        #expect(granted.load(ordering: .relaxed) == 0)
+    }
 }
 
 /// Changes of one row in the midst of a check of it.
@@ -286,37 +318,5 @@ private enum Interruptions {
             }
         }
         count.add(1, ordering: .releasing)
-    }
-
-    /// A purpose rests on consent or on another basis, by turns, and the person has said no: in neither catalog is it
-    /// granted, but an old row with new defaults would say so.
-    @Test func aRowOfOneCatalogIsNeverReadWithTheDefaultsOfAnother() throws {
-        let folder = TemporaryFolder()
-        defer { withExtendedLifetime(folder) {} }
-        let writer = try IndexWriter(creating: folder)
-        try writer.put(customer(1), IndexRow())
-        let mustStop = Atomic(false)
-        let granted = Atomic(0)
-        let publication = writer.publication
-        let reading = Thread(name: "reader") {
-            var reader = IndexReader(publication)
-            while !mustStop.load(ordering: .relaxed) {
-                for _ in 0..<1_000 {
-                    let one = reader.check(customer(1), purposeBit: 1, now: 1).decision == .granted
-                    let many = reader.check(customer(1), purposes: 2, word: 0, now: 1).granted != 0
-                    if one || many { granted.add(1, ordering: .relaxed) }
-                }
-            }
-        }
-        for turn in 1...100_000 {
-            let isOnConsent = turn % 2 == 0
-            try writer.setDefaults(granted: PurposeSet(), denied: PurposeSet())
-            try writer.put(
-                customer(1), IndexRow(denied: isOnConsent ? [] : [1], sequence: UInt64(turn)))
-            try writer.setDefaults(granted: PurposeSet(isOnConsent ? [] : [1]), denied: PurposeSet())
-        }
-        mustStop.store(true, ordering: .relaxed)
-        reading.join()
-        #expect(granted.load(ordering: .relaxed) == 0)
     }
 }
