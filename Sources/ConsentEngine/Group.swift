@@ -140,7 +140,7 @@ final class Group {
         // A rule that came later does not make the first answer wrong.
         var event = (try? judged.admitted.get().event) ?? judged.offered.withoutNationalIDs(hashKey)
         // The sender left the moment to the node, or its clock ran ahead and the node's counted.
-        if judged.offered.capturedAt.map({ $0 >= recorded.recordedAt }) ?? true,
+        if event.capturedAt.map({ $0 >= recorded.recordedAt }) ?? true,
             recorded.event.capturedAt == recorded.recordedAt
         {
             event.capturedAt = recorded.recordedAt

@@ -5,7 +5,8 @@ import ConsentModel
 /// catalog, so that the one writer has less to do.
 struct JudgedEvent: Sendable {
     struct Admitted: Sendable {
-        /// National ids are replaced by their keyed hashes. The capture time is the sender's, nil if it gave none.
+        /// National ids are replaced by their keyed hashes. The capture time is the sender's, nil if it gave none that
+        /// counts.
         var event: ConsentEvent
         var purpose: Purpose
         /// Of the identifiers, in their order.
@@ -22,7 +23,8 @@ struct JudgedEvent: Sendable {
         catalogVersion = version
         admitted = Result { () throws(AdmissionError) in
             var (event, purpose) = try admit(offered, catalog: catalog, now: now)
-            if offered.capturedAt == nil { event.capturedAt = nil }
+            // The writer's moment, not this one: its record must say both the same, see `Group.compare`.
+            if event.capturedAt != offered.capturedAt { event.capturedAt = nil }
             let hashes = event.identifiers.map(hashKey.hash)
             return Admitted(event: event.withoutNationalIDs(hashes), purpose: purpose, hashes: hashes)
         }
