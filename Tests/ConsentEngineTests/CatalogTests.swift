@@ -125,7 +125,7 @@ struct CatalogTests {
         #expect(engine.decision(.customer("no"), 1) == .denied)
     }
 
-    @Test func conditionsThatBecomeStricterCountAtOnce() throws {
+    @Test func conditionsThatBecomeStricterCountAtOnce() async throws {
         var catalog = SampleCatalog.consents(bits: 0..<5)
         let node = try TestNode(catalog)
         let engine = node.engine
@@ -136,7 +136,7 @@ struct CatalogTests {
         catalog.purposes[2].more = ["minimumAge: 13"]
         catalog.purposes[3].more = ["validityDuration: PT1S"]
         catalog.purposes[4].more = ["active: false"]
-        sleep(until: now.advanced(millis: 1100))
+        await sleep(until: now.advanced(millis: 1100))
         _ = try engine.apply(catalog.document)
         #expect((0..<5).map { engine.decision(kari, $0) } == [.unknown, .unknown, .unknown, .unknown, .denied])
         let reasons = try (0..<5).map { try engine.reason(kari, $0) }

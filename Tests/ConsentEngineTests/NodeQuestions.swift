@@ -16,6 +16,11 @@ func sleep(until moment: Timestamp) {
     while now < moment { wakeup.wait(timeoutMillis: Int32(clamping: max(1, moment.millis - now.millis))) }
 }
 
+/// As above, and lets other tests run meanwhile.
+func sleep(until moment: Timestamp) async {
+    while now < moment { try? await Task.sleep(for: .milliseconds(max(1, moment.millis - now.millis))) }
+}
+
 /// Of two acts in one millisecond the "no" counts; what must come after one waits for the next.
 func nextMillisecond() { sleep(until: now.advanced(millis: 2)) }
 
@@ -24,11 +29,11 @@ extension Timestamp {
 }
 
 /// Waits until something is so; false if it was not within ten seconds.
-func eventually(_ isSo: () throws -> Bool) rethrows -> Bool {
+func eventually(_ isSo: () throws -> Bool) async rethrows -> Bool {
     let limit = now.advanced(bySeconds: 10)
     while try !isSo() {
         if now > limit { return false }
-        sleep(until: now.advanced(millis: 10))
+        await sleep(until: now.advanced(millis: 10))
     }
     return true
 }
