@@ -71,8 +71,8 @@ package final class Engine: Sendable {
         self.folder = folder
         self.lock = LockHolder(lock)
         self.fatal = fatal
-        hashKey = try folder.hashKey()
         ledger = try Ledger(path: folder.ledgerPath)
+        hashKey = try folder.hashKey(of: ledger)
         identity = ledger.identity
         let catalog = try loadCatalog(ledger)
         applied = Mutex(catalog)

@@ -35,10 +35,22 @@ package struct NodeFolder: Sendable {
         guard !exists else { throw LedgerError.exists(path: ledgerPath) }
         try File.createDirectory(path)
         // Hashes in a ledger are of one key for ever, so the key is durable first.
-        try File.replace(keyPath, with: SystemRandom.bytes(IdentifierHashKey.size), mode: 0o640)
+        let key = SystemRandom.bytes(IdentifierHashKey.size)
+        try File.replace(keyPath, with: key, mode: 0o640)
         let identity = NodeIdentity(
             history: SystemRandom.bytes(16), deployment: deployment ?? SystemRandom.bytes(16))
-        try Ledger.create(path: ledgerPath, identity: identity, now: now)
+        try Ledger.create(
+            path: ledgerPath, identity: identity, keyCheck: IdentifierHashKey(bytes: key).check, now: now)
+    }
+
+    /// The key that a ledger's hashes were made with: by another one nobody would be found, and an objection that is not
+    /// found does not stand.
+    func hashKey(of ledger: Ledger) throws -> IdentifierHashKey {
+        let key = try hashKey()
+        guard key.check == ledger.keyCheck else {
+            throw LedgerError.corrupt(where: keyPath, what: "it is not the key that this ledger was made with")
+        }
+        return key
     }
 
     package func hashKey() throws -> IdentifierHashKey {

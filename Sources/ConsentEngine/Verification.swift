@@ -34,7 +34,7 @@ package func verify(
     _ folder: NodeFolder, progress: (UInt64, UInt64) -> Void = { _, _ in }
 ) throws -> VerificationReport {
     let ledger = try Ledger(path: folder.ledgerPath)
-    let hashKey = try folder.hashKey()
+    let hashKey = try folder.hashKey(of: ledger)
     // Mapped before the ledger is read: rows can only be newer than the replay, and say so.
     let index = openForComparison(folder.indexFolder, ledger, hashKey)
     let keys = openForComparison(folder.keysFolder, ledger, hashKey)
@@ -286,11 +286,12 @@ package func rebuildIndex(_ folder: NodeFolder, progress: (Int, Int) -> Void = {
     guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
     defer { _ = lock.raw }
     let ledger = try Ledger(path: folder.ledgerPath)
+    let hashKey = try folder.hashKey(of: ledger)
     let catalog = try loadCatalog(ledger)
     let index = try rebuildIndex(
-        folder: folder, ledger: ledger, hashKey: folder.hashKey(), catalog: catalog, progress: progress)
+        folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
     try index.close()
-    try KeyMap(rebuilding: folder, ledger: ledger, hashKey: folder.hashKey()).close()
+    try KeyMap(rebuilding: folder, ledger: ledger, hashKey: hashKey).close()
     try ledger.close()
     return index.rows
 }

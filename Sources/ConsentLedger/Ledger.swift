@@ -9,14 +9,19 @@ import GRDB
 package final class Ledger: Sendable {
     package let path: String
     package let identity: NodeIdentity
+    /// Of the key of all identifier hashes in it.
+    package let keyCheck: UInt64
     private let pool: DatabasePool
     /// Used only inside the pool's writer queue.
     private let writer: Confined<LedgerTransaction?>
 
     /// Makes an empty ledger.
     ///
+    /// - Parameter keyCheck: tells whether a key is the one that identifiers will be hashed with.
     /// - Throws: ``LedgerError`` `exists`; then nothing was changed.
-    package static func create(path: String, identity: NodeIdentity, now: Timestamp) throws(LedgerError) {
+    package static func create(
+        path: String, identity: NodeIdentity, keyCheck: UInt64, now: Timestamp
+    ) throws(LedgerError) {
         guard !FileManager.default.fileExists(atPath: path) else { throw .exists(path: path) }
         do {
             let pool = try openPool(path: path)
@@ -24,7 +29,7 @@ package final class Ledger: Sendable {
             try pool.write { database in
                 let values = [
                     ("history", Data(identity.history)), ("deployment", Data(identity.deployment)),
-                    ("created_at", Data("\(now.millis)".utf8)),
+                    ("created_at", Data("\(now.millis)".utf8)), ("key_check", Data("\(keyCheck)".utf8)),
                 ]
                 for (name, value) in values {
                     try database.execute(sql: "INSERT INTO node VALUES (?, ?)", arguments: [name, value])
@@ -36,16 +41,14 @@ package final class Ledger: Sendable {
         }
     }
 
-    /// Opens a ledger, and brings one that an older version wrote up to date.
+    /// Opens a ledger, and brings one that an older version wrote up to date. What is newer than this program, or no
+    /// ledger, stays as it is.
     package init(path: String) throws(LedgerError) {
         self.path = path
         guard FileManager.default.fileExists(atPath: path) else { throw .missing(path: path) }
         do {
+            try Self.requireKnown(path: path)
             let pool = try Self.openPool(path: path)
-            if try pool.read(Schema.migrator.hasBeenSuperseded) { throw LedgerError.newerVersion(path: path) }
-            guard try pool.read({ try $0.tableExists("node") }) else {
-                throw LedgerError.notALedger(path: path, reason: "it has no table 'node'")
-            }
             try Schema.migrator.migrate(pool)
             let values = try pool.read { database in
                 try Row.fetchAll(database, sql: "SELECT name, value FROM node").map { row in
@@ -54,14 +57,30 @@ package final class Ledger: Sendable {
             }
             let byName = Dictionary(uniqueKeysWithValues: values)
             guard let history = byName["history"], let deployment = byName["deployment"], history.count == 16,
-                deployment.count == 16
+                deployment.count == 16,
+                let keyCheck = byName["key_check"].flatMap({ UInt64(String(decoding: $0, as: UTF8.self)) })
             else { throw LedgerError.corrupt(where: path, what: "the table 'node' lacks its names") }
             identity = NodeIdentity(history: history, deployment: deployment)
+            self.keyCheck = keyCheck
             self.pool = pool
             writer = Confined(nil)
         } catch {
             throw LedgerError(error, path: path)
         }
+    }
+
+    /// Looks without writing: a pool changes whatever file it opens.
+    private static func requireKnown(path: String) throws {
+        var configuration = Configuration()
+        configuration.readonly = true
+        let database = try DatabaseQueue(path: path, configuration: configuration)
+        try database.read { database in
+            if try Schema.migrator.hasBeenSuperseded(database) { throw LedgerError.newerVersion(path: path) }
+            guard try database.tableExists("node") else {
+                throw LedgerError.notALedger(path: path, reason: "it has no table 'node'")
+            }
+        }
+        try database.close()
     }
 
     private static func openPool(path: String) throws -> DatabasePool {
@@ -122,11 +141,13 @@ package final class Ledger: Sendable {
         }
     }
 
-    /// Closes in order; the log is folded into the file.
+    /// Closes in order; the log is folded into the file. Nothing happens if it is closed already.
     package func close() throws(LedgerError) {
         do {
             pool.writeForget(writer)
-            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try pool.writeWithoutTransaction { database in
+                if database.sqliteConnection != nil { _ = try database.checkpoint(.truncate) }
+            }
             try pool.close()
         } catch {
             throw LedgerError(error, path: path)

@@ -10,7 +10,8 @@ enum Schema {
     }
 
     private static let version1 = """
-        -- Who this ledger is. One row a name: history, deployment (16 bytes each), created_at (milliseconds, as text).
+        -- Who this ledger is. One row a name: history, deployment (16 bytes each), created_at (milliseconds, as text),
+        -- key_check (of the key of all identifier hashes, as text).
         CREATE TABLE node (
             name TEXT PRIMARY KEY NOT NULL,
             value BLOB NOT NULL

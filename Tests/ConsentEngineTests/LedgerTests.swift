@@ -18,7 +18,7 @@ struct LedgerTests {
     init() throws {
         temporary = try TemporaryFolder()
         path = temporary.path + "/ledger.sqlite"
-        try Ledger.create(path: path, identity: identity, now: begin)
+        try Ledger.create(path: path, identity: identity, keyCheck: .max, now: begin)
         ledger = try Ledger(path: path)
     }
 
@@ -246,9 +246,12 @@ struct LedgerTests {
 
     @Test func aLedgerIsMadeOnce() throws {
         let before = try ledger.read { try $0.head() }
-        #expect(throws: LedgerError.self) { try Ledger.create(path: path, identity: identity, now: begin) }
+        #expect(throws: LedgerError.self) {
+            try Ledger.create(path: path, identity: identity, keyCheck: .max, now: begin)
+        }
         #expect(try ledger.read { try $0.head() } == before)
         #expect(ledger.identity == identity)
+        #expect(ledger.keyCheck == .max)
     }
 
     @Test func eventsCannotBeDeletedFromALedger() throws {
