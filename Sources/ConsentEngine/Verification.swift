@@ -107,6 +107,12 @@ private struct Replay {
         }
         self.catalog = catalog
         head = try snapshot.head()
+        for version in try snapshot.catalogsWithoutEvent() {
+            report.add("catalog version \(version) is there, but no event applied it")
+        }
+        for name in try snapshot.namesMissing(of: catalog) {
+            report.add("\(name) is not kept as the catalog has it")
+        }
     }
 
     mutating func run(_ progress: (UInt64, UInt64) -> Void) throws -> VerificationReport {
@@ -175,7 +181,9 @@ private struct Replay {
         let takenOver = min(now, pending.map { Timestamp(millis: $0.millis - 1) } ?? now)
         try snapshot.forEachSubject { subject in
             report.subjects += 1
-            let replayed = subjects.removeValue(forKey: subject.id) ?? SubjectRecord(id: subject.id, salt: [])
+            let known = subjects.removeValue(forKey: subject.id)
+            if known == nil { report.add("subject \(subject.id): no event is about it") }
+            let replayed = known ?? SubjectRecord(id: subject.id, salt: [])
             if subject.standings != replayed.standings {
                 report.add("subject \(subject.id): what is kept of the history is not what the events say")
             }

@@ -60,6 +60,41 @@ package final class LedgerSnapshot {
         return catalogs
     }
 
+    /// Versions of catalogs that no event applied.
+    package func catalogsWithoutEvent() throws -> [Int] {
+        let select = try prepare(
+            """
+            SELECT version FROM catalog WHERE version NOT IN (SELECT catalog FROM event WHERE kind > 1 AND catalog IS NOT NULL)
+                ORDER BY version
+            """)
+        var versions: [Int] = []
+        while try select.step() { versions.append(select.int(0)) }
+        return versions
+    }
+
+    /// The purposes of a catalog that do not have their bit in the ledger, and the revisions whose digest is not kept.
+    package func namesMissing(of catalog: Catalog) throws -> [String] {
+        let purpose = try prepare("SELECT 1 FROM purpose WHERE bit = ? AND id = ?")
+        let revision = try prepare("SELECT 1 FROM revision WHERE declaration = ? AND revision = ? AND digest = ?")
+        var missing: [String] = []
+        for entry in catalog.purposes {
+            purpose.bind(1, entry.bit)
+            purpose.bind(2, entry.id)
+            if try !purpose.step() { missing.append("purpose '\(entry.id)'") }
+            purpose.reset()
+        }
+        for declaration in catalog.declarations {
+            for entry in declaration.revisions {
+                revision.bind(1, declaration.id)
+                revision.bind(2, entry.name)
+                revision.bind(3, entry.digest)
+                if try !revision.step() { missing.append("revision '\(declaration.id) \(entry.name)'") }
+                revision.reset()
+            }
+        }
+        return missing
+    }
+
     package func counts() throws -> LedgerCounts {
         func one(_ sql: String) throws -> UInt64 {
             let select = try prepare(sql)
@@ -92,7 +127,7 @@ package final class LedgerSnapshot {
         var sequence = subject.lastEvent
         while sequence > after {
             link.bind(1, Int64(sequence))
-            guard try link.step(), link.int64(0) == subject.id, link.int64(1) < sequence else {
+            guard try link.step(), link.int64(0) == subject.id, (0..<Int64(sequence)).contains(link.int64(1)) else {
                 throw LedgerError.corrupt(
                     where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
             }
@@ -164,7 +199,8 @@ package final class LedgerSnapshot {
         let select = try prepare(
             "SELECT id, hashes, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         while try select.step() {
-            try body(select.int64(0), select.rawBytes(1), Projection(select, from: 2))
+            let projection = try Projection(select, from: 2, of: select.int64(0))
+            try body(select.int64(0), select.rawBytes(1), projection)
         }
     }
 
