@@ -10,11 +10,14 @@ final class BlockedWriter {
     private let subscription: Int
     private let gate = DispatchSemaphore(value: 0)
 
-    init(_ engine: Engine) {
+    init(_ engine: Engine) throws {
         self.engine = engine
         let entered = DispatchSemaphore(value: 0)
         let gate = gate
-        subscription = engine.subscribe { _ in
+        // The group before was acknowledged, and may be told of only now.
+        let head = try engine.sizes()["sequence"]!
+        subscription = engine.subscribe { group in
+            guard group.first > head else { return }
             entered.signal()
             gate.wait()
         }
@@ -24,6 +27,9 @@ final class BlockedWriter {
         entered.wait()
         engine.unsubscribe(subscription)
     }
+
+    // Also where a test fails before it comes to that: a node waits for its writer when it goes.
+    deinit { release() }
 
     func release() { gate.signal() }
 }

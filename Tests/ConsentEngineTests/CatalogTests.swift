@@ -179,7 +179,7 @@ struct CatalogTests {
         var catalog = SampleCatalog.consents(bits: 0..<1)
         catalog.revisions.append(.init("2.0", effectiveAt: secondsAgo(1)))
         let document = try catalog.document
-        let blocked = BlockedWriter(engine)
+        let blocked = try BlockedWriter(engine)
         let answers = Answers<Bool>()
         engine.record([.success(.grant([kari]))]) { answers.add((try? $0.get().outcomes[0].isRecorded) ?? false) }
         engine.apply(document) { answers.add((try? $0.get().version) == 2) }

@@ -52,7 +52,7 @@ struct RepetitionTests {
 
     @Test func changesThatShareAGroupKnowEachOthersKeys() throws {
         let event = ConsentEvent.grant([kari], at: secondsAgo(9)).with { $0.key = IdempotencyKey(1) }
-        let blocked = BlockedWriter(engine)
+        let blocked = try BlockedWriter(engine)
         let answers = Answers<EventOutcome?>()
         for event in [event, event.with { $0.state = .renewed }, event, event.with { $0.key = nil }] {
             engine.record([.success(event)]) { answers.add(try? $0.get().outcomes[0]) }
@@ -80,7 +80,7 @@ struct RepetitionTests {
             ConsentEvent([kari], "p1", .withdrawn, at: now.advanced(bySeconds: 86_400)),
             ConsentEvent([kari], "p1", .withdrawn, at: Timestamp(millis: -1)),
         ].enumerated().map { number, event in event.with { $0.key = IdempotencyKey(UInt64(number)) } }
-        let blocked = BlockedWriter(engine)
+        let blocked = try BlockedWriter(engine)
         let answers = Answers<[EventOutcome]?>()
         engine.record(events.map { .success($0) }) { answers.add(try? $0.get().outcomes) }
         nextMillisecond()
