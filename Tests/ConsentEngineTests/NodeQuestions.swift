@@ -118,7 +118,10 @@ extension NodeFolder {
     }
 
     func changeLedger(_ statements: [String], sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let database = try DatabaseQueue(path: ledgerPath)
+        var configuration = Configuration()
+        // The node may be writing.
+        configuration.busyMode = .timeout(5)
+        let database = try DatabaseQueue(path: ledgerPath, configuration: configuration)
         try database.writeWithoutTransaction { database in
             try database.execute(sql: "PRAGMA foreign_keys = OFF")
             for statement in statements {

@@ -156,7 +156,11 @@ struct RecoveryTests {
         try node.close()
         try copy(node.folder.path, to: pristine)
         var generator = SeededGenerator(salt: 42)
-        for position in stride(from: 0, to: 504, by: 8) where position < 72 || position >= 128 {
+        // What the checksum covers and itself, what changes with every row, and the ends of the defaults.
+        let words = [0..<72, 128..<200, 256..<272, 368..<392, 488..<504].flatMap {
+            stride(from: $0.lowerBound, to: $0.upperBound, by: 8)
+        }
+        for position in words {
             try copy(pristine, to: node.folder.path)
             // The highest bit of a number is the one that no sane value has.
             try flip(bit: 63, ofWordAt: position, in: node.folder.indexFolder.currentFilePath)
