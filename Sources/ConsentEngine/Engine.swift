@@ -47,10 +47,11 @@ package final class Engine: Sendable {
         var isClosing = false
     }
 
-    /// The node's lock, held as long as the engine lives.
+    /// The node's lock, held until the engine is closed or gone.
     private final class LockHolder: Sendable {
-        private let file: FileDescriptor
-        init(_ file: consuming FileDescriptor) { self.file = file }
+        private let file: Mutex<FileDescriptor?>
+        init(_ file: consuming FileDescriptor) { self.file = Mutex(file) }
+        func release() { file.withLock { $0 = nil } }
     }
 
     /// Opens a node, brings its index up to date, and starts the writer.
@@ -286,7 +287,7 @@ package final class Engine: Sendable {
         ]
     }
 
-    /// Finishes what waits, refuses what comes, and closes ledger and index in order.
+    /// Finishes what waits, refuses what comes, closes ledger and index in order, and leaves the node to the next engine.
     package func close() throws {
         queue.withLock { $0.isClosing = true }
         work.raise()
@@ -296,6 +297,7 @@ package final class Engine: Sendable {
         }?.join()
         questions.close()
         try ledger.close()
+        lock.release()
     }
 
     // MARK: The writer's thread

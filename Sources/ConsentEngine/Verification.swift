@@ -64,7 +64,11 @@ private func compare(
     let counted = table.counted()
     // The ledger commits first: nothing was changed on the way if it has not grown.
     guard try ledger.read({ try $0.head() }) == head else { return }
-    if DerivedTotals(counted) != named { report.add("the \(name) does not hold what the ledger names") }
+    if counted.rows != named.rows {
+        report.add("the \(name) has \(counted.rows) rows instead of \(named.rows)")
+    } else if DerivedTotals(counted) != named {
+        report.add("the \(name) does not hold what the ledger names")
+    }
     if counted != table.totals { report.add("the \(name) does not match its own digest") }
 }
 
@@ -131,6 +135,12 @@ private struct Replay {
         }
         self.catalog = catalog
         head = try snapshot.head()
+        for version in try snapshot.catalogsWithoutEvent() {
+            report.add("catalog version \(version) is there, but no event applied it")
+        }
+        for name in try snapshot.namesMissing(of: catalog) {
+            report.add("\(name) is not kept as the catalog has it")
+        }
     }
 
     mutating func run(_ progress: (UInt64, UInt64) -> Void) throws {
@@ -197,7 +207,9 @@ private struct Replay {
         let takenOver = min(now, pending.map { Timestamp(millis: $0.millis - 1) } ?? now)
         try snapshot.forEachSubject { subject in
             report.subjects += 1
-            let replayed = subjects.removeValue(forKey: subject.id) ?? SubjectRecord(id: subject.id, salt: [])
+            let known = subjects.removeValue(forKey: subject.id)
+            if known == nil { report.add("subject \(subject.id): no event is about it") }
+            let replayed = known ?? SubjectRecord(id: subject.id, salt: [])
             if subject.standings != replayed.standings {
                 report.add("subject \(subject.id): what is kept of the history is not what the events say")
             }

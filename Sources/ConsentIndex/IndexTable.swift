@@ -104,6 +104,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     case anotherKey
     case uncleanFromAnotherBoot
     case digestWrong
+    case superseded
 
     package var description: String {
         switch self {
@@ -116,6 +117,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         case .anotherKey: "it was built with another hash key"
         case .uncleanFromAnotherBoot: "it was not closed in order before the machine went down"
         case .digestWrong: "its rows or their owners do not match their digest"
+        case .superseded: "it says that a newer one has taken its place"
         }
     }
 }
@@ -370,8 +372,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         )
     }
     package var digest: UInt64 { word(Offset.digest) }
-    package var rows: Int { Int(word(Offset.rows)) }
-    var usedSlots: Int { Int(word(Offset.usedSlots)) }
+    package var rows: Int { Int(clamping: word(Offset.rows)) }
+    var usedSlots: Int { Int(clamping: word(Offset.usedSlots)) }
     var isClean: Bool { word(Offset.clean) == 1 }
     var bootID: String { String(decoding: bytes(Offset.bootID, 36), as: UTF8.self) }
 

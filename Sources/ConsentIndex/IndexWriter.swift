@@ -112,6 +112,8 @@ package final class IndexWriter {
         table = try IndexTable.open(
             path: folder.filePath(generation: generation), access: .readWrite, history: history, keyCheck: keyCheck,
             hasOwners: true)
+        // Readers would never be content with it.
+        guard !table.isSuperseded else { throw IndexProblem.superseded }
         if !table.isClean { table.recount() }
         // Bytes that changed on the disk or by hand must not become answers.
         guard table.counted() == table.totals else { throw IndexProblem.digestWrong }

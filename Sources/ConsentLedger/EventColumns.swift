@@ -16,22 +16,30 @@ enum EventColumns {
             LEFT JOIN subject ON subject.id = event.subject
         """
 
+    /// What an event of a consent always says: purpose, state, language, method, party, explicit, source, actor.
+    private static let required: [Int32] = [5, 6, 9, 10, 11, 12, 16, 19]
+    private static let texts: [Int32] = [5, 7, 8, 9, 16, 17, 18, 19]
+    /// What only an event of a consent says.
+    private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27]
+    /// Ages from the door; 255 is none in the chain, and must not be one here.
+    private static let ages: ClosedRange<Int64> = 0...150
+
+    /// - Throws: ``LedgerError`` `corrupt` for what the door never let in: the chain's bytes have no room for it.
     static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: [UInt8]?) {
         let sequence = UInt64(clamping: row.int64(0))
         func corrupt(_ what: String) -> LedgerError { .corrupt(where: "event \(sequence)", what: what) }
-        func text(_ column: Int32) throws -> String {
-            guard row.rawBytes(column).count <= Limit.shortTextSizeMax else {
-                throw corrupt("a text in it is too long")
-            }
-            return row.text(column)
-        }
-        guard let state = EventState(rawValue: UInt8(clamping: row.int64(6))),
-            let method = EvidenceMethod(rawValue: UInt8(clamping: row.int64(10))),
-            let party = Party(rawValue: UInt8(clamping: row.int64(11)))
+        guard !required.contains(where: row.isNull) else { throw corrupt("something in it is missing") }
+        guard let state = UInt8(exactly: row.int64(6)).flatMap(EventState.init(rawValue:)),
+            let method = UInt8(exactly: row.int64(10)).flatMap(EvidenceMethod.init(rawValue:)),
+            let party = UInt8(exactly: row.int64(11)).flatMap(Party.init(rawValue:))
         else { throw corrupt("a code in it is not known") }
-        // 255 stands for none in what is hashed.
-        if let age = row.optionalInt64(13), !(0..<255).contains(age) { throw corrupt("its age cannot be right") }
-        var event = ConsentEvent(identifiers: [], purpose: try text(5), state: state)
+        guard row.optionalInt64(13).map(ages.contains) ?? true, let refersTo = UInt64(exactly: row.int64(15)),
+            !(state.isGrant && row.optionalInt64(14) == 0)
+        else { throw corrupt("a number in it cannot be") }
+        guard texts.allSatisfy({ row.rawBytes($0).count <= Limit.shortTextSizeMax }) else {
+            throw corrupt("a text in it is too long")
+        }
+        var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
         let personal = row.isNull(21) ? nil : row.bytes(21)
         if let personal {
             guard let (identifiers, evidence) = Personal.decode(personal) else {
@@ -41,19 +49,19 @@ enum EventColumns {
             event.evidence = evidence
         }
         event.capturedAt = Timestamp(millis: row.int64(3))
-        if !row.isNull(7) { event.revision = RevisionName(declaration: try text(7), revision: try text(8)) }
-        event.language = try text(9)
+        if !row.isNull(7) { event.revision = RevisionName(declaration: row.text(7), revision: row.text(8)) }
+        event.language = row.text(9)
         event.method = method
         event.party = party
         event.isExplicit = row.int64(12) != 0
         event.subjectAge = row.optionalInt64(13).map { Int($0) }
         event.expiresAt = row.optionalInt64(14).map(Timestamp.init(millis:))
-        event.source = EventSource(system: try text(16), channel: try text(17), form: try text(18))
-        event.actor = try text(19)
+        event.source = EventSource(system: row.text(16), channel: row.text(17), form: row.text(18))
+        event.actor = row.text(19)
         event.key = IdempotencyKey(bytes: row.rawBytes(20))
         let recorded = RecordedEvent(
             sequence: sequence, subject: row.int64(4), recordedAt: Timestamp(millis: row.int64(2)), event: event,
-            refersTo: UInt64(clamping: row.int64(15)), hash: row.bytes(23))
+            refersTo: refersTo, hash: row.bytes(23))
         return (recorded, personal)
     }
 
@@ -77,15 +85,21 @@ enum EventColumns {
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
-            let commitment =
-                try personal.map { Personal.commitment(salt: row.bytes(26), personal: $0) }
-                ?? Self.hash(row, 22, of: row.int64(0))
+            let kept = try row.isNull(22) ? nil : Self.hash(row, 22, of: row.int64(0))
+            let made = personal.map { Personal.commitment(salt: row.bytes(26), personal: $0) }
+            guard let commitment = made ?? kept, kept == nil || kept == commitment else {
+                throw LedgerError.corrupt(
+                    where: "event \(sequence)", what: "its personal part is not the one that it committed to")
+            }
             chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             recorded = event
         case .catalog:
             chain.append(UInt64(clamping: row.int64(24)))
             chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
+        }
+        guard kind == .consent || ofConsent.allSatisfy(row.isNull) else {
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "it says more than an event of its kind can")
         }
         let hash = chain.hash
         guard try hash == Self.hash(row, 23, of: row.int64(0)) else {

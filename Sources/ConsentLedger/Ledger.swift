@@ -37,16 +37,14 @@ package final class Ledger: Sendable {
         }
     }
 
-    /// Opens a ledger, and brings one that an older version wrote up to date.
+    /// Opens a ledger, and brings one that an older version wrote up to date. What is newer than this program, or no
+    /// ledger, stays as it is.
     package init(path: String) throws(LedgerError) {
         self.path = path
         guard FileManager.default.fileExists(atPath: path) else { throw .missing(path: path) }
         do {
+            try Self.requireKnown(path: path)
             let pool = try Self.openPool(path: path)
-            if try pool.read(Schema.migrator.hasBeenSuperseded) { throw LedgerError.newerVersion(path: path) }
-            guard try pool.read({ try $0.tableExists("node") }) else {
-                throw LedgerError.notALedger(path: path, reason: "it has no table 'node'")
-            }
             try Schema.migrator.migrate(pool)
             let values = try pool.read { database in
                 try Row.fetchAll(database, sql: "SELECT name, value FROM node").map { row in
@@ -65,6 +63,20 @@ package final class Ledger: Sendable {
         } catch {
             throw LedgerError(error, path: path)
         }
+    }
+
+    /// Looks without writing: a pool changes whatever file it opens.
+    private static func requireKnown(path: String) throws {
+        var configuration = Configuration()
+        configuration.readonly = true
+        let database = try DatabaseQueue(path: path, configuration: configuration)
+        try database.read { database in
+            if try Schema.migrator.hasBeenSuperseded(database) { throw LedgerError.newerVersion(path: path) }
+            guard try database.tableExists("node") else {
+                throw LedgerError.notALedger(path: path, reason: "it has no table 'node'")
+            }
+        }
+        try database.close()
     }
 
     private static func openPool(path: String) throws -> DatabasePool {
@@ -125,11 +137,13 @@ package final class Ledger: Sendable {
         }
     }
 
-    /// Closes in order; the log is folded into the file.
+    /// Closes in order; the log is folded into the file. Nothing happens if it is closed already.
     package func close() throws(LedgerError) {
         do {
             pool.writeForget(writer)
-            try pool.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+            try pool.writeWithoutTransaction { database in
+                if database.sqliteConnection != nil { _ = try database.checkpoint(.truncate) }
+            }
             try pool.close()
         } catch {
             throw LedgerError(error, path: path)

@@ -73,7 +73,7 @@ package final class LedgerSnapshot {
         let select = try prepare(
             """
             SELECT version FROM catalog WHERE version NOT IN
-                (SELECT catalog FROM event WHERE kind > 1 AND catalog IS NOT NULL)
+                (SELECT catalog FROM event WHERE kind > 1 AND catalog IS NOT NULL) ORDER BY version
             """)
         var versions: [Int] = []
         while try select.step() { versions.append(select.int(0)) }
@@ -88,6 +88,29 @@ package final class LedgerSnapshot {
         return DerivedTotals(
             rows: select.int(0), digest: UInt64(bitPattern: select.int64(1)),
             ownersDigest: UInt64(bitPattern: select.int64(2)))
+    }
+
+    /// The purposes of a catalog that do not have their bit in the ledger, and the revisions whose digest is not kept.
+    package func namesMissing(of catalog: Catalog) throws -> [String] {
+        let purpose = try prepare("SELECT 1 FROM purpose WHERE bit = ? AND id = ?")
+        let revision = try prepare("SELECT 1 FROM revision WHERE declaration = ? AND revision = ? AND digest = ?")
+        var missing: [String] = []
+        for entry in catalog.purposes {
+            purpose.bind(1, entry.bit)
+            purpose.bind(2, entry.id)
+            if try !purpose.step() { missing.append("purpose '\(entry.id)'") }
+            purpose.reset()
+        }
+        for declaration in catalog.declarations {
+            for entry in declaration.revisions {
+                revision.bind(1, declaration.id)
+                revision.bind(2, entry.name)
+                revision.bind(3, entry.digest)
+                if try !revision.step() { missing.append("revision '\(declaration.id) \(entry.name)'") }
+                revision.reset()
+            }
+        }
+        return missing
     }
 
     package func counts() throws -> LedgerCounts {
@@ -123,7 +146,7 @@ package final class LedgerSnapshot {
         var sequence = subject.lastEvent
         while sequence > after {
             link.bind(1, Int64(sequence))
-            guard try link.step(), link.int64(0) == subject.id, link.int64(1) < sequence else {
+            guard try link.step(), link.int64(0) == subject.id, (0..<Int64(sequence)).contains(link.int64(1)) else {
                 throw LedgerError.corrupt(
                     where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
             }
@@ -195,7 +218,8 @@ package final class LedgerSnapshot {
         let select = try prepare(
             "SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         while try select.step() {
-            try body(select.int64(0), select.rawBytes(1), Projection(select, from: 2))
+            let projection = try Projection(select, from: 2, of: select.int64(0))
+            try body(select.int64(0), select.rawBytes(1), projection)
         }
     }
 

@@ -202,9 +202,9 @@ package final class LedgerTransaction {
         }
         selectLink.bind(1, Int64(sequence))
         defer { selectLink.reset() }
-        guard try selectLink.step(), selectLink.int64(0) == subject, selectLink.int64(1) < sequence else {
-            throw notOf(subject, sequence)
-        }
+        guard try selectLink.step(), selectLink.int64(0) == subject,
+            (0..<Int64(sequence)).contains(selectLink.int64(1))
+        else { throw notOf(subject, sequence) }
         return (
             UInt64(clamping: selectLink.int64(1)), selectLink.int(2),
             EventState(rawValue: UInt8(clamping: selectLink.int64(3))),

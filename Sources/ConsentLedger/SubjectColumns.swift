@@ -12,7 +12,7 @@ enum SubjectColumns {
             throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
         }
         return SubjectRecord(
-            id: id, salt: row.bytes(1), projection: Projection(row, from: 2), standings: standings,
+            id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id), standings: standings,
             lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
     }
 }
@@ -43,7 +43,13 @@ struct RevisionNumbers {
 
 extension Projection {
     /// Reads permitted, denied, wide, ends_at, sequence.
-    init(_ row: Statement, from column: Int32) {
+    ///
+    /// - Throws: ``LedgerError`` `corrupt` for what no index row has room for.
+    init(_ row: Statement, from column: Int32, of subject: Int64) throws {
+        let (wideSize, end) = (row.rawBytes(column + 2).count, row.optionalInt64(column + 3))
+        guard wideSize % 16 == 0, wideSize < Limit.purposesMax / 64 * 16, end.map({ $0 > 0 }) ?? true,
+            let sequence = UInt64(exactly: row.int64(column + 4)), sequence <= Limit.sequenceMax
+        else { throw LedgerError.corrupt(where: "subject \(subject)", what: "what the index says of it cannot be") }
         permitted[word: 0] = UInt64(bitPattern: row.int64(column))
         denied[word: 0] = UInt64(bitPattern: row.int64(column + 1))
         if !row.isNull(column + 2) {
@@ -54,8 +60,8 @@ extension Projection {
                 denied[word: position + 1] = UInt64(littleEndian: pair[1])
             }
         }
-        endsAt = row.optionalInt64(column + 3).map(Timestamp.init(millis:))
-        sequence = UInt64(clamping: row.int64(column + 4))
+        endsAt = end.map(Timestamp.init(millis:))
+        self.sequence = sequence
     }
 
     func bind(_ statement: Statement, from position: Int32) {

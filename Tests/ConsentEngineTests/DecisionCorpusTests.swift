@@ -20,8 +20,8 @@ struct DecisionCorpusTests {
             let retired = example.catalog.purposes.filter { !$0.isActive }.map(\.bit)
             try index.setDefaults(granted: PurposeSet(example.catalog.defaultGrants), denied: PurposeSet(retired))
             let hash = IdentifierHash(high: UInt64(number) << 20 | 1 << 40, low: UInt64(number) << 50)
-            let projection = project(
-                Standings(example.history, purposeBit: purpose.bit), catalog: example.catalog, at: example.clock)
+            let standings = Standings(example.history, purposeBit: purpose.bit)
+            let projection = project(standings, catalog: example.catalog, at: example.clock)
             if !example.history.isEmpty { try index.put(hash, IndexRow(projection)) }
 
             let seconds = UInt32(clamping: example.clock.secondsRoundedDown)
@@ -75,12 +75,5 @@ struct DecisionCorpusTests {
                 #expect(standing == whole, "\(example)")
             }
         }
-    }
-}
-
-extension Standings {
-    fileprivate init(_ history: [Act], purposeBit: Int) {
-        self.init()
-        for act in history { fold(act, purposeBit: purposeBit) }
     }
 }

@@ -36,7 +36,6 @@ package final class TestNode {
     package var engine: Engine { opened! }
 
     package func close() throws {
-        // The engine holds the node's lock as long as it lives.
         defer { opened = nil }
         try opened?.close()
     }

@@ -1,0 +1,200 @@
+import ConsentCatalog
+import ConsentEngine
+import ConsentLedger
+import ConsentModel
+import ConsentTestSupport
+import GRDB
+import Testing
+
+/// What cannot be stored is refused, leaves nothing behind and takes nothing else along.
+struct FailureTests {
+    // MARK: The queue
+
+    @Test func aFullQueueTurnsChangesAwayAtOnceAndLosesNoneThatItTook() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        let blocked = try BlockedWriter(engine)
+        let answers = Answers<String>()
+        let batch = (0..<8192).map { number -> Result<ConsentEvent, AdmissionError> in
+            .success(ConsentEvent([.customer("c\(number % 50)")], "p0", .withdrawn))
+        }
+        var (taken, refused) = (0, 0)
+        for _ in 0..<12 {
+            let before = answers.all.count
+            engine.record(batch) { result in
+                switch result {
+                case .success: answers.add("recorded")
+                case .failure(let error): answers.add("\(error)")
+                }
+            }
+            if answers.all.count > before { refused += 1 } else { taken += 1 }
+        }
+        #expect(taken == 8)
+        #expect(refused == 4)
+        #expect(Set(answers.all) == [EngineError.busy.description])
+        #expect(throws: EngineError.self) { try engine.apply(SampleCatalog.consents(bits: 0..<1).document) }
+        #expect(try engine.sizes()["sequence"] == 2, "nothing of what was turned away is stored, nor what waits")
+        blocked.release()
+        #expect(answers.take(12).filter { $0 == "recorded" }.count == 8)
+        #expect(try engine.sizes()["sequence"] == 2 + 8 * 8192)
+        #expect(engine.decision(.customer("c7")) == .denied)
+        #expect(try engine.recordOne(sampleGrant(customer: "after")).isRecorded)
+    }
+
+    @Test func anEngineThatClosesFinishesWhatWaitsAndRefusesWhatComes() async throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        let blocked = try BlockedWriter(engine)
+        let answers = Answers<Bool>()
+        for number in 0..<50 {
+            engine.record([.success(sampleGrant(customer: "c\(number)"))]) {
+                answers.add((try? $0.get().outcomes[0].isRecorded) ?? false)
+            }
+        }
+        let closing = Background { try engine.close() }
+        while true {
+            // Until the close has begun they are taken, too.
+            let late = Answers<String>()
+            engine.record([.success(sampleGrant(customer: "late"))]) { result in
+                if case .failure(let error) = result { late.add("\(error)") }
+            }
+            if let refusal = late.all.first {
+                #expect(refusal == EngineError.closing.description)
+                break
+            }
+            await sleep(until: now.advanced(millis: 5))
+        }
+        blocked.release()
+        #expect(answers.take(50).allSatisfy { $0 })
+        try closing.value()
+        #expect { try engine.record([sampleGrant(customer: "x")]) } throws: {
+            if case EngineError.closing = $0 { true } else { false }
+        }
+        #expect { try engine.ask { _ in } } throws: { if case EngineError.closing = $0 { true } else { false } }
+        try node.expectSound()
+        #expect(try verify(node.folder).events >= 52)
+    }
+
+    // MARK: The ledger
+
+    /// An event with this actor cannot be stored.
+    private static let fails = """
+        CREATE TRIGGER cannot_be_stored BEFORE INSERT ON event WHEN NEW.actor = 'nobody'
+            BEGIN SELECT RAISE(ABORT, 'no room'); END
+        """
+
+    private func failing(_ customer: String) -> ConsentEvent {
+        sampleGrant(customer: customer).with {
+            $0.actor = "nobody"
+            $0.key = IdempotencyKey(9)
+        }
+    }
+
+    @Test func ofAGroupOnlyTheChangeThatCannotBeStoredFails() throws {
+        let node = try TestNode(.consents(bits: 0..<2))
+        let engine = node.engine
+        let blocked = try BlockedWriter(engine)
+        try node.folder.changeLedger(Self.fails)
+        let answers = Answers<String>()
+        func offer(_ name: String, _ events: [ConsentEvent]) {
+            engine.record(events.map { .success($0) }) { result in
+                switch result {
+                case .success(let result): answers.add("\(name) \(result.outcomes.compactMap(\.sequence))")
+                case .failure(.ledgerUnavailable(let reason)) where reason.contains("no room"):
+                    answers.add("\(name) fails")
+                case .failure(let error): answers.add("\(error)")
+                }
+            }
+        }
+        var wider = SampleCatalog.consents(bits: 0..<2)
+        wider.purposes.append(.init("p2", bit: 2, basis: "contract"))
+        wider.revisions[0].purposes = ["p0", "p1"]
+        let document = try wider.document
+        offer("first", [sampleGrant(customer: "a"), sampleGrant(customer: "b")])
+        offer("second", [sampleGrant(customer: "c"), failing("d"), sampleGrant(customer: "e")])
+        engine.apply(document) { result in answers.add("catalog \((try? result.get().sequence) ?? 0)") }
+        offer("third", [ConsentEvent([.customer("a")], "p0", .withdrawn), sampleGrant(customer: "f", purpose: "p1")])
+        offer("fourth", [failing("a")])
+        blocked.release()
+        #expect(answers.take(5) == ["first [3, 4]", "second fails", "catalog 5", "third [6, 7]", "fourth fails"])
+
+        let decisions = ["a", "b", "c", "d", "e"].map { engine.decision(.customer($0)) }
+        #expect(decisions == [.denied, .granted, .unknown, .unknown, .unknown])
+        #expect(engine.decision(.customer("f"), 1) == .granted)
+        #expect(try engine.sizes()["identifiers"] == 4)
+        #expect(try engine.events(.customer("d")) == [])
+        // The failure has taken its key, its subject and its number along.
+        try node.folder.changeLedger("DROP TRIGGER cannot_be_stored")
+        let outcomes = try engine.record([sampleGrant(customer: "c"), failing("d"), failing("d")]).outcomes
+        #expect(outcomes == [.recorded(sequence: 8), .recorded(sequence: 9), .duplicate(sequence: 9)])
+        #expect(engine.decision(.customer("d")) == .granted)
+        try node.expectSound()
+    }
+
+    @Test func whileTheLedgerCannotBeWrittenNothingChangesAndChecksGoOn() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        let kari = Identifier.customer("kari")
+        _ = try engine.record([.grant([kari]).with { $0.key = IdempotencyKey(1) }])
+        let before = try engine.sizes()
+        try node.folder.changeLedger("ALTER TABLE subject RENAME TO hidden")
+        for _ in 0..<3 {
+            for event in [.grant([.customer("ola")]), ConsentEvent([kari], "p0", .withdrawn)] {
+                #expect { try engine.record([event]) } throws: { error in
+                    guard case EngineError.ledgerUnavailable = error else { return false }
+                    return true
+                }
+            }
+            #expect(throws: EngineError.self) { try engine.apply(SampleCatalog.consents(bits: 0..<2).document) }
+            #expect(engine.decision(kari) == .granted)
+            #expect(engine.decision(.customer("ola")) == .unknown)
+        }
+        try node.folder.changeLedger("ALTER TABLE hidden RENAME TO subject")
+        #expect(try engine.sizes() == before)
+        #expect(engine.catalogVersion == 1)
+        #expect(try engine.recordOne(ConsentEvent([kari], "p0", .withdrawn)) == .recorded(sequence: 3))
+        #expect(engine.decision(kari) == .denied)
+        try node.expectSound()
+    }
+
+    @Test func anEndThatCannotBeRecordedIsKeptAndRecordedLater() async throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        let kari = Identifier.customer("kari")
+        let end = now.advanced(millis: 700)
+        _ = try engine.record([.grant([kari]).with { $0.expiresAt = end }])
+        try node.folder.changeLedger(
+            "CREATE TRIGGER no_end BEFORE INSERT ON event WHEN NEW.state = 8 BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        await sleep(until: end.advanced(millis: 600))
+        #expect(engine.decision(kari) == .unknown)
+        #expect(try engine.reason(kari) == .expired)
+        #expect(try engine.events(kari).count == 1)
+        #expect(try engine.recordOne(.grant([.customer("ola")])).isRecorded)
+        try node.folder.changeLedger("DROP TRIGGER no_end")
+        #expect(try await eventually { try engine.events(kari).map(\.event.state) == [.given, .expired] })
+        try node.expectSound()
+    }
+
+    /// The index or the map of keys may lead to what is not there; that is an error, and never another person's answer.
+    @Test func aSubjectThatIsNotTheOneLookedForIsAnError() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        let (kari, ola) = (Identifier.customer("kari"), Identifier.customer("ola"))
+        _ = try engine.record([
+            .grant([kari]).with { $0.key = IdempotencyKey(1) }, ConsentEvent([ola], "p0", .withdrawn),
+        ])
+        let kept = try engine.sizes()
+        try node.folder.changeLedger(
+            "UPDATE subject SET identifiers = (SELECT identifiers FROM subject WHERE id = 2) WHERE id = 1")
+        #expect(throws: LedgerError.self) { try engine.explain(kari, purposeBit: 0) }
+        #expect(throws: LedgerError.self) { try engine.events(kari) }
+        #expect(throws: EngineError.self) { try engine.record([ConsentEvent([kari], "p0", .withdrawn)]) }
+        #expect(try engine.reason(ola) == .withdrawn)
+        try node.folder.changeLedger("UPDATE event SET key = zeroblob(16) WHERE sequence = 2")
+        #expect(throws: EngineError.self) {
+            try engine.record([.grant([.customer("per")]).with { $0.key = IdempotencyKey(1) }])
+        }
+        #expect(try engine.sizes() == kept)
+        #expect(try engine.recordOne(.grant([.customer("per")])).isRecorded)
+    }
+}

@@ -1,0 +1,265 @@
+import ConsentCatalog
+import ConsentModel
+import ConsentTestSupport
+import GRDB
+import Testing
+
+@testable import ConsentLedger
+
+/// The ledger by itself: its bytes, its groups and its order of ends.
+struct LedgerTests {
+    private let temporary: TemporaryFolder
+    private let path: String
+    private let ledger: Ledger
+    private let identity = NodeIdentity(
+        history: [UInt8](repeating: 1, count: 16), deployment: [UInt8](repeating: 2, count: 16),
+        keyCheck: .max)
+    private let begin = Timestamp(iso8601: "2026-03-01")!
+
+    init() throws {
+        temporary = try TemporaryFolder()
+        path = temporary.path + "/ledger.sqlite"
+        try Ledger.create(path: path, identity: identity, now: begin)
+        ledger = try Ledger(path: path)
+    }
+
+    // MARK: Standings
+
+    private static let revisions = (0..<5).map { RevisionName(declaration: "d\($0 / 2)", revision: "r\($0)") }
+
+    private func encode(_ standings: Standings) -> [UInt8] {
+        var bytes: [UInt8] = []
+        standings.encode(into: &bytes) { name in
+            Self.revisions.firstIndex(of: name).map { Int64(UInt32.max) - Int64($0) }
+        }
+        return bytes
+    }
+
+    private func decode(_ bytes: [UInt8]) -> Standings? {
+        bytes.withUnsafeBytes { bytes in
+            Standings(decoding: bytes) { number in
+                let position = Int(Int64(UInt32.max) - number)
+                return Self.revisions.indices.contains(position) ? Self.revisions[position] : nil
+            }
+        }
+    }
+
+    private func makeActs(_ generator: inout SeededGenerator) -> [Act] {
+        (0..<generator.below(7)).map { number in
+            let state = generator.pick(EventState.allCases + [.given, .given, .renewed, .confirmed])
+            let moment = Timestamp(millis: Int64(generator.below(30)) * 86_400_000 + 1_700_000_000_000)
+            var act = Act(sequence: UInt64(number + 1) << UInt64(generator.below(36)), state: state, capturedAt: moment)
+            act.method = generator.pick(EvidenceMethod.allCases)
+            act.party = generator.pick(Party.allCases)
+            act.isExplicit = generator.oneIn(2)
+            act.subjectAge = generator.oneIn(2) ? generator.below(151) : nil
+            act.revision = generator.oneIn(3) ? nil : generator.pick(Self.revisions)
+            act.expiresAt = generator.oneIn(2) ? moment.advanced(bySeconds: Int64(generator.below(1_000_000))) : nil
+            if state == .confirmed || state == .expired { act.refersTo = UInt64(generator.below(number + 1)) }
+            return act
+        }
+    }
+
+    @Test func standingsAreReadAsTheyWereWrittenAndNeverFromAPartOfThem() throws {
+        var generator = SeededGenerator(salt: 91)
+        for round in 0..<200 {
+            let bits = (0..<generator.below(5)).map { _ in generator.below(960) }
+            let acts = Set(bits).sorted().map { ($0, makeActs(&generator)) }
+            var standings = Standings()
+            // Where one purpose ends and the next begins, with what stands before.
+            var boundaries = [0: standings]
+            for (bit, acts) in acts {
+                for act in acts { standings.fold(act, purposeBit: bit) }
+                boundaries[encode(standings).count] = standings
+            }
+            let bytes = encode(standings)
+            let place: Comment = "CONSENT_TEST_SEED=\(TestSeed.value), round \(round)"
+            for size in 0...bytes.count {
+                #expect(decode(Array(bytes.prefix(size))) == boundaries[size], place)
+            }
+            #expect(decode(bytes + [0]) == nil, place)
+        }
+    }
+
+    @Test func foldingInAnyOrderOfPurposesKeepsTheOrderOfTheirBits() {
+        var generator = SeededGenerator(salt: 92)
+        let acts = [70, 3, 959, 0].map {
+            ($0, makeActs(&generator) + [Act(sequence: 99, state: .given, capturedAt: begin)])
+        }
+        var (forward, backward) = (Standings(), Standings())
+        for (bit, acts) in acts { for act in acts { forward.fold(act, purposeBit: bit) } }
+        for (bit, acts) in acts.reversed() { for act in acts { backward.fold(act, purposeBit: bit) } }
+        #expect(forward == backward)
+        #expect(forward.all.map(\.purposeBit) == [0, 3, 70, 959])
+        #expect(forward[3] == Standing(acts[1].1))
+        #expect(forward[4] == nil)
+    }
+
+    @Test func standingsThatCannotBeAreNotRead() {
+        var standings = Standings()
+        standings.fold(Act(sequence: 1, state: .withdrawn, capturedAt: begin), purposeBit: 0)
+        let bytes = encode(standings)
+        #expect(decode(bytes) == standings)
+        #expect(decode(bytes + bytes) == nil, "one purpose twice")
+        // Purpose and flags, then sequence and capture time of the act, then its codes and its revision.
+        for (position, value) in [(3, 4), (20, 0), (20, 10), (21, 8), (22, 5), (24, 9)] as [(Int, UInt8)] {
+            var changed = bytes
+            changed[position] = value
+            #expect(decode(changed) == nil, "byte \(position)")
+        }
+    }
+
+    @Test func thePersonalPartIsReadWholeOrNotAtAll() throws {
+        let event = ConsentEvent(
+            [.customer("kari"), .email("kari@example.no"), Identifier(nationalIDHash: [UInt8](0..<16))], "p0", .given
+        ).with { $0.evidence = String(repeating: "æ", count: 300) }
+        let bytes = Personal.encode(event)
+        let (identifiers, evidence) = try #require(Personal.decode(bytes))
+        #expect(identifiers == event.identifiers)
+        #expect(evidence == event.evidence)
+        for size in 0..<bytes.count { #expect(Personal.decode(Array(bytes.prefix(size))) == nil) }
+        #expect(Personal.decode(bytes + [0]) == nil)
+        for (position, value) in [(0, 2), (0, 4), (1, 99), (2, 200), (3, 0xFF), (bytes.count - 1, 0xC3)]
+            as [(Int, UInt8)]
+        {
+            var changed = bytes
+            changed[position] = value
+            #expect(Personal.decode(changed) == nil, "byte \(position)")
+        }
+    }
+
+    // MARK: Groups
+
+    /// A subject, one event of it, and what follows, as the engine stores them.
+    private func add(_ number: Int, endsAt: Timestamp? = nil, _ transaction: LedgerTransaction) throws -> Int64 {
+        var subject = try transaction.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
+        let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
+        let place = EventPlace(
+            subject: subject.id, salt: subject.salt, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
+        subject.lastEvent = try transaction.append(event, at: place)
+        subject.projection.endsAt = endsAt
+        try transaction.put(subject, isNew: true)
+        return subject.id
+    }
+
+    private func applyCatalog() throws {
+        let document = try SampleCatalog.consents(bits: 0..<1).document
+        try ledger.write { transaction in
+            let stored = StoredCatalog(version: 1, document: document.text, digest: document.digest)
+            _ = try transaction.append(stored, document.catalog, recordedAt: begin)
+            try transaction.storeEvents()
+        }
+    }
+
+    private struct Abandoned: Error {}
+
+    @Test func aGroupThatThrowsLeavesNothing() throws {
+        try applyCatalog()
+        let first = try ledger.write { transaction in
+            defer { try? transaction.storeEvents() }
+            return try add(1, transaction)
+        }
+        let before = try ledger.read { (head: try $0.head(), counts: try $0.counts()) }
+        for storesEvents in [false, true] {
+            #expect(throws: LedgerError.self) {
+                try ledger.write { transaction in
+                    for number in 2..<10 { _ = try add(number, transaction) }
+                    if storesEvents { try transaction.storeEvents() }
+                    throw Abandoned()
+                }
+            }
+            #expect(try ledger.read { try $0.head() } == before.head)
+            #expect(try ledger.read { try $0.counts() } == before.counts)
+        }
+        // And the next group goes on where the last that counted ended.
+        let (second, head) = try ledger.write { transaction in
+            let second = try add(3, transaction)
+            try transaction.storeEvents()
+            return (second, transaction.head)
+        }
+        #expect(second == first + 1)
+        #expect(head.sequence == 3)
+        #expect(try ledger.read { try $0.head() } == head)
+        #expect(try ledger.read { try $0.walkChain { _, _ in } } == head)
+        try ledger.close()
+        let reopened = try Ledger(path: path)
+        #expect(try reopened.read { try $0.head() } == head)
+        #expect(try reopened.read { try $0.walkChain { _, _ in } } == head)
+        try reopened.close()
+    }
+
+    @Test func aReaderSeesOneStateWhileGroupsAreWritten() throws {
+        try applyCatalog()
+        try ledger.read { snapshot in
+            let before = try snapshot.head()
+            _ = try ledger.write { transaction in
+                _ = try add(1, transaction)
+                try transaction.storeEvents()
+            }
+            #expect(try snapshot.head() == before)
+            #expect(try snapshot.walkChain { _, _ in } == before)
+        }
+        #expect(try ledger.read { try $0.head().sequence } == 2)
+    }
+
+    // MARK: Ends
+
+    /// The index of ends is by day: what is near midnight must not be taken for another day's.
+    @Test func endsAreFoundInTheirOrderAcrossMidnight() throws {
+        try applyCatalog()
+        let midnight = Timestamp(iso8601: "2026-03-02")!
+        let day: Int64 = 86_400_000
+        let offsets: [Int64] = [0, -1, 1, 5, -5, day - 1, day, day + 1, -day, 40 * day, -1, 3 * day, 2, day - 1]
+        var generator = SeededGenerator(salt: 93)
+        var due: [Int64: Timestamp] = [:]
+        try ledger.write { transaction in
+            for (number, offset) in offsets.shuffled(using: &generator).enumerated() {
+                let end = midnight.advanced(millis: offset)
+                due[try add(number, endsAt: end, transaction)] = end
+                _ = try add(number, transaction)
+            }
+            try transaction.storeEvents()
+        }
+        while let next = due.values.min() {
+            try ledger.write { transaction in
+                #expect(try transaction.nextEnd() == next)
+                let tooEarly = try transaction.subjectsDue(at: next.advanced(millis: -1), countMax: 100)
+                #expect(tooEarly == [])
+                let found = try transaction.subjectsDue(at: next, countMax: 100)
+                #expect(Set(found) == Set(due.filter { $0.value == next }.keys))
+                #expect(found.count == Set(found).count)
+                #expect(try transaction.subjectsDue(at: next, countMax: 1).count == 1)
+                let all = try transaction.subjectsDue(at: next.advanced(millis: 100 * day), countMax: 100)
+                #expect(Set(all) == Set(due.keys))
+                for id in found {
+                    var subject = try #require(try transaction.subject(id))
+                    subject.projection.endsAt = nil
+                    try transaction.put(subject, isNew: false)
+                    due[id] = nil
+                }
+            }
+        }
+        #expect(try ledger.write { try $0.nextEnd() } == nil)
+        #expect(try ledger.write { try $0.subjectsDue(at: Timestamp(millis: .max), countMax: 9) } == [])
+    }
+
+    // MARK: Files
+
+    @Test func aLedgerIsMadeOnce() throws {
+        let before = try ledger.read { try $0.head() }
+        #expect(throws: LedgerError.self) {
+            try Ledger.create(path: path, identity: identity, now: begin)
+        }
+        #expect(try ledger.read { try $0.head() } == before)
+        #expect(ledger.identity == identity)
+            }
+
+    @Test func eventsCannotBeDeletedFromALedger() throws {
+        try applyCatalog()
+        try ledger.close()
+        let database = try DatabaseQueue(path: path)
+        #expect(throws: DatabaseError.self) { try database.write { try $0.execute(sql: "DELETE FROM event") } }
+        #expect(try database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM event") } == 1)
+        try database.close()
+    }
+}
