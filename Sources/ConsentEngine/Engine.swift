@@ -27,6 +27,7 @@ package final class Engine: Sendable {
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let subscribers: Mutex<[Int: @Sendable (CommittedGroup) -> Void]>
+    private let systemNow: @Sendable () -> Timestamp
     private let fatal: @Sendable (String) -> Void
     private let startedAt = Clock.monotonicNanos()
     private let groupCount = Atomic<UInt64>(0)
@@ -59,17 +60,20 @@ package final class Engine: Sendable {
     /// - Parameters:
     ///   - identifiersExpected: room to make in the index at once, before a large import.
     ///   - progress: is told how far a rebuild has come: done and all identifiers.
+    ///   - systemNow: the system's clock.
     ///   - fatal: is told why the writer had to stop for good: the index cannot follow the ledger any more.
     /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running.
     package init(
         _ folder: NodeFolder, identifiersExpected: Int = 0,
         progress: @Sendable (Int, Int) -> Void = { _, _ in },
+        systemNow: @escaping @Sendable () -> Timestamp = { Timestamp(millis: Clock.realtimeMillis()) },
         fatal: @escaping @Sendable (String) -> Void
     ) throws {
         guard folder.exists else { throw LedgerError.missing(path: folder.ledgerPath) }
         guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
         self.folder = folder
         self.lock = LockHolder(lock)
+        self.systemNow = systemNow
         self.fatal = fatal
         ledger = try Ledger(path: folder.ledgerPath)
         identity = ledger.identity
@@ -88,7 +92,7 @@ package final class Engine: Sendable {
         questions = try QuestionQueue(threads: 2)
         subscribers = Mutex([:])
         writer = Mutex(nil)
-        let clock = NodeClock(notBefore: try ledger.read { try $0.lastRecordedAt() })
+        let clock = NodeClock(notBefore: try ledger.read { try $0.lastRecordedAt() }, system: systemNow())
         let revisionsDueAfter = try ledger.read { try $0.lastCatalogMoment() } ?? clock.now
         let state = WriterState(index: index, keys: keys, clock: clock, revisionsDueAfter: revisionsDueAfter)
         writer.withLock { $0 = ConsentKernel.Thread(name: "writer") { self.runWriter(state) } }
@@ -107,7 +111,7 @@ package final class Engine: Sendable {
         complete: @escaping @Sendable (Result<RecordResult, EngineError>) -> Void
     ) {
         let catalog = catalog
-        let now = Timestamp(millis: Clock.realtimeMillis())
+        let now = systemNow()
         let judged = events.map { event in
             event.map {
                 JudgedEvent($0, catalog: catalog.catalog, version: catalog.version, hashKey: hashKey, now: now)
@@ -202,7 +206,7 @@ package final class Engine: Sendable {
         let (standing, sequence) = try withSubject(identifiedBy: identifier) { subject, snapshot in
             (subject?.standings[purposeBit], try snapshot.head().sequence)
         }
-        let now = Timestamp(millis: Clock.realtimeMillis())
+        let now = systemNow()
         let verdict = decide(standing ?? Standing(), catalog: catalog, purpose: purpose, at: now)
         return (verdict, purpose, standing?.decidingAct, sequence)
     }
@@ -242,7 +246,7 @@ package final class Engine: Sendable {
         let affected = Set(changes.flatMap(\.affectedPurposes))
         var losses: [String: Int] = [:]
         if !affected.isEmpty, current.version > 0 {
-            let now = Timestamp(millis: Clock.realtimeMillis())
+            let now = systemNow()
             try ledger.read { snapshot in
                 try snapshot.forEachSubject { subject in
                     for entry in subject.standings.all {
@@ -264,7 +268,7 @@ package final class Engine: Sendable {
     }
 
     private func requireNoConflict(from current: AppliedCatalog, to document: CatalogDocument) throws(EngineError) {
-        let now = Timestamp(millis: Clock.realtimeMillis())
+        let now = systemNow()
         let conflicts = catalogConflicts(from: current.catalog, to: document.catalog, at: now)
         guard conflicts.isEmpty else {
             throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
@@ -367,7 +371,8 @@ package final class Engine: Sendable {
 
     /// One transaction for all; if it fails, each change alone, so that one that cannot be stored takes nobody along.
     private func commit(_ changes: [Change], _ state: WriterState) {
-        let now = state.clock.tick()
+        state.clock.tick(systemNow())
+        let now = state.clock.now
         let before = state.index.appliedSequence
         do {
             let committed = try ledger.write {
@@ -485,7 +490,8 @@ package final class Engine: Sendable {
 
     /// What time alone changes: consents that end, revisions that become current.
     private func passTime(_ state: WriterState) {
-        let now = state.clock.tick()
+        state.clock.tick(systemNow())
+        let now = state.clock.now
         do {
             if let due = catalog.catalog.nextRevisionChange(after: state.revisionsDueAfter), due <= now {
                 try takeRevisionChange(due, state)
@@ -543,14 +549,14 @@ struct NodeClock {
     /// The system's, at the same moment.
     private(set) var system: Timestamp
 
-    init(notBefore: Timestamp, system: Timestamp = Timestamp(millis: Clock.realtimeMillis())) {
+    init(notBefore: Timestamp, system: Timestamp) {
         self.system = system
         now = max(notBefore, system)
     }
 
-    mutating func tick() -> Timestamp {
-        system = Timestamp(millis: Clock.realtimeMillis())
-        now = max(now, system)
-        return now
+    mutating func tick(_ system: Timestamp) {
+        self.system = system
+        // Where the system's clock was set back, what follows is later all the same.
+        now = system < now ? Timestamp(millis: now.millis + 1) : system
     }
 }

@@ -252,7 +252,7 @@ struct LedgerTests {
         }
         #expect(try ledger.read { try $0.head() } == before)
         #expect(ledger.identity == identity)
-            }
+    }
 
     @Test func eventsCannotBeDeletedFromALedger() throws {
         try applyCatalog()

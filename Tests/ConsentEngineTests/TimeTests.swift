@@ -223,4 +223,37 @@ struct TimeTests {
         try node.restart()
         #expect(try node.engine.sizes()["sequence"] == head + 1, "it is noted once")
     }
+
+    /// What was said while the clock was ahead bears times that are still to come.
+    @Test(arguments: [EventState.refused, .withdrawn, .revoked, .invalidated])
+    func aNoThatSaysItsTimeStandsAfterTheClockWasSetRight(_ state: EventState) throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        node.clockAheadMillis = 7_200_000
+        _ = try engine.record([.grant([kari])])
+        node.clockAheadMillis = 0
+        // Of an hour ago: it came late, and the grant after it.
+        #expect(try engine.recordOne(ConsentEvent([kari], "p0", state, at: secondsAgo(3_600))).isRecorded)
+        #expect(try engine.reason(kari) == .given)
+        let no = ConsentEvent([kari], "p0", state, at: secondsAgo(1)).with { $0.key = IdempotencyKey(7) }
+        let outcome = try engine.recordOne(no)
+        #expect(outcome.isRecorded && engine.decision(kari) == .denied)
+        #expect(try engine.recordOne(no) == .duplicate(sequence: try #require(outcome.sequence)))
+        try node.restart()
+        #expect(node.engine.decision(kari) == .denied)
+        #expect(try verify(node.folder).isSound)
+    }
+
+    @Test func whatIsSaidWhenTheClockIsSetBackIsNotOlderThanWhatWasSaidBefore() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        for (ahead, state) in [(Int64(0), EventState.given), (-7_200_000, .withdrawn), (-7_300_000, .given)] {
+            node.clockAheadMillis = ahead
+            let event =
+                state == .given ? .grant([kari]) : ConsentEvent([kari], "p0", state)
+            #expect(try node.engine.recordOne(event).isRecorded)
+        }
+        let moments = try node.engine.events(kari).map(\.recordedAt)
+        #expect(moments == moments.sorted() && Set(moments).count == 3)
+        #expect(node.engine.decision(kari) == .granted)
+    }
 }

@@ -246,7 +246,10 @@ struct VerificationTests {
             ("identifiers = x''", 1, "subject 1:"), ("identifiers = substr(identifiers, 1, 17)", 1, "subject 1:"),
             ("identifiers = CAST(substr(identifiers, 18) || substr(identifiers, 1, 17) AS BLOB)", 1, "subject 1:"),
             ("identifiers = CAST(x'02' || substr(identifiers, 2) AS BLOB)", 1, "subject 1:"),
-            ("identifiers = CAST(identifiers || (SELECT identifiers FROM subject WHERE id = 2) AS BLOB)", 1, "subject 1:"),
+            (
+                "identifiers = CAST(identifiers || (SELECT identifiers FROM subject WHERE id = 2) AS BLOB)", 1,
+                "subject 1:"
+            ),
             ("identifiers = zeroblob(17)", 6, "subject 6:"), ("standings = x''", 3, "subject 3:"),
             ("standings = x'00'", 3, "subject 3"), ("standings = zeroblob(4)", 3, "subject 3:"),
             ("standings = (SELECT standings FROM subject WHERE id = 2)", 1, "subject 1:"),

@@ -9,8 +9,19 @@ package final class TestNode {
     package let temporary: TemporaryFolder
     package let folder: NodeFolder
     private var opened: Engine?
+    /// By how much the node's system clock is wrong.
+    package var clockAheadMillis: Int64 {
+        get { clock.aheadMillis.load(ordering: .relaxed) }
+        set { clock.aheadMillis.store(newValue, ordering: .relaxed) }
+    }
+    private let clock = WrongClock()
     /// What the engine called the end of the node.
     package let fatals = Fatals()
+
+    private final class WrongClock: Sendable {
+        let aheadMillis = Atomic<Int64>(0)
+        var now: Timestamp { Timestamp(millis: Clock.realtimeMillis() + aheadMillis.load(ordering: .relaxed)) }
+    }
 
     package final class Fatals: Sendable {
         private let list = Mutex<[String]>([])
@@ -44,7 +55,8 @@ package final class TestNode {
     package func open() throws {
         precondition(opened == nil)
         let fatals = fatals
-        opened = try Engine(folder) { fatals.add($0) }
+        let clock = clock
+        opened = try Engine(folder, systemNow: { clock.now }) { fatals.add($0) }
     }
 
     package func restart() throws {
