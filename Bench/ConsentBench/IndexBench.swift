@@ -12,6 +12,7 @@ package struct IndexBench {
     /// Bytes of one identifier.
     private static let identifierSize = 16
     private static let batch = 1000
+    private static let checksAtATime = 256
     private static let now: UInt32 = 1_800_000_000
 
     /// - Parameter folder: made by the caller, empty.
@@ -99,14 +100,18 @@ package struct IndexBench {
         return Double(Clock.monotonicNanos() - start) / Double(count)
     }
 
-    /// Hash all of a batch, asking for the rows, then read them, as the server does.
+    /// Hashes some of a batch, then asks for all of them, as the server does.
     private func measureBatches(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
         var numbers = SeededNumbers(seed: 4)
         // Identifiers are as they lie in a frame; making them up is not part of the check.
         var names = [UInt8](repeating: 0, count: Self.batch * Self.identifierSize)
         var name = [UInt8](repeating: 0, count: Self.identifierSize)
-        let ahead = 32
-        var hashes = [IdentifierHash](repeating: IdentifierHash(high: 0, low: 0), count: ahead)
+        let hashes = UnsafeMutableBufferPointer<IdentifierHash>.allocate(capacity: Self.checksAtATime)
+        let answers = UnsafeMutableBufferPointer<IndexAnswer>.allocate(capacity: Self.checksAtATime)
+        defer {
+            hashes.deallocate()
+            answers.deallocate()
+        }
         var nanos: Int64 = 0
         for _ in 0..<count / Self.batch {
             for position in 0..<Self.batch {
@@ -115,21 +120,19 @@ package struct IndexBench {
             }
             let start = Clock.monotonicNanos()
             names.withUnsafeBytes { names in
-                hashes.withUnsafeMutableBufferPointer { hashes in
-                    var position = 0
-                    while position < Self.batch {
-                        let step = min(ahead, Self.batch - position)
-                        for offset in 0..<step {
-                            let begin = (position + offset) * Self.identifierSize
-                            let bytes = UnsafeRawBufferPointer(rebasing: names[begin..<begin + Self.identifierSize])
-                            hashes[offset] = key.hash(.customer, bytes)
-                            reader.prefetch(hashes[offset])
-                        }
-                        for offset in 0..<step {
-                            let answer = reader.check(hashes[offset], purposeBit: 3, now: Self.now)
-                            checksum = checksum &* 31 &+ UInt64(answer.decisionByte)
-                        }
-                        position += step
+                for begin in stride(from: 0, to: Self.batch, by: Self.checksAtATime) {
+                    let count = min(Self.checksAtATime, Self.batch - begin)
+                    for step in 0..<count {
+                        let name = UnsafeRawBufferPointer(
+                            start: names.baseAddress! + (begin + step) * Self.identifierSize,
+                            count: Self.identifierSize)
+                        hashes[step] = key.hash(.customer, name)
+                    }
+                    reader.check(
+                        UnsafeBufferPointer(rebasing: hashes[..<count]), purposeBit: 3, now: Self.now,
+                        answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
+                    for step in 0..<count {
+                        checksum = checksum &* 31 &+ UInt64(answers[step].decisionByte)
                     }
                 }
             }

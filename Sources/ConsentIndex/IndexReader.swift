@@ -111,6 +111,30 @@ package struct IndexReader: ~Copyable {
             deniedByDefault: table.deniedDefaults(word: word) >> bit & 1)
     }
 
+    /// As many rows as a processor has fetches in flight.
+    private static let ahead = 24
+
+    /// Answers for many identifiers, each asked for from memory some steps before it is read: memory serves many at once.
+    ///
+    /// - Parameter answers: as many as there are hashes.
+    package mutating func check(
+        _ hashes: UnsafeBufferPointer<IdentifierHash>, purposeBit: Int, now: UInt32,
+        answers: UnsafeMutableBufferPointer<IndexAnswer>
+    ) {
+        precondition(hashes.count == answers.count, "an answer for each identifier")
+        let (view, count) = (view, hashes.count)
+        let version = view.version
+        for position in 0..<min(Self.ahead, count) { unsafe view.prefetch(hashes[position]) }
+        for position in 0..<count {
+            if position + Self.ahead < count { unsafe view.prefetch(hashes[position + Self.ahead]) }
+            unsafe answers[position] = Self.check(view, hashes[position], purposeBit: purposeBit, now: now)
+        }
+        if version & 1 == 0, view.version == version { return }
+        for position in 0..<count {
+            unsafe answers[position] = check(hashes[position], purposeBit: purposeBit, now: now)
+        }
+    }
+
     /// One word of the two bitsets that answer for many purposes; what is in neither is unknown.
     package mutating func check(
         _ hash: IdentifierHash, purposes mask: UInt64, word: Int, now: UInt32

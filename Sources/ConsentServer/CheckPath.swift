@@ -22,6 +22,10 @@ package struct CheckPath: ~Copyable {
     private var reader: IndexReader
     private let hashKey: IdentifierHashKey
     private let pending: UnsafeMutablePointer<Pending>
+    /// Of the subjects of one frame, some at a time.
+    private let hashes: UnsafeMutableBufferPointer<IdentifierHash>
+    private let answers: UnsafeMutableBufferPointer<IndexAnswer>
+    private static let subjectsAtATime = 256
     private var pendingCount = 0
     /// The purposes of the applied catalog, by word.
     private let known: UnsafeMutablePointer<UInt64>
@@ -33,6 +37,8 @@ package struct CheckPath: ~Copyable {
         reader = IndexReader(publication)
         self.hashKey = hashKey
         pending = .allocate(capacity: Self.pendingMax)
+        hashes = .allocate(capacity: Self.subjectsAtATime)
+        answers = .allocate(capacity: Self.subjectsAtATime)
         known = .allocate(capacity: Self.wordsMax)
         known.initialize(repeating: 0, count: Self.wordsMax)
         know(purposes)
@@ -40,6 +46,8 @@ package struct CheckPath: ~Copyable {
 
     deinit {
         pending.deallocate()
+        hashes.deallocate()
+        answers.deallocate()
         known.deallocate()
     }
 
@@ -134,16 +142,16 @@ package struct CheckPath: ~Copyable {
         do throws(WireError) {
             var position = 0
             while position < check.count {
-                let count = min(Self.pendingMax, check.count - position)
+                let count = min(Self.subjectsAtATime, check.count - position)
                 for step in 0..<count {
                     let identifier = try check.nextIdentifier(position: position + step)
-                    let hash = hashKey.hash(identifier.type, identifier.value)
-                    reader.prefetch(hash)
-                    pending[step].hash = hash
+                    hashes[step] = hashKey.hash(identifier.type, identifier.value)
                 }
+                reader.check(
+                    UnsafeBufferPointer(rebasing: hashes[..<count]), purposeBit: purposeBit, now: now,
+                    answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
                 for step in 0..<count {
-                    let answer = reader.check(pending[step].hash, purposeBit: purposeBit, now: now)
-                    switch answer.decision {
+                    switch answers[step].decision {
                     case .granted: output.setBit(position + step, inBitsetAt: bitsets)
                     case .denied: output.setBit(position + step, inBitsetAt: bitsets + bitsetSize)
                     case .unknown: break
