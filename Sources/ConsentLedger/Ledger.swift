@@ -137,12 +137,17 @@ package final class Ledger: Sendable {
         }
     }
 
-    /// Closes in order; the log is folded into the file. Nothing happens if it is closed already.
+    /// Closes in order; the log is folded into the file, unless somebody else reads it. Nothing happens if it is closed already.
     package func close() throws(LedgerError) {
         do {
             pool.writeForget(writer)
             try pool.writeWithoutTransaction { database in
-                if database.sqliteConnection != nil { _ = try database.checkpoint(.truncate) }
+                guard database.sqliteConnection != nil else { return }
+                // Who reads it just now, such as a verification, is not waited for: the log is durable as it is.
+                try database.execute(sql: "PRAGMA busy_timeout = 100")
+                do {
+                    _ = try database.checkpoint(.truncate)
+                } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {}
             }
             try pool.close()
         } catch {

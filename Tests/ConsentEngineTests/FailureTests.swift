@@ -175,6 +175,21 @@ struct FailureTests {
         try node.expectSound()
     }
 
+    @Test func aNodeIsClosedWhileSomebodyElseReadsItsLedger() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([sampleGrant(customer: "kari")])
+        let reader = try Ledger(path: node.folder.ledgerPath)
+        try reader.read { snapshot in
+            let before = try snapshot.head()
+            _ = try node.engine.record([sampleGrant(customer: "ola")])
+            try node.restart()
+            #expect(node.engine.decision(.customer("ola")) == .granted)
+            #expect(try snapshot.head() == before)
+        }
+        try reader.close()
+        try node.expectSound()
+    }
+
     /// The index or the map of keys may lead to what is not there; that is an error, and never another person's answer.
     @Test func aSubjectThatIsNotTheOneLookedForIsAnError() throws {
         let node = try TestNode(.consents(bits: 0..<1))
