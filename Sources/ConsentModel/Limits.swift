@@ -13,7 +13,7 @@ package enum Limit {
     /// How far a capturing system's clock may run ahead.
     package static let captureSkewMillis: Int64 = 5 * 60 * 1000
     /// No electronic record of a consent is older; what says so has a broken clock.
-    package static let captureMin = Timestamp(seconds: 0)
+    package static let captureMin = Timestamp(millis: 1)
     /// 40 bits in an index row: at 100,000 events a second without pause, 127 days; at a million a day, 3,000 years.
     package static let sequenceMax: UInt64 = (1 << 40) - 1
     /// An end is kept in 32 bits of seconds in an index row; a later one is looked at again then.

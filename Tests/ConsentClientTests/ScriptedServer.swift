@@ -28,6 +28,13 @@ final class ScriptedServer: Sendable {
             }
             return keys
         }
+
+        /// Capture time and end of a record's first event.
+        var times: [Int64] {
+            [28, 36].map { start in
+                Int64(bitPattern: UInt64(payload.u32(at: start)) | UInt64(payload.u32(at: start + 4)) << 32)
+            }
+        }
     }
 
     enum Reply: Sendable {
