@@ -1,6 +1,6 @@
 package import ConsentModel
 
-/// A row that became events, all of which carry their key.
+/// A row that became events.
 package struct RegisterRow: Sendable, Equatable {
     package let start: FilePosition
     /// Where reading resumes once the events are durable.
@@ -11,7 +11,7 @@ package struct RegisterRow: Sendable, Equatable {
     package let isWithoutProof: Bool
     /// It stood where a quote of an earlier row had not closed; see ``CSVRow``.
     package let isRecovered: Bool
-    /// As it is written, for the reject file if the server refuses one of the events.
+    /// As the reject file shows it if the server refuses one of the events.
     package let text: [UInt8]
 }
 
@@ -21,16 +21,16 @@ package struct RowRejection: Sendable, Equatable {
     /// A slug.
     package let rule: String
     package let message: String
-    /// As it is written, and no more of it than the reject file takes.
+    /// As it is written but without a national id, and no more of it than the reject file takes.
     package let text: [UInt8]
     /// Where reading resumes.
     package let end: FilePosition
 
-    init(_ row: borrowing CSVRow, rule: String, message: String) {
+    init(_ row: borrowing CSVRow, text: [UInt8], rule: String, message: String) {
         line = row.start.line
         self.rule = rule
         self.message = message
-        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        self.text = text
         end = row.end
     }
 
@@ -39,7 +39,7 @@ package struct RowRejection: Sendable, Equatable {
         line = row.start.line
         self.rule = rule
         self.message = message
-        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        text = row.text
         end = row.end
     }
 }
@@ -131,7 +131,7 @@ private struct RowTaker {
             guard let (events, isWithoutProof) = try interpreter?.events(of: row) else { return }
             let taken = RegisterRow(
                 start: row.start, end: row.end, events: events, isWithoutProof: isWithoutProof,
-                isRecovered: row.isRecovered, text: Array(row.text.prefix(RegisterLimit.rejectTextSizeMax)))
+                isRecovered: row.isRecovered, text: rejectText(of: row))
             summary.count(taken)
             handle(.row(taken))
         } catch {
@@ -153,6 +153,14 @@ private struct RowTaker {
         _ row: borrowing CSVRow, rule: String, message: String, _ handle: (RegisterItem) -> Void
     ) {
         summary.count(rejectedBy: rule)
-        handle(.rejection(RowRejection(row, rule: rule, message: message)))
+        handle(.rejection(RowRejection(row, text: rejectText(of: row), rule: rule, message: message)))
+    }
+
+    private func rejectText(of row: borrowing CSVRow) -> [UInt8] {
+        guard let position = interpreter?.columns.nationalIDPosition else {
+            return Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        }
+        let text = row.text(withholding: position, note: RejectFile.nationalIDNote) ?? RejectFile.rowNote
+        return Array(text.prefix(RegisterLimit.rejectTextSizeMax))
     }
 }
