@@ -26,6 +26,8 @@ package struct CSVReader {
     /// The fields of one row that held doubled quotes or marks.
     private var rewritten: [UInt8] = []
     private var holdsApostrophe = false
+    /// Of the row in progress: all its fields are there, whatever they hold.
+    private var isWhole = false
     private var columnCount = 0
 
     /// - Parameter delimiter: nil takes what the first row uses most of comma, semicolon and tab.
@@ -142,14 +144,15 @@ package struct CSVReader {
             isHeader = true
         }
         var places = scanner.places
-        if fault == nil { rewrite(&places, bytes) }
+        let isWhole = fault == nil || fault == .nulByte || fault == .invalidUTF8 ? isWhole : false
+        if isWhole { rewrite(&places, bytes) }
         rewritten.withUnsafeBufferPointer { rewritten in
             places.withUnsafeBufferPointer { places in
                 scanner.places.withUnsafeBufferPointer { writtenPlaces in
                     handle(
                         CSVRow(
                             start: scanner.rowPosition, end: next, isHeader: isHeader,
-                            isRecovered: scanner.isRecovered, fault: fault,
+                            isRecovered: scanner.isRecovered, fault: fault, isWhole: isWhole,
                             text: fault == nil ? text : rejectText(of: text), bytes: bytes, rewritten: rewritten,
                             places: places, writtenPlaces: writtenPlaces, textStart: scanner.rowStart))
                 }
@@ -186,9 +189,10 @@ package struct CSVReader {
             apostrophes |= byte == FormulaMark.byte ? 1 : 0
         }
         holdsApostrophe = apostrophes != 0
+        isWhole = !isOpen || count == columnCount
         if zeros != 0 { return .nulByte }
         if seen >= 0x80, !isUTF8(text) { return .invalidUTF8 }
-        guard isOpen, count != columnCount else { return nil }
+        if isWhole { return nil }
         return count < columnCount
             ? .tooFewFields(count, expected: columnCount) : .tooManyFields(count, expected: columnCount)
     }

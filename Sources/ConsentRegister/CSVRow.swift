@@ -70,8 +70,10 @@ package struct CSVRow: ~Copyable {
     /// Whether it was first read as part of a quoted field of an earlier row, whose quote then turned out not to
     /// close. It is most likely a row of its own, but its text could have been part of somebody's note.
     package let isRecovered: Bool
-    /// Why it could not be read; it has no fields then.
+    /// Why it could not be read; it has no fields then, unless it is whole.
     package let fault: CSVFault?
+    /// Whether it has all its fields although it is at fault: what some of them hold is not text.
+    let isWhole: Bool
     /// The row as it is written, without its line end. Of a row at fault its first line, and no more than the reject
     /// file takes. Valid only within the call.
     package let text: UnsafeBufferPointer<UInt8>

@@ -123,7 +123,7 @@ private struct RowTaker {
             takeHeader(row)
             return
         }
-        if let fault = row.fault {
+        if let fault = row.fault, interpreter?.isNo(row) != true {
             reject(row, rule: fault.rule, message: fault.message, handle)
             return
         }

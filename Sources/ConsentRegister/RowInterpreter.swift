@@ -27,6 +27,13 @@ struct RowInterpreter {
         self.options = options
     }
 
+    /// Whether a row that is at fault says "no" nevertheless: its fields are all there, and only what is not text in
+    /// some of them is lost.
+    func isNo(_ row: borrowing CSVRow) -> Bool {
+        guard row.isWhole, let state = states.value(of: field(.state, in: row)) else { return false }
+        return state.takesAway && !state.isInternal
+    }
+
     /// One event for each purpose that the row names.
     ///
     /// - Returns: the events, and whether they ask again because the row's grant is without proof.
@@ -56,6 +63,8 @@ struct RowInterpreter {
             let field = row[position].trimmed
             if field.isEmpty { continue }
             do throws(RowFault) {
+                // A character that was put in for a broken one would make it another person's.
+                if row.fault != nil, !Identifier.isText(field) { throw .identifierInvalid(.identifierInvalid(type)) }
                 identifiers.append(try identifier(type, field))
             } catch {
                 firstFault = firstFault ?? error
@@ -240,14 +249,17 @@ extension RowInterpreter {
     private mutating func text(
         _ field: RegisterField, in row: borrowing CSVRow, isCut: Bool
     ) throws(RowFault) -> String {
-        var bytes = self.field(field, in: row)
+        let bytes = self.field(field, in: row)
         if bytes.isEmpty { return "" }
-        if isCut {
-            bytes = bytes.cut(to: Self.sizeMax(field))
-        } else {
-            try refuseTooLong(field, size: bytes.count)
-        }
-        return texts[Int(field.rawValue)].text(of: bytes)
+        if row.fault != nil { return Self.mended(bytes, sizeMax: Self.sizeMax(field)) }
+        if !isCut { try refuseTooLong(field, size: bytes.count) }
+        return texts[Int(field.rawValue)].text(of: bytes.cut(to: Self.sizeMax(field)))
+    }
+
+    /// With U+FFFD for what is not text, which may make it longer.
+    private static func mended(_ bytes: UnsafeBufferPointer<UInt8>, sizeMax: Int) -> String {
+        let text = String(decoding: bytes.lazy.map { $0 == 0 ? 0xFF : $0 }, as: UTF8.self)
+        return Array(text.utf8).withUnsafeBufferPointer { String(decoding: $0.cut(to: sizeMax), as: UTF8.self) }
     }
 
     private func refuseTooLong(_ field: RegisterField, size: Int) throws(RowFault) {

@@ -104,7 +104,7 @@ private final class RegisterImport {
         /// Of everything before the end.
         var prefixDigest: [UInt8] = []
 
-        /// Whether one of its events is nothing without those before it, which may still be told to come again.
+        /// Whether one of its events is nothing without those before it.
         var needsOrder: Bool { rows.contains { $0.events.contains { $0.state == .confirmed } } }
     }
 
@@ -229,7 +229,8 @@ private final class RegisterImport {
                 }
                 for position in filled.indices {
                     filled[position].prefixDigest = digest.advance(to: filled[position].end.offset)
-                    let inFlightMax = filled[position].needsOrder ? 1 : Self.batchesInFlight
+                    let mustWait = recorder?.mayReorder == true && filled[position].needsOrder
+                    let inFlightMax = mustWait ? 1 : Self.batchesInFlight
                     while waiting.count >= inFlightMax { try await settleFirst() }
                     waiting.append((filled[position], try await send(filled[position].rows.flatMap(\.events))))
                 }

@@ -9,6 +9,8 @@ struct Recorder: Sendable {
     /// Waits for what became of the events; those that were not refused are durable then.
     typealias Outcomes = @Sendable () async throws -> [ImportOutcome]
 
+    /// Whether events that are told to come again come behind later ones.
+    let mayReorder: Bool
     /// The ledger as it was before.
     let ledger: LedgerPoint
     /// When it returns, the events are on their way, behind those of earlier calls.
@@ -19,6 +21,7 @@ struct Recorder: Sendable {
         guard let history = [UInt8](hex: server.history) else {
             throw Failure(code: Exit.failed, message: "the server's history id '\(server.history)' is none")
         }
+        mayReorder = true
         ledger = LedgerPoint(history: history, sequence: server.sequence)
         send = { events in
             let sent = try await client.send(events: events)
@@ -27,6 +30,7 @@ struct Recorder: Sendable {
     }
 
     init(_ engine: Engine) throws {
+        mayReorder = false
         ledger = LedgerPoint(history: engine.identity.history, sequence: try engine.record([]).head)
         send = { events in
             let (results, result) = AsyncThrowingStream<[ImportOutcome], any Error>.makeStream()

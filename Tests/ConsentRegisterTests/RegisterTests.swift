@@ -104,6 +104,26 @@ import Testing
         #expect(second.evidence == "x" + String(repeating: "ø", count: (Limit.evidenceSizeMax - 1) / 2))
     }
 
+    /// Where the rest of the file is UTF-8, one name in Latin-1 does not keep a person's "no" out.
+    @Test(arguments: noes)
+    func aNoIsNeverRejectedForWhatIsNotTextInADetail(_ state: String) throws {
+        let latin1 = [UInt8](repeating: 0xF8, count: 200)
+        func row(_ fields: [[UInt8]]) -> [UInt8] { Array(fields.joined(separator: [UInt8(ascii: ",")])) + [0x0A] }
+        let no = Array(state.utf8)
+        let bytes =
+            Array("customer,email,purpose,state,actor,evidence\n".utf8)
+            + row([[0x31], [], Array("sms".utf8), no, latin1, [0x61, 0, 0xF8]])
+            + row([[0x32], [0xF8], Array("sms".utf8), no, [], []])
+            + row([[0xF8], [], Array("sms".utf8), no, [], []])
+            + row([[0x33], [], Array("sms".utf8), Array("given".utf8), [], [0xF8]])
+            + row([[0x34], [], Array("sms".utf8), no, [0xF8]])
+        let register = try readRegister(bytes)
+        #expect(register.events.map { $0.identifiers.map(\.text) } == [["customer:1"], ["customer:2"]])
+        #expect(register.events.first?.evidence == "a\u{FFFD}\u{FFFD}")
+        #expect(register.events.first?.actor == String(repeating: "\u{FFFD}", count: Limit.shortTextSizeMax / 3))
+        #expect(register.rules == ["identifier_invalid", "invalid_utf8", "invalid_utf8"])
+    }
+
     @Test(arguments: noes)
     func aNoThatNamesNobodyOrNothingIsRejected(_ state: String) throws {
         let register = try readRegister(
