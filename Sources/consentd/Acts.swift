@@ -72,7 +72,8 @@ extension ActOptions {
     /// When a "no" was said. A date alone is the whole day, and the "no" counts from its end, so that no grant of that day
     /// outranks it; but never from later than now, which is what nil says.
     private func endOfMoment() throws -> Moment? {
-        guard var moment = try moment(capturedAt, "--captured-at") else { return nil }
+        // The start of 1970 is what systems write for "unknown".
+        guard var moment = try moment(capturedAt, "--captured-at"), moment.millis > 0 else { return nil }
         if capturedAt?.utf8.count == Self.dateSize { moment.millis += Self.dayMillis - 1 }
         return moment.millis > Clock.realtimeMillis() ? nil : moment
     }

@@ -15,9 +15,16 @@ struct Import: AsyncParsableCommand {
             state, captured_at, expires_at, declaration, revision, language, method, explicit, party, age, system, \
             channel, form, actor, evidence, list_source (own or bought).
 
-            A grant without proof becomes a request to ask again. Rows that cannot be taken are written to \
-            FILE.rejects.csv with line and reason. The import can be interrupted: run again, it goes on where it \
-            stopped. Running it twice records nothing twice.
+            A grant without proof becomes a request to ask again; a time in 1970-01-01 or before counts as none. A row \
+            that says no (withdrawn, refused, revoked, invalidated, objected) is taken unless it names nobody, no known \
+            purpose or no known state; what else it says wrongly is left out, without a time it counts from now, and a \
+            date is the end of that day.
+
+            Rows that cannot be taken are written to FILE.rejects.csv with line and reason, without national ids, and \
+            with an apostrophe before what a spreadsheet would calculate; the import passes over that apostrophe.
+
+            The import can be interrupted: run again, it goes on where it stopped, or begins anew if the file or the \
+            ledger is not what it was. Running it twice records nothing twice.
 
             EXAMPLES
               consentd import register.csv --data club

@@ -66,6 +66,18 @@ import Testing
         }
     }
 
+    @Test func everyShortNoteIsCopiedSoThatItReadsTheSame() throws {
+        let alphabet = ["=", "'", "\"\"", ";", "\t", " ", "a"]
+        var notes = [""]
+        for _ in 0..<4 { notes += notes.flatMap { note in alphabet.map { note + $0 } } }
+        let names = "customer,purpose,state,evidence\n"
+        func rows(_ state: String) -> String { notes.map { "1,sms,\(state),\"\($0)\"\n" }.joined() }
+        let direct = try readRegister(names + rows("withdrawn")).events
+        let copied = try rejected(Array((names + rows("sometime")).utf8)).map { $0.fields[3] + "\n" }.joined()
+        #expect(direct.count == notes.count)
+        #expect(try readRegister(names + copied.replacing("sometime", with: "withdrawn")).events == direct)
+    }
+
     @Test(arguments: [[], ["national_id"]])
     func holdsNoNationalId(ignored: [String]) throws {
         var options = RegisterOptions()
