@@ -55,7 +55,7 @@ let package = Package(
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
             ],
             swiftSettings: common),
-        .target(name: "ConsentRegister", dependencies: ["ConsentModel"], swiftSettings: common),
+        .target(name: "ConsentRegister", dependencies: ["ConsentModel", crypto], swiftSettings: common),
         .executableTarget(
             name: "consentd",
             dependencies: [

@@ -13,6 +13,14 @@ extension UnsafeBufferPointer<UInt8> {
         while end > start, self[end - 1].isBlank { end -= 1 }
         return UnsafeBufferPointer(rebasing: self[start..<end])
     }
+
+    /// Its first bytes, without part of a character at their end.
+    func cut(to sizeMax: Int) -> UnsafeBufferPointer<UInt8> {
+        guard count > sizeMax else { return self }
+        var end = sizeMax
+        while end > 0, self[end] & 0xC0 == 0x80 { end -= 1 }
+        return UnsafeBufferPointer(rebasing: self[..<end])
+    }
 }
 
 /// Words that a field may hold, found without making text of it; capital ASCII letters count as small ones.

@@ -23,8 +23,11 @@ package struct CSVReader {
     private var scanner = RowScanner(delimiter: UInt8(ascii: ","), rowStart: 0, position: .start)
     /// From the start of the row in progress.
     private var buffer: [UInt8] = []
-    /// The fields of one row that held doubled quotes.
-    private var unescaped: [UInt8] = []
+    /// The fields of one row that held doubled quotes or marks.
+    private var rewritten: [UInt8] = []
+    private var holdsApostrophe = false
+    /// Of the row in progress: all its fields are there, whatever they hold.
+    private var isWhole = false
     private var columnCount = 0
 
     /// - Parameter delimiter: nil takes what the first row uses most of comma, semicolon and tab.
@@ -141,14 +144,18 @@ package struct CSVReader {
             isHeader = true
         }
         var places = scanner.places
-        if fault == nil { unescape(&places, bytes) }
-        unescaped.withUnsafeBufferPointer { unescaped in
+        let isWhole = fault == nil || fault == .nulByte || fault == .invalidUTF8 ? isWhole : false
+        if isWhole { rewrite(&places, bytes) }
+        rewritten.withUnsafeBufferPointer { rewritten in
             places.withUnsafeBufferPointer { places in
-                handle(
-                    CSVRow(
-                        start: scanner.rowPosition, end: next, isHeader: isHeader, isRecovered: scanner.isRecovered,
-                        fault: fault, text: fault == nil ? text : rejectText(of: text), bytes: bytes,
-                        unescaped: unescaped, places: places))
+                scanner.places.withUnsafeBufferPointer { writtenPlaces in
+                    handle(
+                        CSVRow(
+                            start: scanner.rowPosition, end: next, isHeader: isHeader,
+                            isRecovered: scanner.isRecovered, fault: fault, isWhole: isWhole,
+                            text: fault == nil ? text : rejectText(of: text), bytes: bytes, rewritten: rewritten,
+                            places: places, writtenPlaces: writtenPlaces, textStart: scanner.rowStart))
+                }
             }
         }
     }
@@ -169,19 +176,23 @@ package struct CSVReader {
         return false
     }
 
-    private func fault(of text: UnsafeBufferPointer<UInt8>, isCutByEndOfFile: Bool) -> CSVFault? {
+    private mutating func fault(of text: UnsafeBufferPointer<UInt8>, isCutByEndOfFile: Bool) -> CSVFault? {
         let count = scanner.fieldCount
         if isOpen, isCutByEndOfFile, count < columnCount { return .truncated(count, expected: columnCount) }
         var seen: UInt8 = 0
         var zeros: UInt8 = 0
+        var apostrophes: UInt8 = 0
         // Without branches, so that it runs over 16 bytes at a time.
         for byte in text {
             seen |= byte
             zeros |= byte == 0 ? 1 : 0
+            apostrophes |= byte == FormulaMark.byte ? 1 : 0
         }
+        holdsApostrophe = apostrophes != 0
+        isWhole = !isOpen || count == columnCount
         if zeros != 0 { return .nulByte }
         if seen >= 0x80, !isUTF8(text) { return .invalidUTF8 }
-        guard isOpen, count != columnCount else { return nil }
+        if isWhole { return nil }
         return count < columnCount
             ? .tooFewFields(count, expected: columnCount) : .tooManyFields(count, expected: columnCount)
     }
@@ -190,18 +201,25 @@ package struct CSVReader {
         (try? UTF8Span(validating: text.span)) != nil
     }
 
-    /// Undoes the doubling of quotes, in a buffer of its own: the row's text stays as it is written.
-    private mutating func unescape(_ places: inout [FieldPlace], _ bytes: UnsafeBufferPointer<UInt8>) {
-        unescaped.removeAll(keepingCapacity: true)
-        for position in places.indices where places[position].hasDoubledQuotes {
-            let start = unescaped.count
-            var isSecondQuote = false
-            for byte in bytes[places[position].start..<places[position].end] {
-                isSecondQuote = byte == UInt8(ascii: "\"") && !isSecondQuote
-                if byte != UInt8(ascii: "\"") || isSecondQuote { unescaped.append(byte) }
-            }
-            places[position].start = start
-            places[position].end = unescaped.count
+    /// Undoes the doubling of quotes and takes marks off, in a buffer of its own: the row's text stays as it is written.
+    private mutating func rewrite(_ places: inout [FieldPlace], _ bytes: UnsafeBufferPointer<UInt8>) {
+        rewritten.removeAll(keepingCapacity: true)
+        for position in places.indices where places[position].hasDoubledQuotes || holdsApostrophe {
+            let start = rewritten.count
+            let field = bytes[places[position].start..<places[position].end]
+            if places[position].hasDoubledQuotes { appendUnescaped(field) } else { rewritten.append(contentsOf: field) }
+            if holdsApostrophe { FormulaMark.unmark(&rewritten, from: start) }
+            places[position] = FieldPlace(
+                start: start, end: rewritten.count, hasDoubledQuotes: places[position].hasDoubledQuotes,
+                isRewritten: true)
+        }
+    }
+
+    private mutating func appendUnescaped(_ field: Slice<UnsafeBufferPointer<UInt8>>) {
+        var isSecondQuote = false
+        for byte in field {
+            isSecondQuote = byte == UInt8(ascii: "\"") && !isSecondQuote
+            if byte != UInt8(ascii: "\"") || isSecondQuote { rewritten.append(byte) }
         }
     }
 

@@ -52,11 +52,12 @@ package enum CSVFault: Error, Hashable, Sendable {
     static let latin1Question = "is the file Latin-1? convert with iconv -f LATIN1 -t UTF-8"
 }
 
-/// A field's place: in the row's bytes, or in the unescaped ones where it held doubled quotes.
+/// A field's place: in the row's bytes, or in the rewritten ones where it held doubled quotes or a ``FormulaMark``.
 struct FieldPlace {
     var start: Int
     var end: Int
     var hasDoubledQuotes: Bool
+    var isRewritten = false
 }
 
 /// One row, lent to a handler for the length of its call: the fields are slices of the reader's buffer.
@@ -69,22 +70,36 @@ package struct CSVRow: ~Copyable {
     /// Whether it was first read as part of a quoted field of an earlier row, whose quote then turned out not to
     /// close. It is most likely a row of its own, but its text could have been part of somebody's note.
     package let isRecovered: Bool
-    /// Why it could not be read; it has no fields then.
+    /// Why it could not be read; it has no fields then, unless it is whole.
     package let fault: CSVFault?
+    /// Whether it has all its fields although it is at fault: what some of them hold is not text.
+    let isWhole: Bool
     /// The row as it is written, without its line end. Of a row at fault its first line, and no more than the reject
     /// file takes. Valid only within the call.
     package let text: UnsafeBufferPointer<UInt8>
 
     let bytes: UnsafeBufferPointer<UInt8>
-    let unescaped: UnsafeBufferPointer<UInt8>
+    let rewritten: UnsafeBufferPointer<UInt8>
     let places: UnsafeBufferPointer<FieldPlace>
+    /// All of them in the row's bytes.
+    let writtenPlaces: UnsafeBufferPointer<FieldPlace>
+    /// Where the row begins in its bytes.
+    let textStart: Int
 
     package var count: Int { fault == nil ? places.count : 0 }
 
-    /// A field without its quotes, valid only within the call.
+    /// A field without its quotes and marks, valid only within the call.
     package subscript(position: Int) -> UnsafeBufferPointer<UInt8> {
         let place = places[position]
-        return UnsafeBufferPointer(rebasing: (place.hasDoubledQuotes ? unescaped : bytes)[place.start..<place.end])
+        return UnsafeBufferPointer(rebasing: (place.isRewritten ? rewritten : bytes)[place.start..<place.end])
+    }
+
+    /// As it is written, with a note in place of one field unless that is empty; nil if it has no fields.
+    func text(withholding position: Int, note: [UInt8]) -> [UInt8]? {
+        guard fault == nil else { return nil }
+        guard !self[position].trimmed.isEmpty else { return Array(text) }
+        let place = writtenPlaces[position]
+        return text[..<(place.start - textStart)] + note + text[(place.end - textStart)...]
     }
 
     /// A field as text of its own.

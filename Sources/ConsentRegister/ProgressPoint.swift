@@ -1,36 +1,7 @@
-/// What tells one register from another, without reading it whole.
-package struct RegisterFingerprint: Hashable, Sendable {
-    /// The file's size.
-    package var size: UInt64
-    /// A hash of its first 64 KiB.
-    package let headHash: (high: UInt64, low: UInt64)
+import Crypto
 
-    /// - Parameter head: the file's first bytes: 64 KiB of them, or all. More is not looked at.
-    package init(size: UInt64, head: UnsafeRawBufferPointer) {
-        self.size = size
-        let bytes = UnsafeRawBufferPointer(rebasing: head.prefix(RegisterLimit.fingerprintSizeMax))
-        let hash = bytes.withMemoryRebound(to: UInt8.self) { SipHash.hash128($0, key: (0, 0)) }
-        headHash = (hash.0, hash.1)
-    }
-
-    init(size: UInt64, high: UInt64, low: UInt64) {
-        self.size = size
-        headHash = (high, low)
-    }
-
-    package static func == (left: RegisterFingerprint, right: RegisterFingerprint) -> Bool {
-        left.size == right.size && left.headHash == right.headHash
-    }
-
-    package func hash(into hasher: inout Hasher) {
-        hasher.combine(size)
-        hasher.combine(headHash.high)
-        hasher.combine(headHash.low)
-    }
-}
-
-/// Why a stored point cannot be used. An import then starts from the beginning, which is harmless: its events carry
-/// the same keys.
+/// Why a stored point cannot be used. An import then begins anew, which is harmless: what is recorded already is known
+/// again.
 package enum ProgressFault: Error, Equatable, Sendable {
     case notProgress
     case versionUnknown(String)
@@ -38,17 +9,36 @@ package enum ProgressFault: Error, Equatable, Sendable {
     case lineInvalid(Int)
     /// Its check value belongs to another text.
     case damaged
-    /// It was stored for another file, or the file has changed since.
-    case otherFile
+    /// What was read then is not what stands in the register now.
+    case registerChanged
+    /// It went into another ledger, or the ledger was put back to an older state since.
+    case otherLedger
+    /// There is less of the reject file than there was.
+    case rejectFileCut
 
     package var message: String {
         switch self {
         case .notProgress: "this is not the progress of an import"
-        case .versionUnknown(let version): "the progress is of format \(version); this program reads format 1"
+        case .versionUnknown(let version): "the progress is of format \(version); this program reads format 2"
         case .lineInvalid(let line): "line \(line) of the progress cannot be read"
         case .damaged: "the progress is damaged: its check value does not fit"
-        case .otherFile: "the progress belongs to another register, or the register has changed since"
+        case .registerChanged: "the register has changed since, or is another one"
+        case .otherLedger: "the rows went into another ledger, or it was put back to an older state since"
+        case .rejectFileCut: "the file of rejected rows is gone or shorter than it was"
         }
+    }
+}
+
+/// A ledger, and how far it had come.
+package struct LedgerPoint: Hashable, Sendable {
+    /// The history id, 16 bytes.
+    package var history: [UInt8]
+    /// Its newest event that is known of.
+    package var sequence: UInt64
+
+    package init(history: [UInt8], sequence: UInt64) {
+        self.history = history
+        self.sequence = sequence
     }
 }
 
@@ -56,44 +46,59 @@ package enum ProgressFault: Error, Equatable, Sendable {
 ///
 /// As text, so that it can be read by eye and stored beside the reject file:
 ///
-///     consentd-import 1
-///     file <size> <hash of its first 64 KiB, 32 hex digits>
-///     position <offset> <line>
+///     consentd-import 2
+///     file <size>
+///     position <offset> <line> <SHA-256 of all bytes before the offset, 64 hex digits>
+///     ledger <history id, 32 hex digits> <newest sequence>
 ///     rejects <size of the reject file>
 ///     rows <accepted> <without proof> <events> <recovered>
 ///     rejected <rule> <count>                                 one line per rule, in the order of the rules
-///     check <SipHash-2-4 of all before this line, 32 hex digits>
+///     check <SHA-256 of all before this line, 64 hex digits>
 package struct ProgressPoint: Hashable, Sendable {
-    package var file: RegisterFingerprint
+    package var fileSize: UInt64
     package var position: FilePosition
+    /// Of everything before the position: see ``PrefixDigest``.
+    package var prefixDigest: [UInt8]
+    package var ledger: LedgerPoint
     /// The reject file is cut back to this size before it is written on, so that no row stands in it twice.
     package var rejectFileSize: UInt64
     package var summary: RegisterSummary
 
     package init(
-        file: RegisterFingerprint, position: FilePosition, rejectFileSize: UInt64, summary: RegisterSummary
+        fileSize: UInt64, position: FilePosition, prefixDigest: [UInt8], ledger: LedgerPoint, rejectFileSize: UInt64,
+        summary: RegisterSummary
     ) {
-        self.file = file
+        self.fileSize = fileSize
         self.position = position
+        self.prefixDigest = prefixDigest
+        self.ledger = ledger
         self.rejectFileSize = rejectFileSize
         self.summary = summary
     }
 
-    /// - Throws: `otherFile`, unless it was stored for this file as it is.
-    package func checkBelongs(to file: RegisterFingerprint) throws(ProgressFault) {
-        guard self.file == file, position.offset <= file.size else { throw .otherFile }
+    /// Judges all but the bytes before the position.
+    ///
+    /// - Throws: why an import cannot go on from it.
+    package func checkBelongs(
+        toFileOf fileSize: UInt64, rejectFileSize: UInt64, ledger: LedgerPoint
+    ) throws(ProgressFault) {
+        guard self.fileSize == fileSize, position.offset <= fileSize else { throw .registerChanged }
+        guard self.ledger.history == ledger.history, self.ledger.sequence <= ledger.sequence else {
+            throw .otherLedger
+        }
+        guard self.rejectFileSize <= rejectFileSize else { throw .rejectFileCut }
     }
 }
 
 extension ProgressPoint {
     private static let magic = "consentd-import"
-    private static let version = "1"
-    private static let checkKey: (UInt64, UInt64) = (0x696D_706F_7274, 0x7072_6F67_7265_7373)
+    private static let version = "2"
 
     package var text: String {
         var text = "\(Self.magic) \(Self.version)\n"
-        text += "file \(file.size) \(Self.hex(file.headHash.high, file.headHash.low))\n"
-        text += "position \(position.offset) \(position.line)\n"
+        text += "file \(fileSize)\n"
+        text += "position \(position.offset) \(position.line) \(Self.hex(prefixDigest))\n"
+        text += "ledger \(Self.hex(ledger.history)) \(ledger.sequence)\n"
         text += "rejects \(rejectFileSize)\n"
         text += "rows \(summary.acceptedCount) \(summary.withoutProofCount) "
         text += "\(summary.eventCount) \(summary.recoveredCount)\n"
@@ -111,15 +116,17 @@ extension ProgressPoint {
             whole.hasPrefix(Self.magic + " ")
         else { throw .notProgress }
         var lines = ProgressLines(whole)
-        let version = try lines.words("consentd-import", count: 1)[0]
+        let version = try lines.words(Self.magic, count: 1)[0]
         guard version == Self.version else { throw .versionUnknown(String(version)) }
         try Self.verifyCheck(whole)
 
-        let fileWords = try lines.words("file", count: 2)
-        let hash = try lines.hex(fileWords[1])
-        file = RegisterFingerprint(size: try lines.number(fileWords[0]), high: hash.0, low: hash.1)
-        let place = try lines.words("position", count: 2)
+        fileSize = try lines.number(try lines.words("file", count: 1)[0])
+        let place = try lines.words("position", count: 3)
         position = FilePosition(offset: try lines.number(place[0]), line: try lines.count(place[1]))
+        prefixDigest = try lines.bytes(place[2], count: PrefixDigest.size)
+        let ledgerWords = try lines.words("ledger", count: 2)
+        ledger = LedgerPoint(
+            history: try lines.bytes(ledgerWords[0], count: 16), sequence: try lines.number(ledgerWords[1]))
         rejectFileSize = try lines.number(try lines.words("rejects", count: 1)[0])
         var rows: [Int] = []
         for word in try lines.words("rows", count: 4) { rows.append(try lines.count(word)) }
@@ -141,17 +148,10 @@ extension ProgressPoint {
         guard last == "check \(check(String(whole[..<last.startIndex])))" else { throw .damaged }
     }
 
-    private static func check(_ text: String) -> String {
-        let bytes = Array(text.utf8)
-        let hash = bytes.withUnsafeBufferPointer { SipHash.hash128($0, key: checkKey) }
-        return hex(hash.0, hash.1)
-    }
+    private static func check(_ text: String) -> String { hex(Array(SHA256.hash(data: Array(text.utf8)))) }
 
-    private static func hex(_ high: UInt64, _ low: UInt64) -> String {
-        [high, low].map { number in
-            let digits = String(number, radix: 16)
-            return String(repeating: "0", count: 16 - digits.count) + digits
-        }.joined()
+    private static func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 }
 
@@ -182,11 +182,10 @@ private struct ProgressLines {
         return count
     }
 
-    func hex(_ word: Substring) throws(ProgressFault) -> (UInt64, UInt64) {
-        guard word.utf8.count == 32, let high = UInt64(word.prefix(16), radix: 16),
-            let low = UInt64(word.suffix(16), radix: 16)
-        else { throw .lineInvalid(line) }
-        return (high, low)
+    func bytes(_ word: Substring, count: Int) throws(ProgressFault) -> [UInt8] {
+        let digits = word.compactMap(\.hexDigitValue)
+        guard word.utf8.count == 2 * count, digits.count == 2 * count else { throw .lineInvalid(line) }
+        return (0..<count).map { UInt8(digits[2 * $0] << 4 | digits[2 * $0 + 1]) }
     }
 
     func expectEnd() throws(ProgressFault) {

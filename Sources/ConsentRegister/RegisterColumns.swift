@@ -27,6 +27,8 @@ package struct RegisterColumns: Sendable, Equatable {
     /// In the order of their types, whatever that of the columns: the first that the ledger knows decides who the
     /// subject is, and a register with its columns in another order is the same register.
     package private(set) var identifiers: [(type: IdentifierType, position: Int)] = []
+    /// Also where the column is ignored: what stands in it is in no reject file.
+    package private(set) var nationalIDPosition: Int?
     private var positions = [Int?](repeating: nil, count: RegisterField.allCases.count)
 
     package static var names: String { "\(IdentifierType.names), \(RegisterField.names)" }
@@ -36,6 +38,7 @@ package struct RegisterColumns: Sendable, Equatable {
         let names = names.map(Self.normalized)
         try Self.refuseDuplicates(names)
         let ignored = Set(options.ignoredColumns.map(Self.normalized))
+        nationalIDPosition = names.firstIndex(of: IdentifierType.nationalId.name)
         var unknown: [String] = []
         for (position, name) in names.enumerated() where !ignored.contains(name) {
             if let type = IdentifierType(name: name) {
@@ -52,7 +55,8 @@ package struct RegisterColumns: Sendable, Equatable {
     }
 
     package static func == (left: RegisterColumns, right: RegisterColumns) -> Bool {
-        left.positions == right.positions && left.identifiers.elementsEqual(right.identifiers, by: ==)
+        left.positions == right.positions && left.nationalIDPosition == right.nationalIDPosition
+            && left.identifiers.elementsEqual(right.identifiers, by: ==)
     }
 
     package func position(of field: RegisterField) -> Int? { positions[Int(field.rawValue)] }

@@ -1,3 +1,5 @@
+package import ConsentModel
+
 /// Every limit of reading a register in one place. What an event may hold stands in ConsentModel's `Limit`.
 package enum RegisterLimit {
     /// One field as it is written, its doubled quotes included: 16 times the largest evidence that an event takes.
@@ -18,8 +20,9 @@ package enum RegisterLimit {
     package static let rejectTextLinesMax = 32
     /// Purposes named by one row.
     package static let purposesPerRowMax = 64
-    /// How much of the file tells it from another one.
-    package static let fingerprintSizeMax = 64 * 1024
+    /// A row that was captured earlier is undated: 1970-01-01, in whatever zone, is what systems write for "unknown". The
+    /// day has ended everywhere 12 hours after it has in UTC.
+    package static let datedMin = Timestamp(seconds: 36 * 3600)
     /// A progress point as text: a few lines of fixed size, and one per rule that some row broke.
     package static let progressTextSizeMax = 16 * 1024
 }

@@ -8,10 +8,13 @@ package struct RegisterOptions: Sendable {
     package var ignoredColumns: [String] = []
     /// Passes over every column that is not known, instead of refusing the file.
     package var acceptsUnknownColumns = false
-    /// When an act that takes nothing away counts as captured if its row does not say. The newest capture decides, so
-    /// the default is a time before everything: an old row of unknown date must not put itself over a withdrawal, and
-    /// a fixed time keeps a second import the same as the first. An undated withdrawal counts from its import.
-    package var undatedAt = Timestamp(millis: 0)
+    /// When a request counts as captured if its row does not say. The newest capture decides, so the default is a time
+    /// before everything: an old row of unknown date must not put itself over a withdrawal, and a fixed time keeps a
+    /// second import the same as the first. An undated withdrawal counts from its import.
+    package var undatedAt = Limit.captureMin
+    /// What the clock says: a "no" that claims to be later counts from its import. The default believes every row, and
+    /// leaves that to the node.
+    package var now = Timestamp(millis: .max)
 
     package init() {}
 }

@@ -1,18 +1,34 @@
 package import ConsentModel
 
-/// A row that became events, all of which carry their key.
+/// A row that became events.
 package struct RegisterRow: Sendable, Equatable {
     package let start: FilePosition
     /// Where reading resumes once the events are durable.
     package let end: FilePosition
     /// One per purpose.
-    package let events: [ConsentEvent]
+    package private(set) var events: [ConsentEvent]
     /// The row granted without proof, and its events ask again.
     package let isWithoutProof: Bool
     /// It stood where a quote of an earlier row had not closed; see ``CSVRow``.
     package let isRecovered: Bool
-    /// As it is written, for the reject file if the server refuses one of the events.
+    /// As the reject file shows it if the server refuses one of the events.
     package let text: [UInt8]
+
+    /// Whether nothing in its events tells them from those of another register that says the same: a "no" of which nobody
+    /// knows when it was said.
+    package var isUndated: Bool { events.contains { $0.capturedAt == nil } }
+
+    /// Gives its events keys that they have again whenever the same file is read, and in no other file: a later register
+    /// that says "no" in the same words says it anew.
+    ///
+    /// - Parameter digest: of everything in the file before the row's end, see ``PrefixDigest``.
+    package mutating func identify(by digest: [UInt8]) {
+        func word(_ start: Int) -> UInt64 { digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
+        for position in events.indices where events[position].capturedAt == nil {
+            // Two halves of zero would be no key.
+            events[position].key = IdempotencyKey(high: max(1, word(0)), low: word(8) &+ UInt64(position))
+        }
+    }
 }
 
 /// A row that became nothing, and why.
@@ -21,16 +37,16 @@ package struct RowRejection: Sendable, Equatable {
     /// A slug.
     package let rule: String
     package let message: String
-    /// As it is written, and no more of it than the reject file takes.
+    /// As it is written but without a national id, and no more of it than the reject file takes.
     package let text: [UInt8]
     /// Where reading resumes.
     package let end: FilePosition
 
-    init(_ row: borrowing CSVRow, rule: String, message: String) {
+    init(_ row: borrowing CSVRow, text: [UInt8], rule: String, message: String) {
         line = row.start.line
         self.rule = rule
         self.message = message
-        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        self.text = text
         end = row.end
     }
 
@@ -39,7 +55,7 @@ package struct RowRejection: Sendable, Equatable {
         line = row.start.line
         self.rule = rule
         self.message = message
-        text = Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        text = row.text
         end = row.end
     }
 }
@@ -123,7 +139,7 @@ private struct RowTaker {
             takeHeader(row)
             return
         }
-        if let fault = row.fault {
+        if let fault = row.fault, interpreter?.isNo(row) != true {
             reject(row, rule: fault.rule, message: fault.message, handle)
             return
         }
@@ -131,7 +147,7 @@ private struct RowTaker {
             guard let (events, isWithoutProof) = try interpreter?.events(of: row) else { return }
             let taken = RegisterRow(
                 start: row.start, end: row.end, events: events, isWithoutProof: isWithoutProof,
-                isRecovered: row.isRecovered, text: Array(row.text.prefix(RegisterLimit.rejectTextSizeMax)))
+                isRecovered: row.isRecovered, text: rejectText(of: row))
             summary.count(taken)
             handle(.row(taken))
         } catch {
@@ -153,6 +169,14 @@ private struct RowTaker {
         _ row: borrowing CSVRow, rule: String, message: String, _ handle: (RegisterItem) -> Void
     ) {
         summary.count(rejectedBy: rule)
-        handle(.rejection(RowRejection(row, rule: rule, message: message)))
+        handle(.rejection(RowRejection(row, text: rejectText(of: row), rule: rule, message: message)))
+    }
+
+    private func rejectText(of row: borrowing CSVRow) -> [UInt8] {
+        guard let position = interpreter?.columns.nationalIDPosition else {
+            return Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        }
+        let text = row.text(withholding: position, note: RejectFile.nationalIDNote) ?? RejectFile.rowNote
+        return Array(text.prefix(RegisterLimit.rejectTextSizeMax))
     }
 }

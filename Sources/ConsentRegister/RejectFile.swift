@@ -1,8 +1,15 @@
 /// The rows that became nothing, as CSV that every spreadsheet and ``CSVReader`` read: line, rule, message, text.
 ///
 /// The text is the row as it was written, up to 4 KiB and 32 lines; `…` at its end says that there was more. What of
-/// it is not UTF-8, and every NUL, becomes U+FFFD, so that the reject file is always valid.
+/// it is not UTF-8, and every NUL, becomes U+FFFD, so that the reject file is always valid. What a spreadsheet would take
+/// for a formula is marked: see ``FormulaMark``. A national id is not copied, and neither is a row that cannot be taken
+/// apart to leave it out: reject files are passed around.
 package enum RejectFile {
+    /// Stands in place of a national id. It is none, so that such a row cannot be imported as another person's.
+    static let nationalIDNote = Array("(withheld)".utf8)
+    /// Stands in place of a row whose national id cannot be told from the rest.
+    static let rowNote = Array("(not copied: the register holds national ids)".utf8)
+
     package static let header = Array("line,rule,message,text\n".utf8)
 
     /// Appends one row.
@@ -10,9 +17,9 @@ package enum RejectFile {
         buffer.append(contentsOf: "\(rejection.line),".utf8)
         appendQuoted(rejection.rule.utf8, to: &buffer)
         buffer.append(UInt8(ascii: ","))
-        appendQuoted(rejection.message.utf8, to: &buffer)
+        appendQuoted(FormulaMark.marking(rejection.message.utf8), to: &buffer)
         buffer.append(UInt8(ascii: ","))
-        appendQuoted(text(of: rejection).utf8, to: &buffer)
+        appendQuoted(FormulaMark.marking(text(of: rejection).utf8), to: &buffer)
         buffer.append(UInt8(ascii: "\n"))
     }
 

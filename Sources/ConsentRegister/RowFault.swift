@@ -4,11 +4,15 @@ package import ConsentModel
 package enum RowFault: Error, Equatable, Sendable {
     case identifierMissing
     case identifierInvalid(AdmissionError)
+    /// The row was copied from a reject file, which holds no national ids.
+    case nationalIDWithheld
     case purposeMissing
     case purposesTooMany(Int)
     /// A word that none of the column's is.
     case wordUnknown(RegisterField, String)
     case timeInvalid(RegisterField, String)
+    /// An act that follows another one, without saying when.
+    case undated(EventState)
     case ageInvalid(String)
     case textTooLong(RegisterField, size: Int, sizeMax: Int)
     case stateIsInternal(EventState)
@@ -21,10 +25,12 @@ package enum RowFault: Error, Equatable, Sendable {
         switch self {
         case .identifierMissing: "identifier_missing"
         case .identifierInvalid: "identifier_invalid"
+        case .nationalIDWithheld: "national_id_withheld"
         case .purposeMissing: "purpose_missing"
         case .purposesTooMany: "purposes_too_many"
         case .wordUnknown(let field, _): "\(field.name)_unknown"
         case .timeInvalid(let field, _): "\(field.name)_invalid"
+        case .undated: "captured_at_missing"
         case .ageInvalid: "age_invalid"
         case .textTooLong: "text_too_long"
         case .stateIsInternal: "state_is_internal"
@@ -39,6 +45,8 @@ package enum RowFault: Error, Equatable, Sendable {
         switch self {
         case .identifierMissing: "no identifier column of this row holds anything"
         case .identifierInvalid(let error): error.description
+        case .nationalIDWithheld:
+            "the row was copied from a reject file, which holds no national id; take it from the register"
         case .purposeMissing: "the row names no purpose, or an empty one between '|'"
         case .purposesTooMany(let count):
             "the row names \(count) purposes; at most \(RegisterLimit.purposesPerRowMax) are taken"
@@ -47,6 +55,8 @@ package enum RowFault: Error, Equatable, Sendable {
         case .timeInvalid(let field, let text):
             "\(field.name) '\(Self.short(text))' is not a time; write 2026-11-22, 2026-11-22T10:15:30Z or "
                 + "2026-11-22T10:15:30+01:00"
+        case .undated(let state):
+            "the row does not say when it was '\(state.name)', so it names no act that it could follow; write captured_at"
         case .ageInvalid(let text): "age '\(Self.short(text))' is not a number of years from 0 to 150"
         case .textTooLong(let field, let size, let sizeMax):
             "\(field.name) has \(size) bytes; at most \(sizeMax) are taken"

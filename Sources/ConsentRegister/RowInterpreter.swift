@@ -4,8 +4,12 @@ import ConsentModel
 ///
 /// Blanks around a field are no part of it. An empty field is as if the column were not there.
 ///
-/// A row that takes consent away (a withdrawal, a refusal, an objection) is never rejected for its evidence: what it
-/// says wrongly of method, explicitness, age, end or list is left out. A "no" that is lost breaks the law.
+/// A row that takes consent away (a withdrawal, a refusal, an objection) is rejected only if it names nobody, no purpose
+/// or no state that is known. Whatever else it says wrongly is left out, and what it says at too great length is cut. A
+/// "no" that is lost breaks the law.
+///
+/// A date without a time of day is the whole day. A "no" counts from its end and everything else from its beginning, so
+/// that a grant of the same day never outranks the "no".
 struct RowInterpreter {
     let columns: RegisterColumns
     let options: RegisterOptions
@@ -17,76 +21,106 @@ struct RowInterpreter {
     private let explicitWords = Vocabulary(ExplicitWord.words)
     private var texts = [RepeatedText](repeating: RepeatedText(), count: RegisterField.allCases.count)
     private var days = RepeatedDay()
-    private var keys = EventKey()
 
     init(columns: RegisterColumns, options: RegisterOptions) {
         self.columns = columns
         self.options = options
     }
 
-    /// One event for each purpose that the row names, each with a key if it could not be known again without.
+    /// Whether a row that is at fault says "no" nevertheless: its fields are all there, and only what is not text in
+    /// some of them is lost.
+    func isNo(_ row: borrowing CSVRow) -> Bool {
+        guard row.isWhole, let state = states.value(of: field(.state, in: row)) else { return false }
+        return state.takesAway && !state.isInternal
+    }
+
+    /// One event for each purpose that the row names.
     ///
     /// - Returns: the events, and whether they ask again because the row's grant is without proof.
     /// - Throws: the first rule that the row breaks.
     mutating func events(of row: borrowing CSVRow) throws(RowFault) -> (events: [ConsentEvent], isWithoutProof: Bool) {
         let state = try word(.state, in: row, of: states) ?? .given
         guard !state.isInternal else { throw .stateIsInternal(state) }
-        var event = ConsentEvent(identifiers: try identifiers(of: row), purpose: "", state: state)
+        let identifiers = try identifiers(of: row, isLenient: state.takesAway)
+        var event = ConsentEvent(identifiers: identifiers, purpose: "", state: state)
         try readAct(row, into: &event)
         try readTexts(row, into: &event)
         let isWithoutProof = try judgeProof(row, of: &event)
-        var events = try purposes(of: row).map { purpose in
+        let events = try purposes(of: row, isLenient: state.takesAway).map { purpose in
             var event = event
             event.purpose = purpose
             return event
         }
-        // With its capture time, an event is known again by what it says.
-        if event.capturedAt == nil { keys.assign(to: &events) }
         return (events, isWithoutProof)
     }
 
-    private func identifiers(of row: borrowing CSVRow) throws(RowFault) -> [Identifier] {
+    /// - Parameter isLenient: whether one that is valid is enough.
+    private func identifiers(of row: borrowing CSVRow, isLenient: Bool) throws(RowFault) -> [Identifier] {
         var identifiers: [Identifier] = []
         identifiers.reserveCapacity(columns.identifiers.count)
+        var firstFault: RowFault?
         for (type, position) in columns.identifiers {
             let field = row[position].trimmed
             if field.isEmpty { continue }
-            do throws(AdmissionError) {
-                identifiers.append(try Identifier(type: type, value: String(decoding: field, as: UTF8.self)))
+            do throws(RowFault) {
+                // A character that was put in for a broken one would make it another person's.
+                if row.fault != nil, !Identifier.isText(field) { throw .identifierInvalid(.identifierInvalid(type)) }
+                identifiers.append(try identifier(type, field))
             } catch {
-                throw .identifierInvalid(error)
+                firstFault = firstFault ?? error
             }
         }
+        if let firstFault, !isLenient || identifiers.isEmpty { throw firstFault }
         guard !identifiers.isEmpty else { throw .identifierMissing }
         return identifiers
     }
 
+    private func identifier(_ type: IdentifierType, _ field: UnsafeBufferPointer<UInt8>) throws(RowFault) -> Identifier
+    {
+        if type == .nationalId, field.elementsEqual(RejectFile.nationalIDNote) { throw .nationalIDWithheld }
+        do throws(AdmissionError) {
+            return try Identifier(type: type, value: String(decoding: field, as: UTF8.self))
+        } catch {
+            throw .identifierInvalid(error)
+        }
+    }
+
     /// Each purpose once, in the order of the row.
-    private mutating func purposes(of row: borrowing CSVRow) throws(RowFault) -> [String] {
+    ///
+    /// - Parameter isLenient: whether one is enough, and the node says of each what is wrong with it.
+    private mutating func purposes(of row: borrowing CSVRow, isLenient: Bool) throws(RowFault) -> [String] {
         let field = field(.purpose, in: row)
         guard field.contains(UInt8(ascii: "|")) else {
             guard !field.isEmpty else { throw .purposeMissing }
-            return [try text(.purpose, in: row)]
+            if !isLenient { try refuseTooLong(.purpose, size: field.count) }
+            return [texts[Int(RegisterField.purpose.rawValue)].text(of: field)]
         }
         let parts = field.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
-        guard parts.count <= RegisterLimit.purposesPerRowMax else { throw .purposesTooMany(parts.count) }
+        guard isLenient || parts.count <= RegisterLimit.purposesPerRowMax else { throw .purposesTooMany(parts.count) }
         var purposes: [String] = []
+        var seen: Set<String> = []
         for part in parts {
             let bytes = UnsafeBufferPointer(rebasing: part).trimmed
+            if bytes.isEmpty, isLenient { continue }
             guard !bytes.isEmpty else { throw .purposeMissing }
-            try refuseTooLong(.purpose, size: bytes.count)
+            if !isLenient { try refuseTooLong(.purpose, size: bytes.count) }
             let purpose = String(decoding: bytes, as: UTF8.self)
-            if !purposes.contains(purpose) { purposes.append(purpose) }
+            if seen.insert(purpose).inserted { purposes.append(purpose) }
         }
+        guard !purposes.isEmpty else { throw .purposeMissing }
         return purposes
     }
 
     private mutating func readAct(_ row: borrowing CSVRow, into event: inout ConsentEvent) throws(RowFault) {
         let isLenient = event.state.takesAway
-        event.capturedAt = try time(.capturedAt, in: row)
-        event.party = try word(.party, in: row, of: parties) ?? .subject
         do throws(RowFault) {
-            event.expiresAt = try time(.expiresAt, in: row)
+            event.capturedAt = try capturedAt(in: row, state: event.state)
+        } catch  where isLenient {}
+        do throws(RowFault) {
+            event.party = try word(.party, in: row, of: parties) ?? .subject
+        } catch  where isLenient {}
+        do throws(RowFault) {
+            event.expiresAt = try expiresAt(in: row)
         } catch  where isLenient {}
         do throws(RowFault) {
             event.method = try word(.method, in: row, of: methods) ?? .none
@@ -100,21 +134,23 @@ struct RowInterpreter {
     }
 
     private mutating func readTexts(_ row: borrowing CSVRow, into event: inout ConsentEvent) throws(RowFault) {
-        let declaration = try text(.declaration, in: row)
-        let revision = try text(.revision, in: row)
+        let isCut = event.state.takesAway
+        let declaration = try text(.declaration, in: row, isCut: isCut)
+        let revision = try text(.revision, in: row, isCut: isCut)
         if !declaration.isEmpty, !revision.isEmpty {
             event.revision = RevisionName(declaration: declaration, revision: revision)
         }
-        event.language = try text(.language, in: row)
-        event.source.system = try text(.system, in: row)
-        event.source.channel = try text(.channel, in: row)
-        event.source.form = try text(.form, in: row)
-        event.actor = try text(.actor, in: row)
-        event.evidence = try text(.evidence, in: row)
+        event.language = try text(.language, in: row, isCut: isCut)
+        event.source.system = try text(.system, in: row, isCut: isCut)
+        event.source.channel = try text(.channel, in: row, isCut: isCut)
+        event.source.form = try text(.form, in: row, isCut: isCut)
+        event.actor = try text(.actor, in: row, isCut: isCut)
+        event.evidence = try text(.evidence, in: row, isCut: isCut)
     }
 
     /// A grant that cannot be proved becomes a request, to ask again; from a bought list it becomes nothing, and so
-    /// does a request without proof from one: nobody there has asked to be asked.
+    /// does a request without proof from one: nobody there has asked to be asked. What follows an act, such as the end of
+    /// an objection, must say when it did.
     private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent) throws(RowFault) -> Bool {
         guard !event.state.takesAway else { return false }
         let missing = missingProof(of: event)
@@ -122,6 +158,8 @@ struct RowInterpreter {
             throw .boughtWithoutProof(missing: missing)
         }
         guard event.state.isGrant else {
+            let followsAnAct = event.state == .confirmed || event.state == .objectionLifted
+            if followsAnAct, event.capturedAt == nil { throw .undated(event.state) }
             event.capturedAt = event.capturedAt ?? options.undatedAt
             return false
         }
@@ -151,6 +189,8 @@ struct RowInterpreter {
 /// One field.
 extension RowInterpreter {
     private static let ageMax = 150
+    private static let dateSize = 10
+    private static let dayMillis: Int64 = 86_400_000
 
     private func field(_ field: RegisterField, in row: borrowing CSVRow) -> UnsafeBufferPointer<UInt8> {
         columns.position(of: field).map { row[$0].trimmed } ?? UnsafeBufferPointer(start: nil, count: 0)
@@ -165,6 +205,27 @@ extension RowInterpreter {
             throw .wordUnknown(field, String(decoding: bytes, as: UTF8.self))
         }
         return value
+    }
+
+    /// Nil where the row does not say, or says what stands for "unknown", or a "no" claims to be later than now: the node
+    /// then says when that was.
+    private mutating func capturedAt(
+        in row: borrowing CSVRow, state: EventState
+    ) throws(RowFault) -> Timestamp? {
+        guard let time = try time(.capturedAt, in: row), time >= RegisterLimit.datedMin else { return nil }
+        guard state.takesAway else { return time }
+        let isDay = field(.capturedAt, in: row).count == Self.dateSize
+        let counted = isDay ? Timestamp(millis: time.millis + Self.dayMillis - 1) : time
+        return counted > options.now ? nil : counted
+    }
+
+    /// An end in 1970 or before is none that can be handed on.
+    private mutating func expiresAt(in row: borrowing CSVRow) throws(RowFault) -> Timestamp? {
+        guard let time = try time(.expiresAt, in: row) else { return nil }
+        guard time >= Limit.captureMin else {
+            throw .timeInvalid(.expiresAt, String(decoding: field(.expiresAt, in: row), as: UTF8.self))
+        }
+        return time
     }
 
     private mutating func time(_ field: RegisterField, in row: borrowing CSVRow) throws(RowFault) -> Timestamp? {
@@ -184,15 +245,29 @@ extension RowInterpreter {
         return age
     }
 
-    private mutating func text(_ field: RegisterField, in row: borrowing CSVRow) throws(RowFault) -> String {
+    /// - Parameter isCut: whether what is too long is cut instead of refused.
+    private mutating func text(
+        _ field: RegisterField, in row: borrowing CSVRow, isCut: Bool
+    ) throws(RowFault) -> String {
         let bytes = self.field(field, in: row)
         if bytes.isEmpty { return "" }
-        try refuseTooLong(field, size: bytes.count)
-        return texts[Int(field.rawValue)].text(of: bytes)
+        if row.fault != nil { return Self.mended(bytes, sizeMax: Self.sizeMax(field)) }
+        if !isCut { try refuseTooLong(field, size: bytes.count) }
+        return texts[Int(field.rawValue)].text(of: bytes.cut(to: Self.sizeMax(field)))
+    }
+
+    /// With U+FFFD for what is not text, which may make it longer.
+    private static func mended(_ bytes: UnsafeBufferPointer<UInt8>, sizeMax: Int) -> String {
+        let text = String(decoding: bytes.lazy.map { $0 == 0 ? 0xFF : $0 }, as: UTF8.self)
+        return Array(text.utf8).withUnsafeBufferPointer { String(decoding: $0.cut(to: sizeMax), as: UTF8.self) }
     }
 
     private func refuseTooLong(_ field: RegisterField, size: Int) throws(RowFault) {
-        let sizeMax = field == .evidence ? Limit.evidenceSizeMax : Limit.shortTextSizeMax
+        let sizeMax = Self.sizeMax(field)
         guard size <= sizeMax else { throw .textTooLong(field, size: size, sizeMax: sizeMax) }
+    }
+
+    private static func sizeMax(_ field: RegisterField) -> Int {
+        field == .evidence ? Limit.evidenceSizeMax : Limit.shortTextSizeMax
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConsentClient
+import ConsentKernel
 
 /// What every act says.
 struct ActOptions: ParsableArguments {
@@ -9,7 +10,11 @@ struct ActOptions: ParsableArguments {
     @Option(name: .shortAndLong, help: "Purpose; may be repeated, each is an event of its own.")
     var purpose: [String]
 
-    @Option(help: "When the person acted, RFC 3339, for example 2026-11-22T10:15:00+01:00 [default: now].")
+    @Option(
+        help: """
+            When the person acted, RFC 3339, for example 2026-11-22T10:15:00+01:00 [default: now]. Of a date alone, the \
+            end for a withdrawal or objection, the start for everything else.
+            """)
     var capturedAt: String?
 
     @Flag(help: "A guardian acts for the person.")
@@ -39,9 +44,10 @@ struct ActOptions: ParsableArguments {
     }
 
     func acts(_ state: State) throws -> [ConsentAct] {
-        try purpose.map { purpose in
+        let capturedAt = state.takesAway ? try endOfMoment() : try moment(self.capturedAt, "--captured-at")
+        return try purpose.map { purpose in
             var act = ConsentAct(subject, purpose: purpose, state: state)
-            act.capturedAt = try moment(capturedAt, "--captured-at")
+            act.capturedAt = capturedAt
             act.party = guardian ? .guardian : .subject
             act.system = system
             act.channel = channel
@@ -59,6 +65,27 @@ struct ActOptions: ParsableArguments {
     }
 }
 
+extension ActOptions {
+    private static let dateSize = 10
+    private static let dayMillis: Int64 = 86_400_000
+
+    /// When a "no" was said. A date alone is the whole day, and the "no" counts from its end, so that no grant of that day
+    /// outranks it; but never from later than now, which is what nil says.
+    private func endOfMoment() throws -> Moment? {
+        // The start of 1970 is what systems write for "unknown".
+        guard var moment = try moment(capturedAt, "--captured-at"), moment.millis > 0 else { return nil }
+        if capturedAt?.utf8.count == Self.dateSize { moment.millis += Self.dayMillis - 1 }
+        return moment.millis > Clock.realtimeMillis() ? nil : moment
+    }
+}
+
+extension State {
+    /// Whether it is a "no".
+    fileprivate var takesAway: Bool {
+        [.refused, .withdrawn, .revoked, .invalidated, .objected].contains(self)
+    }
+}
+
 private func moment(_ text: String?, _ option: String) throws -> Moment? {
     guard let text else { return nil }
     guard let moment = Moment(text) else {
@@ -67,14 +94,31 @@ private func moment(_ text: String?, _ option: String) throws -> Moment? {
     return moment
 }
 
-/// Records acts and says what became of each; exits with `refused` if a rule refused one.
+/// Records acts and says what became of each; exits with `refused` if a rule refused one. A "no" whose identifiers belong
+/// to several people is recorded for each identifier, so that it reaches all of them.
 private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
     var isRefused = false
     try await node.withClient { client in
+        var answered: [(act: ConsentAct, outcome: RecordOutcome)] = []
         for (act, outcome) in zip(acts, try await client.record(acts)) {
+            guard outcome.hasIdentifierConflict, act.state.takesAway, act.subjects.count > 1 else {
+                answered.append((act, outcome))
+                continue
+            }
+            let single = act.subjects.map { subject in
+                var single = act
+                single.subjects = [subject]
+                // The key is that of the whole act, and one key stands for one event.
+                single.key = nil
+                return single
+            }
+            answered += zip(single, try await client.record(single)).map { ($0, $1) }
+        }
+        for (act, outcome) in answered {
             isRefused = isRefused || outcome.refusal != nil
+            let people = act.subjects.map(\.description).joined(separator: " ")
             if node.json {
-                var object: [String: Any] = ["purpose": act.purpose, "state": act.state.name]
+                var object: [String: Any] = ["purpose": act.purpose, "state": act.state.name, "subject": people]
                 object["sequence"] = outcome.sequence
                 object["duplicate"] = outcome.isDuplicate
                 object["refused"] = outcome.refusal?.name ?? Output.null
@@ -84,7 +128,8 @@ private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
                 Output.error("refused   \(act.purpose): \(Output.printable(outcome.message)) (\(refusal.name))")
             } else {
                 let word = outcome.isDuplicate ? "known" : "recorded"
-                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)")
+                let person = act.subjects.count == acts[0].subjects.count ? "" : "  \(Output.printable(people))"
+                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)\(person)")
             }
         }
     }

@@ -15,9 +15,16 @@ struct Import: AsyncParsableCommand {
             state, captured_at, expires_at, declaration, revision, language, method, explicit, party, age, system, \
             channel, form, actor, evidence, list_source (own or bought).
 
-            A grant without proof becomes a request to ask again. Rows that cannot be taken are written to \
-            FILE.rejects.csv with line and reason. The import can be interrupted: run again, it goes on where it \
-            stopped. Running it twice records nothing twice.
+            A grant without proof becomes a request to ask again; a time in 1970-01-01 or before counts as none. A row \
+            that says no (withdrawn, refused, revoked, invalidated, objected) is taken unless it names nobody, no known \
+            purpose or no known state; what else it says wrongly is left out, without a time it counts from now, and a \
+            date is the end of that day.
+
+            Rows that cannot be taken are written to FILE.rejects.csv with line and reason, without national ids, and \
+            with an apostrophe before what a spreadsheet would calculate; the import passes over that apostrophe.
+
+            The import can be interrupted: run again, it goes on where it stopped, or begins anew if the file or the \
+            ledger is not what it was. Running it twice records nothing twice.
 
             EXAMPLES
               consentd import register.csv --data club
@@ -44,44 +51,19 @@ struct Import: AsyncParsableCommand {
     func run() async throws {
         var options = RegisterOptions()
         options.ignoredColumns = ignore
+        options.now = Timestamp(millis: Clock.realtimeMillis())
         let paths = ImportPaths(register: file, rejects: rejects ?? file + ".rejects.csv")
         try await reportingFailures {
             if dryRun {
-                try await RegisterImport(paths, options, restart: true, isDry: true).run(into: nil, json: node.json)
-            } else {
-                let importing = try RegisterImport(paths, options, restart: restart, isDry: false)
-                // A register has about one identifier for every 30 bytes; too few only means to grow once more.
-                let expected = importing.size > 1 << 20 ? importing.size / 100 : 0
-                try await node.withRecorder(identifiersExpected: expected) { record in
-                    try await importing.run(into: record, json: node.json)
-                }
+                try await RegisterImport(paths, options, restart: true, recorder: nil).run(json: node.json)
+                return
             }
-        }
-    }
-}
-
-/// Records events; when it returns, those that were not refused are durable.
-typealias Recorder = @Sendable ([ConsentEvent]) async throws -> [ImportOutcome]
-
-/// What became of one event of a register.
-enum ImportOutcome {
-    case recorded
-    case known
-    case refused(rule: String, message: String)
-
-    init(_ outcome: RecordOutcome) {
-        if let refusal = outcome.refusal {
-            self = .refused(rule: refusal.name, message: outcome.message)
-        } else {
-            self = outcome.isDuplicate ? .known : .recorded
-        }
-    }
-
-    init(_ outcome: EventOutcome) {
-        switch outcome {
-        case .recorded: self = .recorded
-        case .duplicate: self = .known
-        case .refused(let error): self = .refused(rule: "\(error.code)", message: "\(error)")
+            let size = try FileDescriptor.open(paths.register, .readOnly).size()
+            // A register has about one identifier for every 30 bytes; too few only means to grow once more.
+            try await node.withRecorder(identifiersExpected: size > 1 << 20 ? size / 100 : 0) { recorder in
+                let importing = try RegisterImport(paths, options, restart: restart, recorder: recorder)
+                try await importing.run(json: node.json)
+            }
         }
     }
 }
@@ -100,69 +82,76 @@ private final class RegisterImport {
     private static let batchesInFlight = 6
     private static let chunkSize = 1 << 20
     /// A point to resume at is stored after so many answered batches.
-    private static let batchesPerPoint = 32
+    private static let batchesPerPoint = 8
 
     let size: Int
     private let paths: ImportPaths
     private let register: FileDescriptor
-    private let fingerprint: RegisterFingerprint
     private let rejects: FileDescriptor
     private var rejectsSize: UInt64 = 0
     private var reader: RegisterReader
+    private var digest = PrefixDigest()
     private var summary = RegisterSummary()
     private var recorded = 0
     private var duplicates = 0
+    /// Rows whose "no" was recorded for each of several people.
+    private var severalPeople = 0
     private var answeredTo = FilePosition.start
     private var batchesSincePoint = 0
-    private var resumedFrom: FilePosition?
-    private let isDry: Bool
+    /// Nil if the rows are only judged: then no point is left to go on from.
+    private let recorder: Recorder?
+    private var ledger: LedgerPoint?
 
     /// Rows that are sent together, and what was rejected between them.
-    private struct Batch: Sendable {
+    private struct Batch {
         var rows: [RegisterRow] = []
         var rejections: [RowRejection] = []
         var events = 0
         var end = FilePosition.start
+        /// Of everything before the end.
+        var prefixDigest: [UInt8] = []
+
+        /// Whether one of its events is nothing without those before it.
+        var needsOrder: Bool { rows.contains { $0.events.contains { $0.state == .confirmed } } }
     }
 
     /// - Parameters:
     ///   - restart: whether to pass over what an earlier run had stored.
-    ///   - isDry: whether to leave no point to go on from.
-    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, isDry: Bool) throws {
-        let file = try FileDescriptor.open(paths.register, .readOnly)
-        let fileSize = try file.size()
-        let head = try Self.read(file, count: 1 << 16)
-        let fingerprint = head.withUnsafeBytes { RegisterFingerprint(size: UInt64(fileSize), head: $0) }
-        let point = restart ? nil : try Self.storedPoint(paths.progress, fingerprint)
+    ///   - recorder: nil judges the rows only.
+    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, recorder: Recorder?) throws {
+        register = try FileDescriptor.open(paths.register, .readOnly)
+        size = try register.size()
         self.paths = paths
-        self.isDry = isDry
-        self.fingerprint = fingerprint
-        size = fileSize
+        self.recorder = recorder
+        ledger = recorder?.ledger
         reader = RegisterReader(options: options)
         rejects = try FileDescriptor.open(paths.rejects, .createOrOpen)
-        register = file
-        if let point {
-            try rejects.truncate(size: Int(point.rejectFileSize))
-            try rejects.seek(to: Int(point.rejectFileSize))
-            rejectsSize = point.rejectFileSize
-            try skip(to: point)
-        } else {
-            try register.seek(to: 0)
-            try rejects.truncate(size: 0)
-            try write(RejectFile.header)
+        do {
+            if !restart, let recorder, let point = try storedPoint(recorder.ledger) {
+                try goOn(from: point, options)
+                return
+            }
+        } catch let fault as ProgressFault where fault != .notProgress {
+            Output.error("consentd: \(paths.progress): \(fault.message); the import begins anew")
+        } catch let fault as ProgressFault {
+            throw Failure(code: Exit.refused, message: "\(paths.progress): \(fault.message); remove that file")
         }
+        try begin()
     }
 
-    private static func storedPoint(_ path: String, _ file: RegisterFingerprint) throws -> ProgressPoint? {
-        guard File.exists(path) else { return nil }
-        do {
-            let point = try ProgressPoint(text: try File.read(path, sizeMax: 1 << 20))
-            try point.checkBelongs(to: file)
-            return point
-        } catch let fault as ProgressFault {
-            throw Failure(
-                code: Exit.refused, message: "\(path): \(fault.message); begin anew with --restart or remove that file")
-        }
+    private func begin() throws {
+        try register.seek(to: 0)
+        try rejects.seek(to: 0)
+        try rejects.truncate(size: 0)
+        try write(RejectFile.header)
+    }
+
+    private func storedPoint(_ ledger: LedgerPoint) throws -> ProgressPoint? {
+        guard File.exists(paths.progress) else { return nil }
+        let point = try ProgressPoint(text: try File.read(paths.progress, sizeMax: 1 << 20))
+        try point.checkBelongs(
+            toFileOf: UInt64(size), rejectFileSize: UInt64(try rejects.size()), ledger: ledger)
+        return point
     }
 
     private static func read(_ file: borrowing FileDescriptor, count: Int) throws -> [UInt8] {
@@ -176,75 +165,99 @@ private final class RegisterImport {
         return Array(bytes[..<filled])
     }
 
-    /// Learns the columns from the start of the file, then goes on at the point.
-    private func skip(to point: ProgressPoint) throws {
+    /// Reads everything before the point once more, which is what the columns and the digest are learned from, and goes on
+    /// there.
+    ///
+    /// - Throws: ``ProgressFault`` if it is not what was read then; nothing is changed.
+    private func goOn(from point: ProgressPoint, _ options: RegisterOptions) throws {
+        var reader = RegisterReader(options: options)
+        var digest = PrefixDigest()
+        var offset: UInt64 = 0
         try register.seek(to: 0)
-        while reader.columns == nil {
+        while offset < point.position.offset || reader.columns == nil {
             let chunk = try Self.read(register, count: Self.chunkSize)
-            if chunk.isEmpty { break }
-            try reader.feed(chunk) { _ in }
+            if chunk.isEmpty { throw ProgressFault.registerChanged }
+            if reader.columns == nil {
+                do { try reader.feed(chunk) { _ in } } catch { throw ProgressFault.registerChanged }
+            }
+            let start = offset
+            offset += UInt64(chunk.count)
+            guard start < point.position.offset else { continue }
+            let before = Array(chunk.prefix(Int(min(offset, point.position.offset) - start)))
+            digest.read(before)
+            guard offset >= point.position.offset else {
+                _ = digest.advance(to: offset)
+                continue
+            }
+            guard digest.advance(to: point.position.offset) == point.prefixDigest else {
+                throw ProgressFault.registerChanged
+            }
         }
         reader.resume(at: point)
+        self.reader = reader
+        self.digest = digest
         summary = point.summary
         answeredTo = point.position
-        resumedFrom = point.position
+        rejectsSize = point.rejectFileSize
+        try rejects.truncate(size: Int(point.rejectFileSize))
+        try rejects.seek(to: Int(point.rejectFileSize))
         try register.seek(to: Int(point.position.offset))
+        Output.error("consentd: going on at line \(point.position.line)")
     }
 
     /// Reads to the end.
-    ///
-    /// - Parameter record: nil judges the rows only.
-    func run(into record: Recorder?, json: Bool) async throws {
+    func run(json: Bool) async throws {
         let bar = ProgressBar("Importing")
         let start = ContinuousClock.now
-        if let resumedFrom, !json { Output.error("consentd: going on at line \(resumedFrom.line)") }
-        var waiting: [Task<[ImportOutcome], any Error>] = []
-        var batches: [Batch] = []
+        var waiting: [(batch: Batch, outcomes: Recorder.Outcomes)] = []
+        func settleFirst() async throws {
+            let (batch, outcomes) = waiting.removeFirst()
+            try await settle(batch, try await outcomes())
+        }
         var current = Batch()
         var ended = false
         do {
             while !ended {
                 let chunk = try Self.read(register, count: Self.chunkSize)
                 ended = chunk.isEmpty
+                digest.read(chunk)
                 var filled: [Batch] = []
+                func fill() {
+                    current.prefixDigest = digest.advance(to: current.end.offset)
+                    filled.append(current)
+                    current = Batch()
+                }
                 let take: (RegisterItem) -> Void = { item in
-                    Self.add(item, to: &current)
-                    if current.events >= Self.batchEvents || current.rejections.count >= Self.batchEvents {
-                        filled.append(current)
-                        current = Batch()
-                    }
+                    self.add(item, to: &current)
+                    if current.events >= Self.batchEvents || current.rejections.count >= Self.batchEvents { fill() }
                 }
                 if ended { try reader.finish(take) } else { try reader.feed(chunk, take) }
                 if ended {
                     current.end = reader.position
-                    filled.append(current)
+                    fill()
                 }
-                for batch in filled {
-                    if waiting.count >= Self.batchesInFlight {
-                        try settle(batches.removeFirst(), try await waiting.removeFirst().value)
-                    }
-                    waiting.append(Self.send(batch, record))
-                    batches.append(batch)
+                for position in filled.indices {
+                    let mustWait = recorder?.mayReorder == true && filled[position].needsOrder
+                    let inFlightMax = mustWait ? 1 : Self.batchesInFlight
+                    while waiting.count >= inFlightMax { try await settleFirst() }
+                    waiting.append((filled[position], try await send(filled[position].rows.flatMap(\.events))))
                 }
                 bar.show(Int(answeredTo.offset), of: size, unit: "bytes")
             }
-            while !waiting.isEmpty { try settle(batches.removeFirst(), try await waiting.removeFirst().value) }
-        } catch {
-            for task in waiting { task.cancel() }
-            if let refusal = error as? RegisterRefusal {
-                throw Failure(code: Exit.refused, message: "\(paths.register): \(refusal.description)")
-            }
-            throw error
+            while !waiting.isEmpty { try await settleFirst() }
+        } catch let refusal as RegisterRefusal {
+            throw Failure(code: Exit.refused, message: "\(paths.register): \(refusal.description)")
         }
         bar.finish(size, of: size, unit: "bytes")
-        if !isDry { try? File.remove(paths.progress) }
+        if recorder != nil { try? File.remove(paths.progress) }
         let took = ContinuousClock.now - start
         report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
     }
 
-    private static func add(_ item: RegisterItem, to batch: inout Batch) {
+    private func add(_ item: RegisterItem, to batch: inout Batch) {
         switch item {
-        case .row(let row):
+        case .row(var row):
+            if row.isUndated { row.identify(by: digest.advance(to: row.end.offset)) }
             batch.rows.append(row)
             batch.events += row.events.count
             batch.end = row.end
@@ -254,31 +267,21 @@ private final class RegisterImport {
         }
     }
 
-    private static func send(_ batch: Batch, _ record: Recorder?) -> Task<[ImportOutcome], any Error> {
-        Task {
-            guard let record, batch.events > 0 else { return [] }
-            return try await record(batch.rows.flatMap(\.events))
-        }
+    private func send(_ events: [ConsentEvent]) async throws -> Recorder.Outcomes {
+        guard let recorder, !events.isEmpty else { return { [] } }
+        return try await recorder.send(events)
     }
 
     /// Takes the answers of a batch: counts, writes rejected rows, and now and then stores how far it came.
-    private func settle(_ batch: Batch, _ outcomes: [ImportOutcome]) throws {
+    private func settle(_ batch: Batch, _ outcomes: [ImportOutcome]) async throws {
         var rejected = batch.rejections
         for rejection in batch.rejections { summary.count(rejectedBy: rejection.rule) }
         var rest = outcomes[...]
         for row in batch.rows {
             summary.count(row)
-            let answers = rest.prefix(row.events.count)
+            let answers = Array(rest.prefix(row.events.count))
             rest = rest.dropFirst(row.events.count)
-            var refusal: (rule: String, message: String)?
-            for answer in answers {
-                switch answer {
-                case .recorded: recorded += 1
-                case .known: duplicates += 1
-                case .refused(let rule, let message): refusal = refusal ?? (rule, message)
-                }
-            }
-            if let refusal {
+            if let refusal = count(try await resolved(row, answers)) {
                 rejected.append(RowRejection(row, rule: refusal.rule, message: refusal.message))
                 summary.move(row, toRejectedBy: refusal.rule)
             }
@@ -288,7 +291,56 @@ private final class RegisterImport {
         try write(text)
         answeredTo = batch.end
         batchesSincePoint += 1
-        if batchesSincePoint >= Self.batchesPerPoint, !isDry { try storePoint() }
+        if batchesSincePoint >= Self.batchesPerPoint, let ledger {
+            try storePoint(prefixDigest: batch.prefixDigest, ledger)
+        }
+    }
+
+    /// A "no" whose identifiers belong to two people is recorded for each identifier, so that it reaches both.
+    private func resolved(_ row: RegisterRow, _ answers: [ImportOutcome]) async throws -> [ImportOutcome] {
+        var resolved: [ImportOutcome] = []
+        var isSplit = false
+        for (event, answer) in zip(row.events, answers) {
+            guard case .identifierConflict = answer, event.state.takesAway, event.identifiers.count > 1 else {
+                resolved.append(answer)
+                continue
+            }
+            isSplit = true
+            let single = event.identifiers.enumerated().map { position, identifier in
+                var single = event
+                single.identifiers = [identifier]
+                // Other content, so another key; known again all the same.
+                if let key = event.key {
+                    single.key = IdempotencyKey(high: ~key.high, low: key.low ^ UInt64(position) << 32)
+                }
+                return single
+            }
+            resolved += try await send(single)()
+        }
+        if isSplit { severalPeople += 1 }
+        return resolved
+    }
+
+    /// - Returns: the first refusal.
+    private func count(_ answers: [ImportOutcome]) -> (rule: String, message: String)? {
+        var refusal: (rule: String, message: String)?
+        for answer in answers {
+            switch answer {
+            case .recorded(let sequence):
+                recorded += 1
+                noteNewest(sequence)
+            case .known(let sequence):
+                duplicates += 1
+                noteNewest(sequence)
+            case .identifierConflict(let message): refusal = refusal ?? ("identifierConflict", message)
+            case .refused(let rule, let message): refusal = refusal ?? (rule, message)
+            }
+        }
+        return refusal
+    }
+
+    private func noteNewest(_ sequence: UInt64) {
+        if let ledger, sequence > ledger.sequence { self.ledger?.sequence = sequence }
     }
 
     private func write(_ bytes: [UInt8]) throws {
@@ -296,11 +348,12 @@ private final class RegisterImport {
         rejectsSize += UInt64(bytes.count)
     }
 
-    private func storePoint() throws {
+    private func storePoint(prefixDigest: [UInt8], _ ledger: LedgerPoint) throws {
         batchesSincePoint = 0
         try rejects.synchronize()
         let point = ProgressPoint(
-            file: fingerprint, position: answeredTo, rejectFileSize: rejectsSize, summary: summary)
+            fileSize: UInt64(size), position: answeredTo, prefixDigest: prefixDigest, ledger: ledger,
+            rejectFileSize: rejectsSize, summary: summary)
         try File.replace(paths.progress, with: Array(point.text.utf8))
     }
 
@@ -311,6 +364,7 @@ private final class RegisterImport {
                 "rows": summary.rowCount, "accepted": summary.acceptedCount, "withoutProof": summary.withoutProofCount,
                 "rejected": summary.rejectedCount, "rejectedByRule": summary.rejectedCounts,
                 "eventsRecorded": recorded, "eventsKnown": duplicates, "recoveredRows": summary.recoveredCount,
+                "rowsOfSeveralPeople": severalPeople,
                 "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate, "rejectFile": paths.rejects,
                 "worthlessShare": (summary.worthlessShare * 10_000).rounded() / 10_000,
             ])
@@ -328,6 +382,9 @@ private final class RegisterImport {
         rows.append(["  events recorded", "\(recorded)"])
         if duplicates > 0 { rows.append(["  events that were known already", "\(duplicates)"]) }
         Output.table(rows)
+        if severalPeople > 0 {
+            print("\(severalPeople) rows say no for identifiers of several people: recorded for each of them")
+        }
         if summary.recoveredCount > 0 {
             print("\(summary.recoveredCount) rows were taken from behind a quote that never closed: look at them")
         }

@@ -60,21 +60,14 @@ struct NodeOptions: ParsableArguments {
     /// engine, which takes a third less of the processor's time than a conversation with a server would.
     ///
     /// - Parameter identifiersExpected: room to make in the index if the command opens the node itself.
-    func withRecorder(identifiersExpected: Int, _ body: (@escaping Recorder) async throws -> Void) async throws {
+    func withRecorder(identifiersExpected: Int, _ body: (Recorder) async throws -> Void) async throws {
         try await reportingFailures {
             guard let engine = try openEngine(identifiersExpected: identifiersExpected) else {
-                try await run(try serverEndpoint(), token: try token()) { client in
-                    try await body { events in try await client.record(events: events).map(ImportOutcome.init) }
-                }
+                try await run(try serverEndpoint(), token: try token()) { try await body(Recorder($0)) }
                 return
             }
             do {
-                try await body { events in
-                    let result = try await withCheckedThrowingContinuation { continuation in
-                        engine.record(events.map { .success($0) }) { continuation.resume(with: $0) }
-                    }
-                    return result.outcomes.map(ImportOutcome.init)
-                }
+                try await body(try Recorder(engine))
             } catch {
                 try engine.close()
                 throw error

@@ -28,6 +28,13 @@ final class ScriptedServer: Sendable {
             }
             return keys
         }
+
+        /// Capture time and end of a record's first event.
+        var times: [Int64] {
+            [28, 36].map { start in
+                Int64(bitPattern: UInt64(payload.u32(at: start)) | UInt64(payload.u32(at: start + 4)) << 32)
+            }
+        }
     }
 
     enum Reply: Sendable {
@@ -95,7 +102,7 @@ final class ScriptedServer: Sendable {
     /// A client of this server that waits for nothing longer than a test should.
     func client(_ change: (inout ClientOptions) -> Void = { _ in }) async throws(ConsentClientError) -> ConsentClient {
         var options = ClientOptions()
-        options.requestTimeout = .seconds(5)
+        options.requestTimeout = .seconds(30)
         options.backoffMin = .milliseconds(5)
         options.backoffMax = .milliseconds(50)
         change(&options)

@@ -54,21 +54,116 @@ import Testing
         #expect(register.rules == ["bought_without_proof"])
     }
 
-    /// The newest capture decides, so an undated "yes" must not be newer than a "no" that the ledger holds.
-    @Test func undatedActCountsAsOlderThanEverythingUnlessItTakesAway() throws {
-        let states = "requested,deferred,given,objection_lifted,confirmed,withdrawn,refused,objected"
-        let rows = states.split(separator: ",").map { "1,sms,\($0)\n" }.joined()
-        let register = try readRegister("customer,purpose,state\n" + rows)
-        #expect(register.events.map(\.capturedAt?.millis) == [0, 0, 0, 0, 0, nil, nil, nil])
+    /// The newest capture decides, so an undated "yes" must not be newer than a "no" that the ledger holds. A time of zero
+    /// is none on the wire, where the event would become one of now.
+    @Test(arguments: [
+        "", "1970-01-01", "1970-01-01T00:00:00-12:00", "1970-01-01T23:59:59Z", "1900-01-01", "0001-01-01",
+    ])
+    func undatedActCountsAsOlderThanEverythingUnlessItTakesAway(_ time: String) throws {
+        let states = "requested,deferred,given,withdrawn,refused,objected"
+        let rows = states.split(separator: ",").map { "1,sms,\($0),\(time)\n" }.joined()
+        let register = try readRegister("customer,purpose,state,captured_at\n" + rows)
+        #expect(register.events.map(\.capturedAt) == Array(repeating: Limit.captureMin, count: 3) + [nil, nil, nil])
+        #expect(Limit.captureMin.millis > 0 && register.events.allSatisfy { $0.key == nil })
     }
 
-    @Test func takingConsentAwayIsNeverRejectedForItsEvidence() throws {
+    /// What it would follow cannot be told, and "now" would end an objection that is newer than the row.
+    @Test(arguments: ["confirmed", "objection_lifted"], ["", "1970-01-01"])
+    func anUndatedActThatFollowsAnotherIsRejected(state: String, time: String) throws {
         let register = try readRegister(
-            "customer,purpose,state,method,explicit,age,expires_at,list_source\n"
-                + "1,sms,withdrawn,fax,maybe,old,never,found\n2,sms,refused,preticked,,,,bought\n")
-        #expect(register.rejections.isEmpty)
-        #expect(register.events.map(\.state) == [.withdrawn, .refused])
-        #expect(register.events[0].method == .none)
+            "customer,purpose,state,captured_at\n1,sms,\(state),\(time)\n2,sms,\(state),2025-01-01\n")
+        #expect(register.rules == ["captured_at_missing"])
+        #expect(register.events.map(\.capturedAt) == [Timestamp(iso8601: "2025-01-01")])
+    }
+
+    static let noes = ["withdrawn", "refused", "revoked", "invalidated", "objected"]
+
+    @Test(arguments: noes)
+    func aNoIsNeverRejectedForADetail(_ state: String) throws {
+        let long = "x" + String(repeating: "ø", count: 5000)
+        let register = try readRegister(
+            "customer,email,purpose,state,captured_at,method,explicit,party,age,expires_at,list_source,declaration,"
+                + "revision,language,system,channel,form,actor,evidence\n"
+                + "1,,sms,\(state),22.11.2026,fax,maybe,nobody,old,never,found,club,,,,,,,\n"
+                + "2,a\u{7},sms||ads|,\(state),,preticked,,,,1970-01-01,bought,"
+                + Array(repeating: long, count: 8).joined(separator: ",") + "\n"
+                + "3,,\((0..<65).map { "p\($0)" }.joined(separator: "|")),\(state)" + String(repeating: ",", count: 15)
+                + "\n")
+        #expect(register.rejections.isEmpty, "\(register.rejections.map(\.message))")
+        #expect(register.events.count == 68 && register.events.allSatisfy { $0.state.name == state })
+        let first = try #require(register.events.first)
+        #expect(first.capturedAt == nil && first.party == .subject && first.method == .none && first.revision == nil)
+        let second = register.events[1]
+        #expect(second.identifiers.map(\.text) == ["customer:2"] && second.expiresAt == nil)
+        #expect(register.events[1...2].map(\.purpose) == ["sms", "ads"])
+        // An odd number of bytes, so that a cut at the limit itself would halve a character.
+        let short = "x" + String(repeating: "ø", count: (Limit.shortTextSizeMax - 1) / 2)
+        #expect(second.revision == RevisionName(declaration: short, revision: short))
+        #expect([second.language, second.source.system, second.source.channel] == [short, short, short])
+        #expect([second.source.form, second.actor] == [short, short])
+        #expect(second.evidence == "x" + String(repeating: "ø", count: (Limit.evidenceSizeMax - 1) / 2))
+    }
+
+    /// Where the rest of the file is UTF-8, one name in Latin-1 does not keep a person's "no" out.
+    @Test(arguments: noes)
+    func aNoIsNeverRejectedForWhatIsNotTextInADetail(_ state: String) throws {
+        let latin1 = [UInt8](repeating: 0xF8, count: 200)
+        func row(_ fields: [[UInt8]]) -> [UInt8] { Array(fields.joined(separator: [UInt8(ascii: ",")])) + [0x0A] }
+        let no = Array(state.utf8)
+        let bytes =
+            Array("customer,email,purpose,state,actor,evidence\n".utf8)
+            + row([[0x31], [], Array("sms".utf8), no, latin1, [0x61, 0, 0xF8]])
+            + row([[0x32], [0xF8], Array("sms".utf8), no, [], []])
+            + row([[0xF8], [], Array("sms".utf8), no, [], []])
+            + row([[0x33], [], Array("sms".utf8), Array("given".utf8), [], [0xF8]])
+            + row([[0x34], [], Array("sms".utf8), no, [0xF8]])
+        let register = try readRegister(bytes)
+        #expect(register.events.map { $0.identifiers.map(\.text) } == [["customer:1"], ["customer:2"]])
+        #expect(register.events.first?.evidence == "a\u{FFFD}\u{FFFD}")
+        #expect(register.events.first?.actor == String(repeating: "\u{FFFD}", count: Limit.shortTextSizeMax / 3))
+        #expect(register.rules == ["identifier_invalid", "invalid_utf8", "invalid_utf8"])
+    }
+
+    @Test(arguments: noes)
+    func aNoThatNamesNobodyOrNothingIsRejected(_ state: String) throws {
+        let register = try readRegister(
+            "customer,email,purpose,state\n,,sms,\(state)\na\u{7},b\u{7},sms,\(state)\n1,,,\(state)\n1,,|,\(state)\n"
+                + "1,,sms,\(state)ish\n")
+        #expect(
+            register.rules == [
+                "identifier_missing", "identifier_invalid", "purpose_missing", "purpose_missing", "state_unknown",
+            ])
+    }
+
+    @Test func aDateIsItsEndForANoAndItsStartForEverythingElse() throws {
+        let states = noesAndOthers
+        let rows = states.map { "1,sms,\($0),2025-03-14,club,1.1,button\n" }.joined()
+        let register = try readRegister("customer,purpose,state,captured_at,declaration,revision,method\n" + rows)
+        let expected = states.map { Self.noes.contains($0) ? "2025-03-14T23:59:59.999Z" : "2025-03-14T00:00:00Z" }
+        #expect(register.events.map(\.capturedAt?.iso8601) == expected)
+    }
+
+    private var noesAndOthers: [String] {
+        Self.noes + ["given", "renewed", "requested", "deferred", "confirmed", "objection_lifted"]
+    }
+
+    @Test func aNoIsNeverLaterThanNow() throws {
+        var options = RegisterOptions()
+        options.now = try #require(Timestamp(iso8601: "2025-03-14T12:00:00Z"))
+        let times = ["2025-03-13", "2025-03-14", "2025-03-15", "2025-03-14T11:00:00Z", "2025-03-14T12:00:01Z"]
+        let rows = times.map { "1,sms,withdrawn,\($0)\n" }.joined()
+        let register = try readRegister("customer,purpose,state,captured_at\n" + rows, options: options)
+        #expect(
+            register.events.map(\.capturedAt?.iso8601)
+                == ["2025-03-13T23:59:59.999Z", nil, nil, "2025-03-14T11:00:00Z", nil])
+    }
+
+    @Test func marksOfSpreadsheetsAreNoPartOfAField() throws {
+        let register = try readRegister(
+            "phone,customer,purpose,state,evidence\n'+47 1,o'=1,'=sms,withdrawn,\"a \"\"'-b\"\"; '+c 'd\"\n")
+        let event = try #require(register.events.first)
+        #expect(event.identifiers.map(\.text) == ["customer:o'=1", "phone:+471"])
+        #expect(event.purpose == "=sms" && event.evidence == "a \"-b\"; +c 'd")
     }
 
     struct Rejected: Sendable {
@@ -97,7 +192,10 @@ import Testing
         Rejected("1,,,sms,,club,1.1,nb,button,31.12.2024,,,,", "captured_at_invalid"),
         Rejected("1,,,sms,,club,1.1,nb,button,2025-02-29,,,,", "captured_at_invalid"),
         Rejected("1,,,sms,,club,1.1,nb,button,2025-02-28T25:00:00Z,,,,", "captured_at_invalid"),
-        Rejected("1,,,sms,withdrawn,club,1.1,nb,button,yesterday,,,,", "captured_at_invalid"),
+        Rejected("1,,,sms,confirmed,club,1.1,nb,button,yesterday,,,,", "captured_at_invalid"),
+        Rejected("1,a\u{7}@b.no,,sms,,club,1.1,nb,button,2025-01-01,,,,", "identifier_invalid"),
+        Rejected("1,,,sms,,club,1.1,nb,button,2025-01-01,1970-01-01,,,", "expires_at_invalid"),
+        Rejected("1,,,sms,objection_lifted,,,,,,,,,", "captured_at_missing"),
         Rejected("1,,,sms,,club,1.1,nb,button,2025-01-01,soon,,,", "expires_at_invalid"),
         Rejected("1,,,sms,,club,1.1,nb,button,2025-01-01,2024-12-31,,,", "ends_before_capture"),
         Rejected("1,,,sms,,club,1.1,nb,button,2025-01-01,,perhaps,,", "explicit_unknown"),
@@ -161,7 +259,7 @@ import Testing
             "2024-02-29T23:59:59Z",
             "2025-03-14T10:22:05.250Z",
         ]
-        let rows = times.map { "1,sms,withdrawn,\($0)\n" }.joined()
+        let rows = times.map { "1,sms,confirmed,\($0)\n" }.joined()
         let register = try readRegister("customer,purpose,state,captured_at\n" + rows)
         #expect(register.events.map(\.capturedAt) == times.map { Timestamp(iso8601: $0) })
         for wrong in ["2025-13-14T10:22:05Z", "2025-03-14T1x:22:05Z", "2025-03-14T10:60:05Z", "2025-03-14X10:22:05Z"] {

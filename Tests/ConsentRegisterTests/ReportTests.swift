@@ -1,13 +1,16 @@
+import ConsentModel
 import Testing
 
 @testable import ConsentRegister
 
 @Suite struct RejectFileTests {
-    private func rejected(_ bytes: [UInt8]) throws -> [ReadRow] {
+    private func rejectFile(_ bytes: [UInt8]) throws -> [UInt8] {
         var file = RejectFile.header
         for rejection in try readRegister(bytes).rejections { RejectFile.append(rejection, to: &file) }
-        return try readCSV(file)
+        return file
     }
+
+    private func rejected(_ bytes: [UInt8]) throws -> [ReadRow] { try readCSV(try rejectFile(bytes)) }
 
     @Test func readsBackWithLineRuleMessageAndText() throws {
         let rows = try rejected(Array("customer,purpose\n1,\"a,\"\"b\"\"\",c\n2,sms\n3,\n".utf8))
@@ -22,6 +25,84 @@ import Testing
         let rows = try rejected(Array("customer,purpose\n1,".utf8) + [0xF8, 0x0A] + Array("2,\u{0}\n".utf8))
         #expect(rows.map(\.fault) == [nil, nil])
         #expect(rows.map { $0.fields[3] } == ["1,\u{FFFD}", "2,\u{FFFD}"])
+    }
+
+    /// Whatever a spreadsheet takes for the end of a cell, none begins with what it would calculate.
+    @Test(arguments: [",", ";", "\t"])
+    func holdsNoFormula(delimiter: String) throws {
+        let cells = [
+            "=1", "+2", "-3", "@4", " =5", "a;=6", "\"b\n=7\"", "\"\t=8\"", "\"\"\"=9\"", "\"c,+1;-2\"", "'=3",
+        ]
+        let names = [
+            "customer", "email", "phone", "device", "cookie", "state", "actor", "form", "channel", "system", "evidence",
+        ]
+        let text =
+            (names + ["purpose"]).joined(separator: delimiter) + "\n"
+            + (cells + ["x"]).joined(separator: delimiter) + "\n"
+            + "=broken\n"
+        let file = try rejectFile(Array(text.utf8))
+        let written = Array(String(decoding: file, as: UTF8.self))
+        for (position, character) in written.enumerated() where "=+-@".contains(character) {
+            let before = written[..<position].reversed().first { $0 != " " }
+            #expect(before.map { !",;\t\"\n\r".contains($0) } ?? false, "\(String(written[..<position].suffix(20)))")
+        }
+    }
+
+    /// The text of a rejected row, put into a register again, says what the row said.
+    @Test(arguments: [",", ";", "\t"])
+    func aCopiedRowReadsAsTheRowItself(delimiter: String) throws {
+        let names = ["phone", "customer", "purpose", "state", "captured_at", "evidence"].joined(separator: delimiter)
+        let notes = [
+            "=1", "a;=2", "\"a,-3\"", "\"a\n +4\"", "\"say \"\"=5\"\"\"", "'=6", "'", "it's", "\"\t=7\"", "", "''=8",
+        ].filter { !$0.contains(delimiter) || $0.hasPrefix("\"") }
+        for note in notes {
+            let row = ["+47 12 34", "-c", "@sms", "withdrawn", "", note].joined(separator: delimiter)
+            let broken = ["+47 12 34", "-c", "@sms", "sometime", "", note].joined(separator: delimiter)
+            let direct = try readRegister(names + "\n" + row + "\n").events
+            let copied = try #require(try rejected(Array((names + "\n" + broken + "\n").utf8)).first?.fields[3])
+            let mended = copied.replacing("sometime", with: "withdrawn", maxReplacements: 1)
+            #expect(try readRegister(names + "\n" + mended + "\n").events == direct, "\(note)")
+            #expect(direct.count == 1)
+        }
+    }
+
+    @Test func everyShortNoteIsCopiedSoThatItReadsTheSame() throws {
+        let alphabet = ["=", "'", "\"\"", ";", "\t", " ", "a"]
+        var notes = [""]
+        for _ in 0..<4 { notes += notes.flatMap { note in alphabet.map { note + $0 } } }
+        let names = "customer,purpose,state,evidence\n"
+        func rows(_ state: String) -> String { notes.map { "1,sms,\(state),\"\($0)\"\n" }.joined() }
+        let direct = try readRegister(names + rows("withdrawn")).events
+        let copied = try rejected(Array((names + rows("sometime")).utf8)).map { $0.fields[3] + "\n" }.joined()
+        #expect(direct.count == notes.count)
+        #expect(try readRegister(names + copied.replacing("sometime", with: "withdrawn")).events == direct)
+    }
+
+    @Test(arguments: [[], ["national_id"]])
+    func holdsNoNationalId(ignored: [String]) throws {
+        var options = RegisterOptions()
+        options.ignoredColumns = ignored
+        let number = "01017012345"
+        let text =
+            "customer,National ID,purpose,state\n1,\(number),,withdrawn\n2,\" \(number)\",sms,what\n3,,sms,what\n"
+            + "4,\(number),sms\n5,\"\(number),sms,given\n"
+        var file = RejectFile.header
+        let register = try readRegister(Array(text.utf8), options: options)
+        for rejection in register.rejections { RejectFile.append(rejection, to: &file) }
+        #expect(register.rejections.count == 5)
+        #expect(!String(decoding: file, as: UTF8.self).contains(number))
+        let copied = try readCSV(file).map { $0.fields[3] }
+        let note = "(not copied: the register holds national ids)"
+        #expect(copied == ["1,(withheld),,withdrawn", "2,\"(withheld)\",sms,what", "3,,sms,what", note, note])
+    }
+
+    /// Or many people would be the one whose national id is the note.
+    @Test func aRowCopiedWithoutItsNationalIdIsNobodyElses() throws {
+        let register = try readRegister(
+            "customer,national_id,purpose,state\n1,(withheld),sms,requested\n2,(withheld),sms,withdrawn\n"
+                + ",(withheld),sms,withdrawn\n")
+        #expect(register.rules == ["national_id_withheld", "national_id_withheld"])
+        #expect(register.events.map { $0.identifiers.map(\.text) } == [["customer:2"]])
     }
 
     @Test func longRowsAreCutBetweenCharacters() throws {
@@ -42,14 +123,16 @@ import Testing
 }
 
 @Suite struct ProgressPointTests {
+    private static let history = Array(repeating: UInt8(0xA0), count: 16)
+
     private let point: ProgressPoint = {
         var summary = RegisterSummary()
         summary.count(rejectedBy: "too_few_fields")
         summary.count(rejectedBy: "age_invalid")
         summary.count(rejectedBy: "age_invalid")
-        let file = Array("customer,purpose\n".utf8).withUnsafeBytes { RegisterFingerprint(size: 17, head: $0) }
         return ProgressPoint(
-            file: file, position: FilePosition(offset: 17, line: 2), rejectFileSize: 99, summary: summary)
+            fileSize: 17, position: FilePosition(offset: 17, line: 2), prefixDigest: Array(0..<32),
+            ledger: LedgerPoint(history: history, sequence: 7), rejectFileSize: 99, summary: summary)
     }()
 
     @Test func readsBackWhatItWrote() throws {
@@ -76,33 +159,53 @@ import Testing
     }
 
     @Test func otherFormatAndOtherTextAreToldApart() {
-        #expect(throws: ProgressFault.versionUnknown("2")) {
-            try ProgressPoint(text: Array("consentd-import 2\nwhatever\n".utf8))
+        #expect(throws: ProgressFault.versionUnknown("1")) {
+            try ProgressPoint(text: Array("consentd-import 1\nwhatever\n".utf8))
         }
         #expect(throws: ProgressFault.notProgress) { try ProgressPoint(text: Array("line,rule\n".utf8)) }
         #expect(throws: ProgressFault.notProgress) { try ProgressPoint(text: []) }
     }
 
-    @Test func pointOfAnotherFileIsNotUsed() throws {
-        try point.checkBelongs(to: point.file)
-        let head = Array("customer,purposf\n".utf8)
-        let other = head.withUnsafeBytes { RegisterFingerprint(size: 17, head: $0) }
-        #expect(throws: ProgressFault.otherFile) { try point.checkBelongs(to: other) }
-        var longer = point.file
-        longer.size += 1
-        #expect(throws: ProgressFault.otherFile) { try point.checkBelongs(to: longer) }
+    @Test func pointOfAnotherFileOrLedgerIsNotUsed() throws {
+        func fault(size: UInt64 = 17, rejects: UInt64 = 99, _ ledger: LedgerPoint) -> ProgressFault? {
+            do throws(ProgressFault) {
+                try point.checkBelongs(toFileOf: size, rejectFileSize: rejects, ledger: ledger)
+                return nil
+            } catch { return error }
+        }
+        let ledger = LedgerPoint(history: Self.history, sequence: 7)
+        #expect(fault(ledger) == nil)
+        #expect(fault(rejects: 100, LedgerPoint(history: Self.history, sequence: 8)) == nil)
+        #expect(fault(size: 18, ledger) == .registerChanged && fault(size: 16, ledger) == .registerChanged)
+        #expect(fault(rejects: 98, ledger) == .rejectFileCut)
+        #expect(fault(LedgerPoint(history: Self.history, sequence: 6)) == .otherLedger)
+        #expect(fault(LedgerPoint(history: Array(repeating: 1, count: 16), sequence: 9)) == .otherLedger)
+    }
+
+    /// SHA-256 of nothing and of "abc", from FIPS 180-4.
+    @Test func digestIsOfAllBytesBeforeThePlaceHoweverTheyWereRead() {
+        func hex(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+        var digest = PrefixDigest()
+        digest.read(Array("ab".utf8))
+        #expect(hex(digest.advance(to: 0)) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+        digest.read(Array("cd".utf8))
+        #expect(hex(digest.advance(to: 3)) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        let whole = digest.advance(to: 4)
+        var other = PrefixDigest()
+        other.read(Array("abcdef".utf8))
+        #expect(other.advance(to: 4) == whole && other.advance(to: 5) != whole)
     }
 
     @Test func importThatResumesEndsWithTheSameItemsAndSummary() throws {
         let (bytes, _) = sampleRegister(subjectCount: 200, seed: 5)
         let whole = try readRegister(bytes)
-        let file = bytes.withUnsafeBytes { RegisterFingerprint(size: UInt64(bytes.count), head: $0) }
         for cut in [500, 5_000, 20_000] {
             var first = RegisterReader()
             var items: [RegisterItem] = []
             try first.feed(Array(bytes[..<cut])) { items.append($0) }
             let stored = ProgressPoint(
-                file: file, position: first.position, rejectFileSize: 0, summary: first.summary
+                fileSize: UInt64(bytes.count), position: first.position, prefixDigest: Array(0..<32),
+                ledger: LedgerPoint(history: Self.history, sequence: 1), rejectFileSize: 0, summary: first.summary
             ).text
 
             let point = try ProgressPoint(text: Array(stored.utf8))

@@ -73,6 +73,46 @@ struct CommandTests {
         }
     }
 
+    @Test func aNoOnADayOutranksTheGrantOfThatDayAndIsNeverInTheFuture() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        func run(_ arguments: [String]) async throws -> Binary.Run {
+            try await Binary.run(arguments + ["--data", data])
+        }
+        let day = "2026-05-05"
+        _ = try await run(["grant", "customer:1", "--captured-at", day + "T18:00:00Z"] + grantOfNewsletter)
+        let withdrawn = try await run(["withdraw", "customer:1", "-p", "newsletter", "--captured-at", day])
+        #expect(withdrawn.status == 0, "\(withdrawn.errors)")
+        #expect(try await run(["check", "customer:1", "-p", "newsletter"]).status == 1)
+        _ = try await run(["object", "customer:1", "-p", "register-cleaning", "--captured-at", day])
+        _ = try await run(["object", "customer:1", "-p", "register-cleaning", "--lift", "--captured-at", day])
+        #expect(try await run(["check", "customer:1", "-p", "register-cleaning"]).status == 1)
+        _ = try await run(["grant", "customer:3"] + grantOfNewsletter)
+        _ = try await run(["withdraw", "customer:3", "-p", "newsletter", "--captured-at", "1970-01-01"])
+        #expect(try await run(["check", "customer:3", "-p", "newsletter"]).status == 1)
+        let today = Date().formatted(.iso8601.year().month().day())
+        #expect(try await run(["withdraw", "customer:2", "-p", "newsletter", "--captured-at", today]).status == 0)
+        let entry = try #require(try await run(["history", "customer:2", "--json"]).objects.last)
+        let (captured, recorded) = (entry["capturedAt"] as? String, entry["recordedAt"] as? String)
+        #expect(try #require(captured) <= #require(recorded))
+        #expect(try #require(captured) > today + "T00:00:00Z")
+    }
+
+    @Test func aNoOfTwoPeopleReachesBoth() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for person in ["customer:1", "email:kari@example.no"] {
+            _ = try await Binary.run(["grant", person, "--data", data] + grantOfNewsletter)
+        }
+        let run = try await Binary.run(
+            ["withdraw", "customer:1", "email:kari@example.no", "-p", "newsletter", "--data", data, "--json"])
+        #expect(run.status == 0, "\(run)")
+        #expect(run.objects.map { $0["subject"] as? String } == ["customer:1", "email:kari@example.no"])
+        for person in ["customer:1", "email:kari@example.no"] {
+            #expect(try await Binary.run(["check", person, "-p", "newsletter", "--data", data]).status == 1)
+        }
+    }
+
     @Test func aRefusedActSaysWhyAndStoresNothing() async throws {
         let folder = try Folder()
         let data = try await folder.node()

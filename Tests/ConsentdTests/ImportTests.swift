@@ -103,4 +103,219 @@ struct ImportTests {
         #expect(try await count(data) == count(wholeData))
         #expect(try await Binary.run(["verify", "--data", data]).status == 0)
     }
+
+    // MARK: A "no"
+
+    private static let plainHeader = "customer,email,purpose,state,captured_at,declaration,revision,language,method\n"
+    private static let proof = "club-membership-marketing,1.2,nb"
+
+    private func status(_ person: String, _ purpose: String, _ data: String) async throws -> Int32 {
+        try await Binary.run(["check", person, "-p", purpose, "--data", data]).status
+    }
+
+    private func grant(_ person: String, in data: String, _ more: [String] = []) async throws {
+        let run = try await Binary.run(["grant", person, "--data", data] + grantOfNewsletter + more)
+        #expect(run.status == 0, "\(run.errors)")
+    }
+
+    /// With a server on the node's folder the command talks to it, else it opens the folder itself.
+    @Test(arguments: [false, true])
+    func undatedActsMeanTheSameWithAServerAndWithout(isServed: Bool) async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = isServed ? try Server(data) : nil
+        for person in ["customer:1", "customer:6"] {
+            let run = try await Binary.run(["object", person, "-p", "register-cleaning", "--data", data])
+            #expect(run.status == 0, "\(run.errors)")
+        }
+        try await grant("customer:4", in: data)
+        let path = try folder.write(
+            "register.csv",
+            Data(
+                """
+                \(Self.plainHeader)\
+                1,,register-cleaning,objection_lifted,,,,,
+                2,,newsletter,given,2026-05-01T10:00:00Z,\(Self.proof),button
+                2,,newsletter,confirmed,,,,,
+                3,,newsletter,given,1970-01-01,\(Self.proof),double_opt_in
+                4,,newsletter,given,,\(Self.proof),
+                5,,newsletter,confirmed,1970-01-01,,,,
+                6,,register-cleaning,objection_lifted,1970-01-01T00:00:00+01:00,,,,
+
+                """.utf8))
+        for (recorded, known) in [(3, 0), (0, 3)] {
+            let summary = try #require(try await importing(data, path).objects.last)
+            #expect(summary["accepted"] as? Int == 1 && summary["withoutProof"] as? Int == 2, "\(summary)")
+            #expect(summary["rejectedByRule"] as? [String: Int] == ["captured_at_missing": 4])
+            #expect(summary["eventsRecorded"] as? Int == recorded && summary["eventsKnown"] as? Int == known)
+            #expect(try await status("customer:1", "register-cleaning", data) == 1)
+            #expect(try await status("customer:2", "newsletter", data) == 2)
+            #expect(try await status("customer:3", "newsletter", data) == 2)
+            #expect(try await status("customer:4", "newsletter", data) == 0)
+            #expect(try await status("customer:6", "register-cleaning", data) == 1)
+        }
+        #expect(server?.end() ?? 0 == 0)
+    }
+
+    @Test(arguments: [false, true])
+    func anUndatedNoCountsAgainInEachNewRegisterAndOnceInTheSame(isServed: Bool) async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = isServed ? try Server(data) : nil
+        for more in ["", "2,newsletter,withdrawn\n"] {
+            let path = try folder.write(
+                "register.csv", Data("customer,purpose,state\n\(more)1,newsletter,withdrawn\n".utf8))
+            let rows = more.isEmpty ? 1 : 2
+            #expect(try await importing(data, path).objects.last?["eventsRecorded"] as? Int == rows)
+            #expect(try await status("customer:1", "newsletter", data) == 1)
+            try await grant("customer:1", in: data)
+            #expect(try await status("customer:1", "newsletter", data) == 0)
+            // The grant is newer than what the file says.
+            let again = try await importing(data, path).objects.last
+            #expect(again?["eventsRecorded"] as? Int == 0 && again?["eventsKnown"] as? Int == rows)
+            #expect(try await status("customer:1", "newsletter", data) == 0)
+        }
+        #expect(server?.end() ?? 0 == 0)
+    }
+
+    @Test func aNoIsTakenWhateverElseItsRowSays() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        try await grant("customer:1", in: data)
+        try await grant("customer:2", in: data)
+        let long = String(repeating: "ø", count: 3000)
+        let path = try folder.write(
+            "register.csv",
+            Data(
+                """
+                customer,email,purpose,state,captured_at,declaration,revision,language,party,system,actor,evidence
+                1,,newsletter,withdrawn,22.11.2026,\(long),\(long),\(long),nobody,\(long),\(long),\(long)
+                2,a\u{7}@example.no,newsletter,refused,2999-01-01,club-membership-marketing,,,,,,
+
+                """.utf8))
+        let run = try await importing(data, path)
+        #expect(run.objects.last?["accepted"] as? Int == 2, "\(run)")
+        #expect(try await status("customer:1", "newsletter", data) == 1)
+        #expect(try await status("customer:2", "newsletter", data) == 1)
+    }
+
+    @Test func aNoOnADayOutranksTheGrantOfThatDay() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        try await grant("customer:1", in: data, ["--captured-at", "2026-05-05T18:00:00Z"])
+        let path = try folder.write(
+            "register.csv",
+            Data(
+                """
+                \(Self.plainHeader)\
+                1,,newsletter,withdrawn,2026-05-05,,,,
+                2,,newsletter,withdrawn,2026-05-05,,,,
+                2,,newsletter,given,2026-05-05,\(Self.proof),double_opt_in
+
+                """.utf8))
+        for recorded in [3, 0] {
+            #expect(try await importing(data, path).objects.last?["eventsRecorded"] as? Int == recorded)
+            #expect(try await status("customer:1", "newsletter", data) == 1)
+            #expect(try await status("customer:2", "newsletter", data) == 1)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func aNoOfTwoPeopleReachesBoth(isServed: Bool) async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = isServed ? try Server(data) : nil
+        let day = ["--captured-at", "2026-05-05T18:00:00Z"]
+        try await grant("customer:1", in: data, day)
+        try await grant("email:kari@example.no", in: data, day)
+        let path = try folder.write(
+            "register.csv",
+            Data("\(Self.plainHeader)1,kari@example.no,newsletter,withdrawn,2026-06-05,,,,\n".utf8))
+        for (recorded, known) in [(2, 0), (0, 2)] {
+            let summary = try #require(try await importing(data, path).objects.last)
+            #expect(summary["accepted"] as? Int == 1 && summary["rejected"] as? Int == 0, "\(summary)")
+            #expect(summary["eventsRecorded"] as? Int == recorded && summary["eventsKnown"] as? Int == known)
+            #expect(summary["rowsOfSeveralPeople"] as? Int == 1)
+            #expect(try await status("customer:1", "newsletter", data) == 1)
+            #expect(try await status("email:kari@example.no", "newsletter", data) == 1)
+        }
+        #expect(server?.end() ?? 0 == 0)
+    }
+
+    // MARK: Order and resuming
+
+    /// A confirmation stands at the head of every batch but the first, and its grant at the end of the one before.
+    @Test func aConfirmationNeverOvertakesItsGrant() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data)
+        var text = Self.plainHeader + "0,,newsletter,refused,2026-05-01,,,,\n"
+        for number in 1...10_000 {
+            text += "\(number),,newsletter,given,2026-05-01T10:00:00Z,\(Self.proof),button\n"
+            text += "\(number),,newsletter,confirmed,2026-05-01T11:00:00Z,,,,\n"
+        }
+        let summary = try await importing(data, try folder.write("register.csv", Data(text.utf8))).objects.last
+        #expect(summary?["rejected"] as? Int == 0, "\(String(describing: summary))")
+        #expect(summary?["eventsRecorded"] as? Int == 20_001)
+        #expect(server.end() == 0)
+    }
+
+    @Test func anImportGoesOnOnlyWhereNothingBeforeHasChanged() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        func row(_ number: Int, _ state: String = "renewed") -> String {
+            "\(number),,newsletter,\(state),2026-05-01T10:00:00Z,\(Self.proof),double_opt_in\n"
+        }
+        let text = Self.plainHeader + (1...40_000).map { row($0) }.joined()
+        let path = try folder.write("register.csv", Data(text.utf8))
+        let process = Binary.process(["import", path, "--data", data])
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        while process.isRunning, !FileManager.default.fileExists(atPath: path + ".progress") { usleep(1000) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        let progress = try Data(contentsOf: URL(filePath: path + ".progress"))
+        let other = try Folder()
+        let otherData = try await other.node()
+
+        let whole = try await Binary.run(["import", path, "--data", data])
+        #expect(whole.status == 0 && whole.errors.contains("going on at line"), "\(whole.errors)")
+        #expect(try await status("customer:5000", "newsletter", data) == 0)
+        let stats = try await Binary.run(["stats", "--data", data, "--json"])
+        #expect(stats.objects.first?["subjects"] as? Int == 40_000, "\(stats)")
+
+        try progress.write(to: URL(filePath: path + ".progress"))
+        let elsewhere = try await Binary.run(["import", path, "--data", otherData])
+        #expect(elsewhere.status == 0 && elsewhere.errors.contains("begins anew"), "\(elsewhere.errors)")
+        #expect(try await status("customer:1", "newsletter", otherData) == 0)
+
+        try progress.write(to: URL(filePath: path + ".progress"))
+        _ = try folder.write(
+            "register.csv", Data(text.replacingOccurrences(of: row(5000), with: row(5000, "refused")).utf8))
+        let changed = try await Binary.run(["import", path, "--data", data])
+        #expect(changed.status == 0 && changed.errors.contains("begins anew"), "\(changed.errors)")
+        #expect(try await status("customer:5000", "newsletter", data) == 1)
+    }
+
+    // MARK: The reject file
+
+    @Test func theRejectFileHoldsNoFormulaAndNoNationalId() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let path = try folder.write(
+            "register.csv",
+            Data(
+                """
+                phone,national_id,purpose,state,evidence
+                +4712345678,01017012345,no-such-purpose,withdrawn,=HYPERLINK(A1)
+                +4712345679,01017012346,newsletter,withdrawn
+
+                """.utf8))
+        #expect(try await importing(data, path).objects.last?["rejected"] as? Int == 2)
+        let rejects = try String(contentsOfFile: path + ".rejects.csv", encoding: .utf8)
+        #expect(rejects.contains("\"'+4712345678,"), "\(rejects)")
+        #expect(rejects.contains(",'=HYPERLINK(A1)"), "\(rejects)")
+        #expect(!rejects.contains("010170"), "\(rejects)")
+    }
 }

@@ -19,7 +19,7 @@ struct HouseRulesTests {
             "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire",
             "Synchronization",
         ],
-        "ConsentRegister": ["ConsentModel"],
+        "ConsentRegister": ["ConsentModel", "Crypto"],
         "ProtocolGenerator": ["Foundation"],
     ]
 

@@ -12,7 +12,8 @@ public struct ConsentAct: Hashable, Sendable {
     public var state: State
     public var party = Party.subject
     /// When the person acted; nil is when the server records it. The newest by this time decides, so say it wherever acts of
-    /// one person may overtake each other.
+    /// one person may overtake each other. The start of 1970 and what is before it is refused; a "no" that says so counts
+    /// from when it is recorded.
     public var capturedAt: Moment?
     /// The end that the act itself names; nil leaves it to the purpose.
     public var expiresAt: Moment?

@@ -109,27 +109,56 @@ extension ConsentClient {
         return try await record(events)
     }
 
-    /// Records events of the model, as ``record(_:)`` records acts, but without making keys: give one to each event that
-    /// has no capture time.
+    /// Records events of the model, as ``record(_:)`` records acts, but without making keys.
     package func record(events: [ConsentEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
-        try await record(
-            events.map { OutgoingEvent(purpose: $0.purpose, message: EventMessage($0, purposeBit: 0)) })
+        try await send(events: events).outcomes()
+    }
+
+    /// As above, in two steps: when this returns, the events are on their way, behind those of every call that returned
+    /// before. So whoever calls this one time after the other has their order on the wire, and need not wait in between.
+    package func send(events: [ConsentEvent]) async throws(ConsentClientError) -> SentEvents {
+        try await send(events.map { OutgoingEvent($0) })
     }
 
     private func record(_ events: [OutgoingEvent]) async throws(ConsentClientError) -> [RecordOutcome] {
+        try await send(events).outcomes()
+    }
+
+    private func send(_ events: [OutgoingEvent]) async throws(ConsentClientError) -> SentEvents {
         let purposes = try await purposeTable(knowing: events)
-        var outcomes = events.map { $0.refusal(purposes: purposes) }
-        let sent = outcomes.indices.filter { outcomes[$0] == nil }
-        let frames = published.limits.frames(of: sent.map { events[$0] })
-        var answered = sent[...]
-        for result in await dispatcher.performInOrder(frames) {
-            guard case .recorded(let recorded) = try result.get() else { unexpectedAnswer() }
-            for outcome in recorded.outcomes {
-                let position = answered.removeFirst()
-                outcomes[position] = RecordOutcome(outcome, key: events[position].message.key)
-            }
+        var sent = SentEvents(events, refusals: events.map { $0.refusal(purposes: purposes) })
+        let frames = published.limits.frames(of: sent.positions.map { events[$0] })
+        sent.answers = await dispatcher.startInOrder(frames)
+        return sent
+    }
+
+    /// Events on their way, and what will have become of them.
+    package struct SentEvents: Sendable {
+        private let events: [OutgoingEvent]
+        private let refusals: [RecordOutcome?]
+        /// Of the events that could be sent.
+        fileprivate let positions: [Int]
+        fileprivate var answers: Answers?
+
+        fileprivate init(_ events: [OutgoingEvent], refusals: [RecordOutcome?]) {
+            self.events = events
+            self.refusals = refusals
+            positions = refusals.indices.filter { refusals[$0] == nil }
         }
-        return outcomes.map { $0! }
+
+        /// Waits for the answers. To be called again only after it has returned.
+        package func outcomes() async throws(ConsentClientError) -> [RecordOutcome] {
+            var outcomes = refusals
+            var answered = positions[...]
+            for result in await answers?.results() ?? [] {
+                guard case .recorded(let recorded) = try result.get() else { unexpectedAnswer() }
+                for outcome in recorded.outcomes {
+                    let position = answered.removeFirst()
+                    outcomes[position] = RecordOutcome(outcome, key: events[position].message.key)
+                }
+            }
+            return outcomes.map { $0! }
+        }
     }
 
     /// The purposes, read again where one of these events names one that is not known.

@@ -50,6 +50,20 @@ extension OutgoingEvent {
         message.evidence = act.evidence
         message.identifiers = act.subjects.map { .init(typeByte: $0.type.rawValue, value: $0.value) }
         self.init(purpose: act.purpose, message: message)
+        markUnsayable(capturedAt: act.capturedAt?.millis, expiresAt: act.expiresAt?.millis)
+    }
+
+    init(_ event: ConsentEvent) {
+        self.init(purpose: event.purpose, message: EventMessage(event, purposeBit: 0))
+        markUnsayable(capturedAt: event.capturedAt?.millis, expiresAt: event.expiresAt?.millis)
+    }
+
+    /// A field of zero says "none", and no act is from before 1970. An act that says so nevertheless is refused here. A "no"
+    /// never is, for the server lets it count from when it is recorded.
+    private mutating func markUnsayable(capturedAt: Int64?, expiresAt: Int64?) {
+        guard !message.state.takesAway else { return }
+        if let capturedAt, capturedAt <= 0 { unsayable = .capturedTooEarly }
+        if let expiresAt, expiresAt <= 0 { unsayable = unsayable ?? .endsBeforeCapture }
     }
 
     /// What the server would say to an event that cannot be put into bytes; nil for all others, which it judges itself.
@@ -69,6 +83,9 @@ extension OutgoingEvent {
         }
         if message.evidence.utf8.count > WireLimit.evidenceSizeMax {
             return refused(.textTooLong, "the evidence has more than \(WireLimit.evidenceSizeMax) bytes")
+        }
+        if let unsayable {
+            return refused(unsayable, "a time of 1970-01-01T00:00:00Z or before cannot be right")
         }
         if !purposes.contains(purpose) {
             return refused(.admissionPurposeUnknown, "the catalog has no purpose '\(purpose)'")

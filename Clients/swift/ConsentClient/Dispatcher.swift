@@ -57,18 +57,21 @@ final class Dispatcher: @unchecked Sendable {
     private var attempt = 0
     private var checks = CircularBuffer<Call>()
     private var others = CircularBuffer<Call>()
-    /// Their purpose's name is not known, and a newer catalog is on its way.
+    /// Their purpose's name is not known, and the catalog is on its way.
     private var unresolved: [Call] = []
     /// Told by the server to come again.
     private var resting: [ObjectIdentifier: Call] = [:]
     private var limitInFlight = 1
     private var nextSweep: (deadline: NIODeadline, task: Scheduled<Void>)?
 
+    /// Of this connection's server; nil until it has said. A ledger that was put back to an older state goes on with an
+    /// older catalog and may give the same bit to another purpose, so what an earlier connection said is not used.
     private var purposes: PurposeTable?
     /// Raised whenever the catalog may have changed; the table is current while it is from this generation.
     private var catalogGeneration = 0
     private var purposesGeneration = -1
-    private var isFetchingPurposes = false
+    /// The request for the catalog that is under way.
+    private var fetch: Call?
 
     init(_ endpoint: Endpoint, _ options: ClientOptions, _ hello: Hello) {
         self.endpoint = endpoint
@@ -88,35 +91,39 @@ final class Dispatcher: @unchecked Sendable {
 
     /// Sends all requests, in their order and without waiting in between. Their answers come in the same order.
     func performAll(_ requests: [Request]) async -> [Result<Answer, ConsentClientError>] {
-        if requests.isEmpty { return [] }
+        await start(requests).results()
+    }
+
+    /// As above without waiting: they leave before those of every later call.
+    private func start(_ requests: [Request]) -> Answers {
         let batch = Batch(count: requests.count)
         let deadline = NIODeadline.now() + TimeAmount(options.requestTimeout.clamped)
         let calls = requests.enumerated().map { position, request in
             Call(request, deadline: deadline) { batch.set($0, at: position) }
         }
-        return await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                batch.continuation = continuation
-                post(calls.map(Command.submit))
-            }
-        } onCancel: {
-            for call in calls { call.cancel() }
-            post(calls.map(Command.cancel))
-        }
+        if !calls.isEmpty { post(calls.map(Command.submit)) }
+        return Answers(batch: batch, calls: calls, dispatcher: self)
     }
 
-    /// Sends acts in their order. Frames follow each other without waiting only where every act says when it was done:
-    /// the others count as done when they arrive, and one that is told to come again must not arrive after a later one.
-    func performInOrder(_ frames: [ArraySlice<OutgoingEvent>]) async -> [Result<Answer, ConsentClientError>] {
-        if frames.allSatisfy({ $0.allSatisfy { $0.message.capturedAt != 0 } }) {
-            return await performAll(frames.map(Request.record))
+    /// Sends acts in their order, and returns when the last frame is on its way. Frames follow each other without waiting
+    /// only where the order does not matter to any of their acts: a frame that is told to come again comes after later ones.
+    func startInOrder(_ frames: [ArraySlice<OutgoingEvent>]) async -> Answers {
+        guard frames.contains(where: { $0.contains(where: \.needsOrder) }) else {
+            return start(frames.map(Request.record))
         }
-        var results: [Result<Answer, ConsentClientError>] = []
+        var answers = start([])
         for frame in frames {
-            results += await performAll([.record(frame)])
-            if case .failure = results.last { break }
+            let before = await answers.results()
+            if case .failure = before.last { break }
+            answers = start([.record(frame)])
+            answers.before = before
         }
-        return results
+        return answers
+    }
+
+    fileprivate func cancel(_ calls: [Call]) {
+        for call in calls { call.cancel() }
+        post(calls.map(Command.cancel))
     }
 
     private func post(_ commands: [Command]) {
@@ -184,6 +191,8 @@ final class Dispatcher: @unchecked Sendable {
     private func send(_ call: Call, on link: Link) {
         if call.isDone { return }
         do throws(UnknownPurpose) {
+            // Its answer names purposes.
+            if purposes == nil, case .history = call.request { throw UnknownPurpose(name: "") }
             try link.send(call, purposes: purposes ?? .empty)
         } catch {
             guard purposesGeneration != catalogGeneration else {
@@ -201,7 +210,10 @@ final class Dispatcher: @unchecked Sendable {
         case .historyPage(let page, _):
             call.finish(.success(.historyPage(page, purposes: purposes ?? .empty)))
         case .catalogPurposes(let catalog):
-            if isCurrent(link) { learn(PurposeTable(catalog)) }
+            // Which of two answers on their way is the newer cannot be told, so the dispatcher asks once more itself.
+            if call !== fetch, isCurrent(link), purposes?.isSame(as: PurposeTable(catalog)) == false {
+                catalogChanged()
+            }
             call.finish(.success(answer))
         case .appliedCatalog(let applied):
             if !applied.isDryRun { catalogChanged() }
@@ -297,16 +309,18 @@ final class Dispatcher: @unchecked Sendable {
     }
 
     private func fetchPurposes() {
-        guard !isFetchingPurposes, case .ready = state else { return }
-        isFetchingPurposes = true
+        guard fetch == nil, case .ready = state else { return }
         let generation = catalogGeneration
         let timeout = starter == nil ? options.requestTimeout : options.connectTimeout
-        enqueue(
-            Call(.catalog, deadline: .now() + TimeAmount(timeout.clamped)) { self.fetchedPurposes($0, generation) })
+        let call = Call(.catalog, deadline: .now() + TimeAmount(timeout.clamped)) {
+            self.fetchedPurposes($0, generation)
+        }
+        fetch = call
+        enqueue(call)
     }
 
     private func fetchedPurposes(_ result: Result<Answer, ConsentClientError>, _ generation: Int) {
-        isFetchingPurposes = false
+        fetch = nil
         let waiting = unresolved
         unresolved = []
         switch result {
@@ -315,7 +329,9 @@ final class Dispatcher: @unchecked Sendable {
                 unresolved = waiting
                 return fetchPurposes()
             }
-            learn(PurposeTable(catalog))
+            let table = PurposeTable(catalog)
+            purposes = table
+            publication.withLock { $0?.purposes = table }
             purposesGeneration = generation
             for call in waiting where !call.isDone { enqueue(call) }
             finishStart(.success(()))
@@ -324,13 +340,6 @@ final class Dispatcher: @unchecked Sendable {
             for call in waiting { call.finish(.failure(error)) }
             if starter != nil { shutDown(error) }
         }
-    }
-
-    /// Of one history a bit keeps its meaning, so an older table is never wrong, only shorter.
-    private func learn(_ table: PurposeTable) {
-        guard table.catalogVersion >= purposes?.catalogVersion ?? 0 else { return }
-        purposes = table
-        publication.withLock { $0?.purposes = table }
     }
 
     // MARK: Connecting
@@ -441,14 +450,11 @@ final class Dispatcher: @unchecked Sendable {
         if hello.deployment != .zero, welcome.deployment != hello.deployment {
             return broken(link, Violation("the server is of another deployment and welcomed this client nevertheless"))
         }
-        if let known = publication.withLock({ $0?.info }), known.history != welcome.history.description {
-            // Another ledger: the same bit may be another purpose there.
-            purposes = nil
-        }
+        purposes = nil
         publish(welcome)
         state = .ready(link)
         limitInFlight = Int(welcome.requestsInFlightMax)
-        if purposes == nil || purposes?.catalogVersion != welcome.catalogVersion { catalogChanged() }
+        catalogChanged()
         let interval = TimeAmount(options.pingInterval.clamped)
         if interval.nanoseconds > 0 {
             link.heartbeat = loop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak link] _ in
@@ -595,24 +601,56 @@ final class Dispatcher: @unchecked Sendable {
     }
 }
 
-/// Requests that one caller waits for together.
-///
-/// `@unchecked Sendable`: the continuation is set before the calls are posted; everything else happens on the loop.
-private final class Batch: @unchecked Sendable {
-    var continuation: CheckedContinuation<[Result<Answer, ConsentClientError>], Never>?
-    private var results: [Result<Answer, ConsentClientError>?]
-    private var missing: Int
+/// The answers to requests that were started together.
+struct Answers: Sendable {
+    fileprivate let batch: Batch
+    fileprivate let calls: [Call]
+    fileprivate let dispatcher: Dispatcher
+    /// Those that had to come before the last requests could be sent.
+    fileprivate var before: [Result<Answer, ConsentClientError>] = []
 
-    init(count: Int) {
-        results = Array(repeating: nil, count: count)
-        missing = count
+    /// Waits for all of them, in the order of the requests. To be called again only after it has returned.
+    func results() async -> [Result<Answer, ConsentClientError>] {
+        if calls.isEmpty { return before }
+        return await before
+            + withTaskCancellationHandler {
+                await withCheckedContinuation { batch.wait($0) }
+            } onCancel: {
+                dispatcher.cancel(calls)
+            }
     }
+}
+
+/// Requests that one caller waits for together. They may all be answered before it waits.
+private final class Batch: Sendable {
+    private struct State {
+        var results: [Result<Answer, ConsentClientError>?]
+        var missing: Int
+        var continuation: CheckedContinuation<[Result<Answer, ConsentClientError>], Never>?
+    }
+
+    private let state: Mutex<State>
+
+    init(count: Int) { state = Mutex(State(results: Array(repeating: nil, count: count), missing: count)) }
 
     func set(_ result: Result<Answer, ConsentClientError>, at position: Int) {
-        results[position] = result
-        missing -= 1
-        if missing == 0 { continuation?.resume(returning: results.map { $0! }) }
+        let waiting = state.withLock { state in
+            state.results[position] = result
+            state.missing -= 1
+            return state.missing == 0 ? state.continuation : nil
+        }
+        if let waiting { waiting.resume(returning: results) }
     }
+
+    func wait(_ continuation: CheckedContinuation<[Result<Answer, ConsentClientError>], Never>) {
+        let isComplete = state.withLock { state in
+            if state.missing > 0 { state.continuation = continuation }
+            return state.missing == 0
+        }
+        if isComplete { continuation.resume(returning: results) }
+    }
+
+    private var results: [Result<Answer, ConsentClientError>] { state.withLock { $0.results.map { $0! } } }
 }
 
 extension Duration {

@@ -3,6 +3,7 @@ import ConsentWire
 /// The purposes of one version of the catalog: names to bits and back.
 struct PurposeTable: Sendable {
     let catalogVersion: UInt32
+    private let digest: [UInt8]
     let infos: [PurposeInfo]
     private let bits: [String: UInt16]
     private let names: [UInt16: String]
@@ -11,6 +12,7 @@ struct PurposeTable: Sendable {
 
     init(_ catalog: CatalogPurposes) {
         catalogVersion = catalog.catalogVersion
+        digest = catalog.digest
         infos = catalog.purposes.map(PurposeInfo.init)
         bits = Dictionary(catalog.purposes.map { ($0.id, $0.bit) }, uniquingKeysWith: { first, _ in first })
         names = Dictionary(catalog.purposes.map { ($0.bit, $0.id) }, uniquingKeysWith: { first, _ in first })
@@ -20,6 +22,9 @@ struct PurposeTable: Sendable {
         guard let bit = bits[name] else { throw UnknownPurpose(name: name) }
         return bit
     }
+
+    /// Whether it is of the same catalog.
+    func isSame(as other: PurposeTable) -> Bool { catalogVersion == other.catalogVersion && digest == other.digest }
 
     func contains(_ name: String) -> Bool { bits[name] != nil }
 

@@ -45,6 +45,16 @@ enum Request: Sendable {
 struct OutgoingEvent: Sendable {
     var purpose: String
     var message: EventMessage
+    /// What is wrong with a time that the message cannot say.
+    var unsayable: ErrorCode?
+
+    init(purpose: String, message: EventMessage) {
+        self.purpose = purpose
+        self.message = message
+    }
+
+    /// Whether it means something else behind a later act: it counts as done when it arrives, or it names the act before it.
+    var needsOrder: Bool { message.capturedAt == 0 || message.state == .confirmed }
 
     /// Bytes on the wire.
     var size: Int {

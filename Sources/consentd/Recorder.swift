@@ -1,0 +1,92 @@
+import ConsentClient
+import ConsentEngine
+import ConsentModel
+import ConsentRegister
+import ConsentServer
+
+/// Where an import's events go: to a server, or straight into a node's engine.
+struct Recorder: Sendable {
+    /// Waits for what became of the events; those that were not refused are durable then.
+    typealias Outcomes = @Sendable () async throws -> [ImportOutcome]
+
+    /// Whether events that are told to come again come behind later ones.
+    let mayReorder: Bool
+    /// The ledger as it was before.
+    let ledger: LedgerPoint
+    /// When it returns, the events are on their way, behind those of earlier calls.
+    let send: @Sendable ([ConsentEvent]) async throws -> Outcomes
+
+    init(_ client: ConsentClient) throws {
+        let server = client.server
+        guard let history = [UInt8](hex: server.history) else {
+            throw Failure(code: Exit.failed, message: "the server's history id '\(server.history)' is none")
+        }
+        mayReorder = true
+        ledger = LedgerPoint(history: history, sequence: server.sequence)
+        send = { events in
+            let sent = try await client.send(events: events)
+            return { try await sent.outcomes().map(ImportOutcome.init) }
+        }
+    }
+
+    init(_ engine: Engine) throws {
+        mayReorder = false
+        ledger = LedgerPoint(history: engine.identity.history, sequence: try engine.record([]).head)
+        send = { events in
+            let (results, result) = AsyncThrowingStream<[ImportOutcome], any Error>.makeStream()
+            engine.record(events.map { .success($0) }) { recorded in
+                switch recorded {
+                case .success(let recorded): result.yield(recorded.outcomes.map(ImportOutcome.init))
+                case .failure(let error): result.finish(throwing: error)
+                }
+            }
+            return {
+                for try await outcomes in results { return outcomes }
+                throw CancellationError()
+            }
+        }
+    }
+}
+
+/// What became of one event of a register.
+enum ImportOutcome {
+    case recorded(sequence: UInt64)
+    case known(sequence: UInt64)
+    /// Its identifiers belong to two people.
+    case identifierConflict(message: String)
+    case refused(rule: String, message: String)
+
+    init(_ outcome: RecordOutcome) {
+        if outcome.hasIdentifierConflict {
+            self = .identifierConflict(message: outcome.message)
+        } else if let refusal = outcome.refusal {
+            self = .refused(rule: refusal.name, message: outcome.message)
+        } else {
+            self = outcome.isDuplicate ? .known(sequence: outcome.sequence) : .recorded(sequence: outcome.sequence)
+        }
+    }
+
+    init(_ outcome: EventOutcome) {
+        switch outcome {
+        case .recorded(let sequence): self = .recorded(sequence: sequence)
+        case .duplicate(let sequence): self = .known(sequence: sequence)
+        case .refused(.identifierConflict(let identifier)):
+            self = .identifierConflict(message: AdmissionError.identifierConflict(identifier).description)
+        case .refused(let error): self = .refused(rule: "\(error.code)", message: "\(error)")
+        }
+    }
+}
+
+extension RecordOutcome {
+    /// Whether the identifiers of its act belong to two people.
+    var hasIdentifierConflict: Bool { refusal?.name == "identifierConflict" }
+}
+
+extension [UInt8] {
+    /// Nil for anything but pairs of hex digits.
+    fileprivate init?(hex text: String) {
+        let digits = text.compactMap(\.hexDigitValue)
+        guard digits.count == text.count, digits.count % 2 == 0 else { return nil }
+        self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
+    }
+}
