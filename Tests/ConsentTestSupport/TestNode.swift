@@ -56,7 +56,7 @@ package final class TestNode {
         precondition(opened == nil)
         let fatals = fatals
         let clock = clock
-        opened = try Engine(folder, systemNow: { clock.now }) { fatals.add($0) }
+        opened = try Engine(folder, systemNow: { clock.now }, fatal: { fatals.add($0) })
     }
 
     package func restart() throws {
