@@ -90,16 +90,16 @@ final class Group {
         let admitted = try judged.admitted.get()
         var event = admitted.event
         if isForTheNodeToDate(event) { event.capturedAt = now }
-        let (hashes, purpose) = (admitted.hashes, admitted.purpose)
+        let (hashes, purposeBit) = (admitted.hashes, admitted.purposeBit)
         let known = try owner(of: hashes, event.identifiers)
-        if let known, let sequence = try twin(of: event, judged, in: known, purpose) {
+        if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
-        let refersTo = try grantToConfirm(by: event, known?.record, purpose)
+        let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
         let subject = try known ?? addSubject()
         attach(event.identifiers, hashes, to: subject)
-        return .recorded(sequence: try append(event, subject, purpose, refersTo: refersTo))
+        return .recorded(sequence: try append(event, subject, purposeBit, refersTo: refersTo))
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
@@ -115,14 +115,14 @@ final class Group {
 
     /// The event that says the same already, where the sender gave no key to know it by.
     private func twin(
-        of event: ConsentEvent, _ judged: JudgedEvent, in subject: SubjectWork, _ purpose: Purpose
+        of event: ConsentEvent, _ judged: JudgedEvent, in subject: SubjectWork, _ purposeBit: Int
     ) throws -> UInt64? {
         guard event.key == nil, let capturedAt = judged.offered.capturedAt,
-            let standing = subject.record.standings[purpose.bit]
+            let standing = subject.record.standings[purposeBit]
         else { return nil }
         // Later than all that was captured for this purpose.
         if event.state != .confirmed, let newest = standing.decidingAct, newest.capturedAt < capturedAt { return nil }
-        let key = Twin(purposeBit: purpose.bit, state: event.state, capturedAt: capturedAt)
+        let key = Twin(purposeBit: purposeBit, state: event.state, capturedAt: capturedAt)
         for twin in try twins(of: subject)[key] ?? [] {
             if case .duplicate(let sequence) = try compare(judged, with: twin) { return sequence }
         }
@@ -141,17 +141,17 @@ final class Group {
     }
 
     private func append(
-        _ event: ConsentEvent, _ subject: SubjectWork, _ purpose: Purpose, refersTo: UInt64
+        _ event: ConsentEvent, _ subject: SubjectWork, _ purposeBit: Int, refersTo: UInt64
     ) throws -> UInt64 {
         let place = EventPlace(
-            subject: subject.record.id, salt: subject.record.salt, purposeBit: purpose.bit, recordedAt: now,
+            subject: subject.record.id, purposeBit: purposeBit, recordedAt: now,
             refersTo: refersTo, previous: subject.record.lastEvent)
-        let sequence = try transaction.append(event, at: place)
+        let sequence = try transaction.append(event, at: place, salt: subject.record.salt)
         if let key = event.key { newKeys[key] = sequence }
         let act = Act(event, sequence: sequence, recordedAt: now, refersTo: refersTo)
-        subject.record.standings.fold(act, purposeBit: purpose.bit)
+        subject.record.standings.fold(act, purposeBit: purposeBit)
         subject.record.lastEvent = sequence
-        let twin = Twin(purposeBit: purpose.bit, state: event.state, capturedAt: act.capturedAt)
+        let twin = Twin(purposeBit: purposeBit, state: event.state, capturedAt: act.capturedAt)
         subject.twins?[twin, default: []].insert(sequence, at: 0)
         subject.isTouched = true
         return sequence
@@ -255,12 +255,12 @@ final class Group {
 
     /// A confirmation names the grant that decides now.
     private func grantToConfirm(
-        by event: ConsentEvent, _ subject: SubjectRecord?, _ purpose: Purpose
+        by event: ConsentEvent, _ subject: SubjectRecord?, _ purposeBit: Int
     ) throws -> UInt64 {
         guard event.state == .confirmed else { return 0 }
-        guard let act = subject?.standings[purpose.bit]?.decidingAct, act.state.isGrant,
+        guard let act = subject?.standings[purposeBit]?.decidingAct, act.state.isGrant,
             event.capturedAt! >= act.capturedAt
-        else { throw AdmissionError.nothingToConfirm(purpose: purpose.id) }
+        else { throw AdmissionError.nothingToConfirm(purpose: event.purpose) }
         return act.sequence
     }
 
@@ -281,7 +281,7 @@ final class Group {
             event.party = .system
             event.capturedAt = expiresAt
             event.revision = act.revision
-            _ = try append(event, work, purpose, refersTo: act.sequence)
+            _ = try append(event, work, purpose.bit, refersTo: act.sequence)
         }
         // Also where nothing is recorded, such as for a revision that took over: the row is decided anew.
         work.isTouched = true

@@ -2,13 +2,13 @@ import ConsentIndex
 import ConsentModel
 
 /// An event as it was judged at the door, on the thread that brought it: all that needs nothing of the ledger but the
-/// catalog, so that the one writer has less to do.
-struct JudgedEvent: Sendable {
+/// catalog, so that the one writer has less to do. A class, as it is handed on often.
+final class JudgedEvent: Sendable {
     struct Admitted: Sendable {
         /// National ids are replaced by their keyed hashes. The capture time is the sender's, nil where it is the node's
         /// to give: the sender gave none, or none that can count.
         var event: ConsentEvent
-        var purpose: Purpose
+        var purposeBit: Int
         /// Of the identifiers, in their order.
         var hashes: [IdentifierHash]
     }
@@ -25,7 +25,7 @@ struct JudgedEvent: Sendable {
             var (event, purpose) = try admit(offered, catalog: catalog, now: now)
             if offered.capturedAt != event.capturedAt { event.capturedAt = nil }
             let hashes = event.identifiers.map(hashKey.hash)
-            return Admitted(event: event.withoutNationalIDs(hashes), purpose: purpose, hashes: hashes)
+            return Admitted(event: event.withoutNationalIDs(hashes), purposeBit: purpose.bit, hashes: hashes)
         }
     }
 }

@@ -35,19 +35,24 @@ package final class LedgerTransaction {
         let kind: EventKind
         let recordedAt: Timestamp
         let capturedAt: Timestamp
-        let consent: (event: ConsentEvent, place: EventPlace, personal: [UInt8])?
+        /// Nil for one that is about no subject, and so is its place.
+        let event: ConsentEvent?
+        let place: EventPlace?
+        let personal: [UInt8]
         let catalogVersion: Int?
         let hash: ChainHash
 
         init(
             _ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp,
-            consent: (event: ConsentEvent, place: EventPlace, personal: [UInt8])? = nil, catalogVersion: Int? = nil,
+            event: ConsentEvent? = nil, place: EventPlace? = nil, personal: [UInt8] = [], catalogVersion: Int? = nil,
             hash: ChainHash
         ) {
             self.kind = kind
             self.recordedAt = recordedAt
             self.capturedAt = capturedAt
-            self.consent = consent
+            self.event = event
+            self.place = place
+            self.personal = personal
             self.catalogVersion = catalogVersion
             self.hash = hash
         }
@@ -197,7 +202,7 @@ package final class LedgerTransaction {
         _ sequence: UInt64, of subject: Int64
     ) throws -> (previous: UInt64, purposeBit: Int, state: EventState?, capturedAt: Timestamp) {
         if let waiting = pendingEvent(sequence) {
-            guard let (event, place, _) = waiting.consent else { throw notOf(subject, sequence) }
+            guard let event = waiting.event, let place = waiting.place else { throw notOf(subject, sequence) }
             return (place.previous, place.purposeBit, event.state, waiting.capturedAt)
         }
         selectLink.bind(1, Int64(sequence))
@@ -224,11 +229,10 @@ package final class LedgerTransaction {
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
         if let waiting = pendingEvent(sequence) {
-            return waiting.consent.map { event, place, _ in
-                RecordedEvent(
-                    sequence: sequence, subject: place.subject, recordedAt: place.recordedAt, event: event,
-                    refersTo: place.refersTo, hash: waiting.hash.bytes)
-            }
+            guard let event = waiting.event, let place = waiting.place else { return nil }
+            return RecordedEvent(
+                sequence: sequence, subject: place.subject, recordedAt: place.recordedAt, event: event,
+                refersTo: place.refersTo, hash: waiting.hash.bytes)
         }
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }
@@ -243,18 +247,21 @@ package final class LedgerTransaction {
 
     /// Appends an event to the chain.
     ///
-    /// - Parameter event: admitted, with its capture time, and national ids replaced by their hashes.
+    /// - Parameters:
+    ///   - event: admitted, with its capture time, and national ids replaced by their hashes.
+    ///   - salt: of the subject.
     /// - Returns: its sequence.
-    package func append(_ event: ConsentEvent, at place: EventPlace) throws -> UInt64 {
+    package func append(_ event: ConsentEvent, at place: EventPlace, salt: [UInt8]) throws -> UInt64 {
         let personal = Personal.encode(event)
         let capturedAt = event.capturedAt ?? place.recordedAt
         beginChain(.consent, recordedAt: place.recordedAt, capturedAt: capturedAt)
         chain.append(
             event, subject: place.subject, refersTo: place.refersTo,
-            commitment: Personal.commitment(salt: place.salt, personal: personal))
+            commitment: Personal.commitment(salt: salt, personal: personal))
         return append(
             PendingEvent(
-                .consent, recordedAt: place.recordedAt, capturedAt: capturedAt, consent: (event, place, personal),
+                .consent, recordedAt: place.recordedAt, capturedAt: capturedAt, event: event, place: place,
+                personal: personal,
                 hash: chain.hash))
     }
 
@@ -311,7 +318,7 @@ package final class LedgerTransaction {
         insertEvent.bind(2, Int64(entry.kind.rawValue))
         insertEvent.bind(3, entry.recordedAt.millis)
         insertEvent.bind(4, entry.capturedAt.millis)
-        if let (event, place, _) = entry.consent {
+        if let event = entry.event, let place = entry.place {
             insertEvent.bind(5, place.subject)
             insertEvent.bind(6, place.purposeBit)
             insertEvent.bind(7, Int64(event.state.rawValue))
@@ -333,7 +340,7 @@ package final class LedgerTransaction {
         insertEvent.bind(20, entry.catalogVersion)
         try entry.hash.withBytes { hash in
             insertEvent.bindInPlace(22, hash)
-            try (entry.consent?.personal ?? []).withUnsafeBytes { personal in
+            try entry.personal.withUnsafeBytes { personal in
                 if entry.kind == .consent { insertEvent.bindInPlace(19, personal) }
                 try insertEvent.run()
             }

@@ -40,7 +40,6 @@ package struct SubjectRecord: Equatable, Sendable {
 /// What the writer adds to an event.
 package struct EventPlace: Sendable {
     package var subject: Int64
-    package var salt: [UInt8]
     package var purposeBit: Int
     package var recordedAt: Timestamp
     /// The grant that a `confirmed` or `expired` event names; zero otherwise.
@@ -49,10 +48,9 @@ package struct EventPlace: Sendable {
     package var previous: UInt64
 
     package init(
-        subject: Int64, salt: [UInt8], purposeBit: Int, recordedAt: Timestamp, refersTo: UInt64, previous: UInt64
+        subject: Int64, purposeBit: Int, recordedAt: Timestamp, refersTo: UInt64, previous: UInt64
     ) {
         self.subject = subject
-        self.salt = salt
         self.purposeBit = purposeBit
         self.recordedAt = recordedAt
         self.refersTo = refersTo

@@ -135,8 +135,8 @@ struct LedgerTests {
         var subject = try transaction.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
         let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
         let place = EventPlace(
-            subject: subject.id, salt: subject.salt, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
-        subject.lastEvent = try transaction.append(event, at: place)
+            subject: subject.id, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
+        subject.lastEvent = try transaction.append(event, at: place, salt: subject.salt)
         subject.projection.endsAt = endsAt
         try transaction.put(subject, isNew: true)
         return subject.id
