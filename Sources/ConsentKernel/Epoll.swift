@@ -96,6 +96,9 @@ package final class Wakeup: Sendable {
         _ = unsafe eventfd_read(raw, &value)
     }
 
+    /// Lets time pass.
+    package static func pause(millis: Int32) { _ = Glibc.poll(nil, 0, millis) }
+
     /// Waits until raised or the time is up, then resets.
     package func wait(timeoutMillis: Int32) {
         var poll = pollfd(fd: raw, events: Int16(POLLIN), revents: 0)

@@ -40,6 +40,19 @@ package enum Socket {
         return listener
     }
 
+    /// Whether a TCP address is free. Sockets that share an address also share it with those of another process, which the
+    /// kernel would then hand half of the connections: so ask before.
+    ///
+    /// - Throws: ``SystemError`` `EADDRINUSE` if something listens there.
+    package static func requireFree(_ address: SocketAddress) throws(SystemError) {
+        let probe = try make(address, flags: SOCK_NONBLOCK.rawValue)
+        // What lingers of closed connections is no listener.
+        try setOption(probe, SOL_SOCKET, SO_REUSEADDR, 1)
+        try unsafe withAddress(address) { pointer, size throws(SystemError) in
+            try retrying("bind", "\(address)") { unsafe Int(ckernel_bind(probe.raw, pointer, size)) }
+        }
+    }
+
     /// Accepts one connection; nil if none waits or it is gone again.
     package static func accept(_ listener: Int32) throws(SystemError) -> FileDescriptor? {
         let raw = ckernel_accept(listener)

@@ -115,6 +115,7 @@ private struct Listening {
             shared.append(try Socket.listen(address).release())
             addresses.append(address)
         case .tcp(let host, let port):
+            try Socket.requireFree(address)
             let first = try Socket.listen(address)
             let bound = SocketAddress.tcp(host: host, port: port == 0 ? try Socket.port(of: first) : port)
             perLoop[0].append(first.release())

@@ -103,10 +103,15 @@ struct Explain: AsyncParsableCommand {
     @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject
 
-    @Option(name: .shortAndLong, help: "Purpose.")
-    var purpose: String
+    @Option(name: .shortAndLong, parsing: .singleValue, help: "Purpose; one.")
+    var purpose: [String]
+
+    func validate() throws {
+        guard purpose.count == 1 else { throw ValidationError("explain one purpose at a time, with -p") }
+    }
 
     func run() async throws {
+        let purpose = purpose[0]
         try await node.withClient { client in
             let answer = try await client.explain(subject, purpose: purpose)
             let rows: [(String, String?)] = [
@@ -129,6 +134,7 @@ struct Explain: AsyncParsableCommand {
                 object["decidingSequence"] = answer.decidingSequence ?? Output.null
                 Output.json(object)
             } else {
+                Output.table([["person", Output.printable(subject.description)], ["purpose", purpose]])
                 Output.table(rows.compactMap { row in row.1.map { [row.0, Output.printable($0)] } })
             }
         }

@@ -245,6 +245,9 @@ private final class RegisterImport {
                 bar.show(Int(answeredTo.offset), of: size, unit: "bytes")
             }
             while !waiting.isEmpty { try await settleFirst() }
+        } catch let error as ConsentClientError {
+            Output.error("consentd: the lines before \(answeredTo.line) are done; run the same command again to go on")
+            throw error
         } catch let refusal as RegisterRefusal {
             throw Failure(code: Exit.refused, message: "\(paths.register): \(refusal.description)")
         }

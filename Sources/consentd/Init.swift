@@ -26,19 +26,29 @@ struct Init: AsyncParsableCommand {
     @Option(help: "Deployment id, 32 hexadecimal digits: the same on all nodes of one service [default: a new one].")
     var deployment: String?
 
-    @Flag(help: "Make a token that clients must show.")
+    @Flag(help: "Make a token that clients must show; also for a node that is there and has none.")
     var token = false
 
     func run() async throws {
         try await reportingFailures {
+            if token, node.folder.exists, !File.exists(node.folder.tokenPath) {
+                try makeToken()
+                Output.line(
+                    node.json
+                        ? #"{"token":true}"#
+                        : "Clients must show the token in \(node.folder.tokenPath) when the server has started again.")
+                return
+            }
             let document = try catalogDocument()
             try node.folder.create(deployment: deploymentBytes(), now: Timestamp(millis: Clock.realtimeMillis()))
-            if token {
-                let text = SystemRandom.bytes(24).map { String(format: "%02x", $0) }.joined() + "\n"
-                try File.replace(node.folder.tokenPath, with: Array(text.utf8), mode: 0o600)
-            }
+            if token { try makeToken() }
             try apply(document)
         }
+    }
+
+    private func makeToken() throws {
+        let text = SystemRandom.bytes(24).map { String(format: "%02x", $0) }.joined() + "\n"
+        try File.replace(node.folder.tokenPath, with: Array(text.utf8), mode: 0o600)
     }
 
     private func catalogDocument() throws -> CatalogDocument? {

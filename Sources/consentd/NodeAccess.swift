@@ -47,7 +47,7 @@ struct NodeOptions: ParsableArguments {
             }
             let embedded = try EmbeddedServer(engine)
             do {
-                try await run(.unix(path: folder.socketPath), token: nil, body)
+                try await run(.unix(path: EmbeddedServer.socketPath(folder)), token: nil, body)
             } catch {
                 try embedded.close()
                 throw error
@@ -95,23 +95,37 @@ struct NodeOptions: ParsableArguments {
                 code: Exit.unreachable,
                 message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
         }
-        do {
-            let engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
-                Output.error("consentd: \(reason)")
-                Foundation.exit(Exit.failed.rawValue)
+        let deadline = ContinuousClock.now + Self.patience
+        while true {
+            do {
+                let engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
+                    Output.error("consentd: \(reason)")
+                    Foundation.exit(Exit.failed.rawValue)
+                }
+                if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
+                return engine
+            } catch EngineError.locked {
+                if (try? Socket.connect(.unix(path: folder.socketPath))) != nil { return nil }
+                guard ContinuousClock.now < deadline else {
+                    throw Failure(
+                        code: Exit.unreachable,
+                        message: "another command works on the node in '\(data)'; try again when it is done")
+                }
             }
-            if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
-            return engine
-        } catch EngineError.locked {
-            return nil
+            Wakeup.pause(millis: 20)
         }
     }
+
+    /// Whoever has the node may be a server about to listen, or a command that will be done in a moment.
+    private static let patience = Duration.seconds(10)
 
     private func run(_ endpoint: Endpoint, token: [UInt8]?, _ body: (ConsentClient) async throws -> Void) async throws {
         var options = ClientOptions()
         options.token = token ?? []
         options.name = "consentd"
         options.requestTimeout = .seconds(60)
+        // A person waits: better to hear at once that the server is gone.
+        options.reconnects = false
         let client = try await ConsentClient.connect(to: endpoint, options: options)
         do {
             try await body(client)
@@ -155,15 +169,18 @@ extension ConsentClientError {
     }
 }
 
-/// A server inside a command, on the node's own socket, for a folder that no server runs on.
+/// A server inside a command, for a folder that no server runs on. On a socket of its own, as others would find it gone
+/// in the middle of what they ask.
 private final class EmbeddedServer {
     private let engine: Engine
     private let server: Server
 
+    static func socketPath(_ folder: NodeFolder) -> String { folder.path + "/command.sock" }
+
     init(_ engine: Engine) throws {
         self.engine = engine
         do {
-            var options = ServerOptions(addresses: [.unix(path: engine.folder.socketPath)], version: version)
+            var options = ServerOptions(addresses: [.unix(path: Self.socketPath(engine.folder))], version: version)
             options.loops = 1
             // Nobody else is to wait for.
             options.drainMillis = 0

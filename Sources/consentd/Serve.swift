@@ -14,7 +14,8 @@ struct Serve: ParsableCommand {
               consentd serve --data club --listen 127.0.0.1:0        on a free port, which is printed
 
             SIGTERM and Ctrl-C drain: clients are told, what they have begun is finished, and the files are closed in \
-            order. On a corrupt index the node rebuilds it; on a corrupt ledger it stops and says where.
+            order. On a corrupt index the node rebuilds it; on a ledger that cannot be read it stops and says where.
+            What was changed inside a readable one, 'consentd verify' finds.
             """)
 
     @OptionGroup var node: NodeOptions

@@ -137,6 +137,37 @@ struct ServerTests {
         #expect(server.end() == 0)
     }
 
+    /// Or the kernel would hand each of them some of the connections, and people would be asked about in the wrong one.
+    @Test func twoServersOnOneAddressAreRefused() async throws {
+        let (first, second) = (try Folder(), try Folder())
+        let server = try Server(try await first.node())
+        let port = try #require(server.address.split(separator: ":").last)
+        let data = try await second.node(["--token"])
+        for address in [server.address, "0.0.0.0:\(port)"] {
+            let run = try await Binary.run(["serve", "--data", data, "--listen", address])
+            #expect(run.status == 3 && run.errors.contains("in use"), "\(run)")
+        }
+        #expect(server.end() == 0)
+    }
+
+    @Test func commandsOnOneFolderWaitForEachOther() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        try await withThrowingTaskGroup { group in
+            for number in 0..<6 {
+                group.addTask {
+                    let run = try await Binary.run(
+                        ["grant", "customer:\(number)", "--data", data] + grantOfNewsletter)
+                    #expect(run.status == 0, "\(run)")
+                }
+            }
+            try await group.waitForAll()
+        }
+        let check = try await Binary.run(
+            ["check"] + (0..<6).map { "customer:\($0)" } + ["-p", "newsletter", "--data", data])
+        #expect(check.status == 0, "\(check)")
+    }
+
     @Test func commandsTalkToTheServerThatRunsOnTheFolder() async throws {
         let folder = try Folder()
         let data = try await folder.node()
