@@ -240,7 +240,9 @@ package final class Engine: Sendable {
     /// What applying a catalog would change: in words, with the number of people whose consent would stop to count.
     package func preview(_ document: CatalogDocument) throws -> CatalogResult {
         let current = catalog
-        try requireNoConflict(from: current, to: document)
+        // The writer's clock is never behind the last record, and what is in force by it stays as it is.
+        let moment = max(systemNow(), try ledger.read { try $0.lastRecordedAt() })
+        try requireNoConflict(from: current, to: document, at: moment)
         let changes = catalogChanges(from: current.catalog, to: document.catalog)
         let isSame = current.digest == document.digest
         let affected = Set(changes.flatMap(\.affectedPurposes))
@@ -267,8 +269,9 @@ package final class Engine: Sendable {
             changes: changes.map(\.description) + lines)
     }
 
-    private func requireNoConflict(from current: AppliedCatalog, to document: CatalogDocument) throws(EngineError) {
-        let now = systemNow()
+    private func requireNoConflict(
+        from current: AppliedCatalog, to document: CatalogDocument, at now: Timestamp
+    ) throws(EngineError) {
         let conflicts = catalogConflicts(from: current.catalog, to: document.catalog, at: now)
         guard conflicts.isEmpty else {
             throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
@@ -411,7 +414,7 @@ package final class Engine: Sendable {
                 }
             case .applyCatalog(let document, let complete):
                 do throws(EngineError) {
-                    try requireNoConflict(from: newCatalog ?? current, to: document)
+                    try requireNoConflict(from: newCatalog ?? current, to: document, at: state.clock.now)
                 } catch {
                     results.append { _ in { complete(.failure(error)) } }
                     continue

@@ -227,22 +227,21 @@ final class Group {
         return work
     }
 
-    /// Two people may share an e-mail address, but not a customer number: what is known of one of them does not hold for
-    /// the other. An event that names both numbers says that they are one person's.
+    /// Two people may share an e-mail address, but neither a customer number nor a national id: what is known of one of
+    /// them does not hold for the other. An event that names an old number beside the new one says that both are one
+    /// person's.
     private func refuseMerging(
         _ identifiers: [Identifier], _ hashes: [IdentifierHash], into subject: SubjectRecord
     ) throws(AdmissionError) {
-        for (identifier, hash) in zip(identifiers, hashes) where identifier.type.isOfOnePerson {
-            guard !subject.has(hash) else { continue }
-            var isNamed = true
-            var hasAny = false
-            subject.forEachIdentifier { type, other in
-                guard type == identifier.type.rawValue else { return }
-                hasAny = true
-                if !hashes.contains(other) { isNamed = false }
-            }
-            if hasAny, !isNamed { throw .identifierConflict(identifier) }
+        let new = zip(identifiers, hashes).first { $0.type.isOfOnePerson && !subject.has($1) }
+        guard let (identifier, _) = new else { return }
+        var (hasAny, isNamed) = (false, false)
+        subject.forEachIdentifier { type, hash in
+            guard IdentifierType(rawValue: type)?.isOfOnePerson == true else { return }
+            hasAny = true
+            if hashes.contains(hash) { isNamed = true }
         }
+        if hasAny, !isNamed { throw .identifierConflict(identifier) }
     }
 
     private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: SubjectWork) {

@@ -1,4 +1,5 @@
 package import ConsentModel
+import Crypto
 
 /// A row that became events.
 package struct RegisterRow: Sendable, Equatable {
@@ -21,8 +22,12 @@ package struct RegisterRow: Sendable, Equatable {
     /// Gives its events keys that they have again whenever the same file is read, and in no other file: a later register
     /// that says "no" in the same words says it anew.
     ///
-    /// - Parameter digest: of everything in the file before the row's end, see ``PrefixDigest``.
-    package mutating func identify(by digest: [UInt8]) {
+    /// - Parameter file: the digest of the whole file, see ``PrefixDigest``.
+    package mutating func identify(by file: [UInt8]) {
+        var hash = SHA256()
+        hash.update(data: file)
+        withUnsafeBytes(of: start.offset.littleEndian) { hash.update(bufferPointer: $0) }
+        let digest = Array(hash.finalize())
         func word(_ start: Int) -> UInt64 { digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
         for position in events.indices where events[position].capturedAt == nil {
             // Two halves of zero would be no key.

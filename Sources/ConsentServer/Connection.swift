@@ -18,6 +18,7 @@ final class Connection {
     static let reading: Epoll.Interest = [.readable, .finished, .edge]
     /// Monotonic nanoseconds.
     let openedAt: Int64
+    /// When the peer last sent something, or took some of the output that waited.
     var heardAt: Int64
     /// Nothing more will come from the peer; what is in flight is still answered.
     var isPeerDone = false

@@ -313,7 +313,9 @@ struct ListenerLoop: ~Copyable {
         let connection = connections[slot]!
         let transfer = connection.unsent.withBytes { Socket.send(connection.socket, $0) }
         switch transfer {
-        case .bytes(let count): connection.unsent.drop(count)
+        case .bytes(let count):
+            connection.unsent.drop(count)
+            connection.heardAt = Clock.monotonicNanos()
         case .wouldBlock:
             // To be told when it takes some.
             updateInterest(slot)
@@ -435,7 +437,10 @@ struct ListenerLoop: ~Copyable {
                 if isQuiet || now >= drainDeadline! { close(slot) }
             } else if connection.session.phase == .handshake, openFor >= options.handshakeSecondsMax {
                 end(slot, .helloTooLate, "no hello within \(options.handshakeSecondsMax) seconds", now)
-            } else if silentFor >= options.idleSecondsMax, connection.session.inFlight == 0 {
+            } else if silentFor >= options.idleSecondsMax,
+                // Who takes no answers is as silent as who asks nothing, whatever is still to be answered.
+                connection.session.inFlight == 0 || !connection.unsent.isEmpty
+            {
                 if connection.unsent.isEmpty {
                     end(slot, .idleTooLong, "nothing was received for \(options.idleSecondsMax) seconds", now)
                 } else {

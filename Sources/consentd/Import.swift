@@ -139,6 +139,20 @@ private final class RegisterImport {
         try begin()
     }
 
+    /// Of the whole file: what tells it from another register that says the same.
+    private func wholeDigest() throws -> [UInt8] {
+        let file = try FileDescriptor.open(paths.register, .readOnly)
+        var (digest, offset): (PrefixDigest, UInt64) = (PrefixDigest(), 0)
+        var value = digest.advance(to: 0)
+        while true {
+            let chunk = try Self.read(file, count: Self.chunkSize)
+            if chunk.isEmpty { return value }
+            digest.read(chunk)
+            offset += UInt64(chunk.count)
+            value = digest.advance(to: offset)
+        }
+    }
+
     private func begin() throws {
         try register.seek(to: 0)
         try rejects.seek(to: 0)
@@ -216,6 +230,7 @@ private final class RegisterImport {
         }
         var current = Batch()
         var ended = false
+        let fileDigest = try wholeDigest()
         do {
             while !ended {
                 let chunk = try Self.read(register, count: Self.chunkSize)
@@ -228,7 +243,7 @@ private final class RegisterImport {
                     current = Batch()
                 }
                 let take: (RegisterItem) -> Void = { item in
-                    self.add(item, to: &current)
+                    self.add(item, to: &current, fileDigest)
                     if current.events >= Self.batchEvents || current.rejections.count >= Self.batchEvents { fill() }
                 }
                 if ended { try reader.finish(take) } else { try reader.feed(chunk, take) }
@@ -257,10 +272,10 @@ private final class RegisterImport {
         report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
     }
 
-    private func add(_ item: RegisterItem, to batch: inout Batch) {
+    private func add(_ item: RegisterItem, to batch: inout Batch, _ fileDigest: [UInt8]) {
         switch item {
         case .row(var row):
-            if row.isUndated { row.identify(by: digest.advance(to: row.end.offset)) }
+            if row.isUndated { row.identify(by: fileDigest) }
             batch.rows.append(row)
             batch.events += row.events.count
             batch.end = row.end

@@ -303,6 +303,11 @@ struct RecordTests {
         // Each for itself.
         #expect(try engine.recordOne(ConsentEvent([ola], "p0", .withdrawn)).isRecorded)
         #expect(engine.decision(ola) == .denied && engine.decision(mail) == .granted)
+        let national = try engine.recordOne(.grant([.make(.nationalId, "01018012345"), mail]))
+        guard case .refused(.identifierConflict) = national else {
+            Issue.record("\(national)")
+            return
+        }
         // One person with two numbers: an event that names both says so.
         #expect(try engine.recordOne(ConsentEvent([kari, .customer("kari-2")], "p1", .deferred)).isRecorded)
         #expect(engine.decision(.customer("kari-2")) == .granted)

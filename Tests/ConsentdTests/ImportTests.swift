@@ -162,9 +162,9 @@ struct ImportTests {
         let folder = try Folder()
         let data = try await folder.node()
         let server = isServed ? try Server(data) : nil
-        for more in ["", "2,newsletter,withdrawn\n"] {
+        for more in ["", "2,newsletter,withdrawn\n", "3,sms-offers,withdrawn\n"] {
             let path = try folder.write(
-                "register.csv", Data("customer,purpose,state\n\(more)1,newsletter,withdrawn\n".utf8))
+                "register.csv", Data("customer,purpose,state\n1,newsletter,withdrawn\n\(more)".utf8))
             let rows = more.isEmpty ? 1 : 2
             #expect(try await importing(data, path).objects.last?["eventsRecorded"] as? Int == rows)
             #expect(try await status("customer:1", "newsletter", data) == 1)
