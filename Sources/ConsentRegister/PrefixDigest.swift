@@ -32,6 +32,9 @@ package struct PrefixDigest {
         }
         taken += count
         end = offset
-        return Array(hash.finalize())
+        return value
     }
+
+    /// The digest as far as it reaches.
+    package var value: [UInt8] { Array(hash.finalize()) }
 }

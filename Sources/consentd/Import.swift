@@ -97,10 +97,18 @@ private final class RegisterImport {
     /// Rows whose "no" was recorded for each of several people.
     private var severalPeople = 0
     private var answeredTo = FilePosition.start
+    /// Of everything before `answeredTo`.
+    private var answeredDigest = PrefixDigest().value
+    /// Whether the ledger is known to hold what was imported before; else the first batch tells.
+    private var isWitnessed = true
+    private let options: RegisterOptions
     private var batchesSincePoint = 0
     /// Nil if the rows are only judged: then no point is left to go on from.
     private let recorder: Recorder?
     private var ledger: LedgerPoint?
+
+    /// The ledger was put back to an older state since a point was stored: what the point takes for done is not there.
+    private struct LedgerLacksRows: Error {}
 
     /// Rows that are sent together, and what was rejected between them.
     private struct Batch {
@@ -122,13 +130,14 @@ private final class RegisterImport {
         register = try FileDescriptor.open(paths.register, .readOnly)
         size = try register.size()
         self.paths = paths
+        self.options = options
         self.recorder = recorder
         ledger = recorder?.ledger
         reader = RegisterReader(options: options)
         rejects = try FileDescriptor.open(paths.rejects, .createOrOpen)
         do {
             if !restart, let recorder, let point = try storedPoint(recorder.ledger) {
-                try goOn(from: point, options)
+                try goOn(from: point)
                 return
             }
         } catch let fault as ProgressFault where fault != .notProgress {
@@ -143,20 +152,25 @@ private final class RegisterImport {
     private func wholeDigest() throws -> [UInt8] {
         let file = try FileDescriptor.open(paths.register, .readOnly)
         var (digest, offset): (PrefixDigest, UInt64) = (PrefixDigest(), 0)
-        var value = digest.advance(to: 0)
         while true {
             let chunk = try Self.read(file, count: Self.chunkSize)
-            if chunk.isEmpty { return value }
+            if chunk.isEmpty { return digest.value }
             digest.read(chunk)
             offset += UInt64(chunk.count)
-            value = digest.advance(to: offset)
+            _ = digest.advance(to: offset)
         }
     }
 
     private func begin() throws {
+        reader = RegisterReader(options: options)
+        digest = PrefixDigest()
+        summary = RegisterSummary()
+        (answeredTo, answeredDigest, batchesSincePoint) = (.start, digest.value, 0)
+        isWitnessed = true
         try register.seek(to: 0)
         try rejects.seek(to: 0)
         try rejects.truncate(size: 0)
+        rejectsSize = 0
         try write(RejectFile.header)
     }
 
@@ -183,7 +197,7 @@ private final class RegisterImport {
     /// there.
     ///
     /// - Throws: ``ProgressFault`` if it is not what was read then; nothing is changed.
-    private func goOn(from point: ProgressPoint, _ options: RegisterOptions) throws {
+    private func goOn(from point: ProgressPoint) throws {
         var reader = RegisterReader(options: options)
         var digest = PrefixDigest()
         var offset: UInt64 = 0
@@ -211,7 +225,8 @@ private final class RegisterImport {
         self.reader = reader
         self.digest = digest
         summary = point.summary
-        answeredTo = point.position
+        (answeredTo, answeredDigest) = (point.position, point.prefixDigest)
+        isWitnessed = false
         rejectsSize = point.rejectFileSize
         try rejects.truncate(size: Int(point.rejectFileSize))
         try rejects.seek(to: Int(point.rejectFileSize))
@@ -223,6 +238,20 @@ private final class RegisterImport {
     func run(json: Bool) async throws {
         let bar = ProgressBar("Importing")
         let start = ContinuousClock.now
+        do {
+            try await readToTheEnd(bar)
+        } catch is LedgerLacksRows {
+            Output.error("consentd: the ledger lacks rows that were imported before; the import begins anew")
+            try begin()
+            try await readToTheEnd(bar)
+        }
+        bar.finish(size, of: size, unit: "bytes")
+        if recorder != nil { try? File.remove(paths.progress) }
+        let took = ContinuousClock.now - start
+        report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
+    }
+
+    private func readToTheEnd(_ bar: ProgressBar) async throws {
         var waiting: [(batch: Batch, outcomes: Recorder.Outcomes)] = []
         func settleFirst() async throws {
             let (batch, outcomes) = waiting.removeFirst()
@@ -266,10 +295,6 @@ private final class RegisterImport {
         } catch let refusal as RegisterRefusal {
             throw Failure(code: Exit.refused, message: "\(paths.register): \(refusal.description)")
         }
-        bar.finish(size, of: size, unit: "bytes")
-        if recorder != nil { try? File.remove(paths.progress) }
-        let took = ContinuousClock.now - start
-        report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
     }
 
     private func add(_ item: RegisterItem, to batch: inout Batch, _ fileDigest: [UInt8]) {
@@ -292,6 +317,7 @@ private final class RegisterImport {
 
     /// Takes the answers of a batch: counts, writes rejected rows, and now and then stores how far it came.
     private func settle(_ batch: Batch, _ outcomes: [ImportOutcome]) async throws {
+        let (before, recordedBefore) = (point, recorded)
         var rejected = batch.rejections
         for rejection in batch.rejections { summary.count(rejectedBy: rejection.rule) }
         var rest = outcomes[...]
@@ -307,10 +333,22 @@ private final class RegisterImport {
         var text: [UInt8] = []
         for rejection in rejected.sorted(by: { $0.line < $1.line }) { RejectFile.append(rejection, to: &text) }
         try write(text)
-        answeredTo = batch.end
+        if !isWitnessed, !outcomes.isEmpty {
+            // It was imported before the point was stored, so nothing of it can be new.
+            if recorded > recordedBefore { throw LedgerLacksRows() }
+            isWitnessed = true
+        }
+        (answeredTo, answeredDigest) = (batch.end, batch.prefixDigest)
         batchesSincePoint += 1
-        if batchesSincePoint >= Self.batchesPerPoint, let ledger {
-            try storePoint(prefixDigest: batch.prefixDigest, ledger)
+        if batchesSincePoint >= Self.batchesPerPoint, let before { try store(before) }
+    }
+
+    /// Where everything so far is settled.
+    private var point: ProgressPoint? {
+        ledger.map { ledger in
+            ProgressPoint(
+                fileSize: UInt64(size), position: answeredTo, prefixDigest: answeredDigest, ledger: ledger,
+                rejectFileSize: rejectsSize, summary: summary)
         }
     }
 
@@ -366,12 +404,11 @@ private final class RegisterImport {
         rejectsSize += UInt64(bytes.count)
     }
 
-    private func storePoint(prefixDigest: [UInt8], _ ledger: LedgerPoint) throws {
+    /// - Parameter point: of before the last batch: that one is sent again when the import goes on, and tells whether the
+    ///   ledger still holds it.
+    private func store(_ point: ProgressPoint) throws {
         batchesSincePoint = 0
         try rejects.synchronize()
-        let point = ProgressPoint(
-            fileSize: UInt64(size), position: answeredTo, prefixDigest: prefixDigest, ledger: ledger,
-            rejectFileSize: rejectsSize, summary: summary)
         try File.replace(paths.progress, with: Array(point.text.utf8))
     }
 

@@ -298,6 +298,35 @@ struct ImportTests {
         #expect(try await status("customer:5000", "newsletter", data) == 1)
     }
 
+    /// Put back to an older state, the ledger may have grown past the noted sequence since.
+    @Test func anImportDoesNotGoOnWhereTheLedgerLacksWhatWasImported() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let backup = folder.path + "/backup"
+        try FileManager.default.copyItem(atPath: data, toPath: backup)
+        func rows(_ numbers: ClosedRange<Int>) -> Data {
+            Data(
+                (Self.plainHeader + numbers.map { "\($0),,newsletter,withdrawn,2026-05-01T10:00:00Z,,,,\n" }.joined())
+                    .utf8)
+        }
+        let path = try folder.write("register.csv", rows(1...40_000))
+        let process = Binary.process(["import", path, "--data", data])
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        while process.isRunning, !FileManager.default.fileExists(atPath: path + ".progress") { usleep(1000) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+
+        let others = try folder.write("others.csv", rows(100_000...150_000))
+        #expect(try await importing(backup, others).status == 0)
+        let resumed = try await Binary.run(["import", path, "--data", backup])
+        #expect(resumed.status == 0 && resumed.errors.contains("begins anew"), "\(resumed.errors)")
+        let stats = try await Binary.run(["stats", "--data", backup, "--json"])
+        #expect(stats.objects.first?["subjects"] as? Int == 90_001, "\(stats)")
+        #expect(try await status("customer:1", "newsletter", backup) == 1)
+    }
+
     // MARK: The reject file
 
     @Test func theRejectFileHoldsNoFormulaAndNoNationalId() async throws {
