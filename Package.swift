@@ -106,16 +106,19 @@ let package = Package(
             name: "ConsentCatalogTests", dependencies: ["ConsentCatalog", "ConsentModel"], swiftSettings: common),
         .testTarget(
             name: "ConsentClientTests",
-            dependencies: ["ConsentClient", "ConsentModel", "ConsentWire", nioCore, nioPosix], swiftSettings: common),
+            dependencies: ["ConsentClient", "ConsentModel", "ConsentWire", "ConsentTestSupport", nioCore, nioPosix],
+            swiftSettings: common),
         .testTarget(
             name: "ConsentModelTests", dependencies: ["ConsentModel", "ConsentTestSupport"], swiftSettings: common),
-        .testTarget(name: "ConsentKernelTests", dependencies: ["ConsentKernel"], swiftSettings: common),
+        .testTarget(
+            name: "ConsentKernelTests", dependencies: ["ConsentKernel", "ConsentTestSupport"], swiftSettings: common),
         .executableTarget(
             name: "IndexProbe", dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel"],
             path: "Tests/IndexProbe", swiftSettings: common),
         .testTarget(
             name: "ConsentIndexTests",
-            dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "IndexProbe"], swiftSettings: common),
+            dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport", "IndexProbe"],
+            swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
             name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],

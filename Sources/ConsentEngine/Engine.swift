@@ -303,8 +303,8 @@ package final class Engine: Sendable {
             return thread
         }?.join()
         questions.close()
+        defer { lock.release() }
         try ledger.close()
-        lock.release()
     }
 
     // MARK: The writer's thread

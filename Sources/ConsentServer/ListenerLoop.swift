@@ -311,11 +311,13 @@ struct ListenerLoop: ~Copyable {
     /// The socket takes output again.
     private mutating func flush(_ slot: Int) {
         let connection = connections[slot]!
+        let now = Clock.monotonicNanos()
         let transfer = connection.unsent.withBytes { Socket.send(connection.socket, $0) }
         switch transfer {
         case .bytes(let count):
             connection.unsent.drop(count)
-            connection.heardAt = Clock.monotonicNanos()
+            // Only what had to wait for the peer says that the peer is there.
+            if connection.interest.contains(.writable) { connection.heardAt = now }
         case .wouldBlock:
             // To be told when it takes some.
             updateInterest(slot)
@@ -325,7 +327,6 @@ struct ListenerLoop: ~Copyable {
             return
         }
         askNext(slot)
-        let now = Clock.monotonicNanos()
         if connection.unsent.isEmpty, !connection.received.isEmpty, connection.lingersUntil == nil {
             // Requests that were held back while output waited.
             connection.received.withUnsafeBytes { input.copyMemory(from: $0) }

@@ -79,13 +79,6 @@ extension ActOptions {
     }
 }
 
-extension State {
-    /// Whether it is a "no".
-    fileprivate var takesAway: Bool {
-        [.refused, .withdrawn, .revoked, .invalidated, .objected].contains(self)
-    }
-}
-
 private func moment(_ text: String?, _ option: String) throws -> Moment? {
     guard let text else { return nil }
     guard let moment = Moment(text) else {

@@ -90,3 +90,8 @@ extension [UInt8] {
         self = stride(from: 0, to: digits.count, by: 2).map { UInt8(digits[$0] << 4 | digits[$0 + 1]) }
     }
 }
+
+extension State {
+    /// Whether it is a "no".
+    var takesAway: Bool { EventState(rawValue: rawValue)?.takesAway ?? false }
+}

@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import ConsentWire
 import Synchronization
 import Testing
@@ -47,7 +48,8 @@ private final class Counter: Sendable {
     }
 
     @Test func aUnixSocketServesAsWell() async throws {
-        let server = try await ScriptedServer(path: "/tmp/consent-client-test-\(UInt32.random(in: 0...(.max))).sock")
+        let folder = TemporaryFolder()
+        let server = try await ScriptedServer(path: folder.path("s"))
         let client = try await server.client()
         #expect(try await client.check(kari, purpose: "newsletter").isGranted)
         try await server.close()
@@ -390,7 +392,7 @@ private final class Counter: Sendable {
     @Test func aSilentOrAbsentServerFailsInTime() async throws {
         let silent = try await ScriptedServer { _ in [] }
         let start = ContinuousClock.now
-        for endpoint in [silent.endpoint, .unix(path: "/tmp/no-such-consentd.sock")] {
+        for endpoint in [silent.endpoint, .unix(path: "no-such-folder/s")] {
             var options = ClientOptions()
             options.connectTimeout = .milliseconds(100)
             let error = await failure {
@@ -466,7 +468,8 @@ private final class Counter: Sendable {
     }
 
     @Test func requestsWaitForAServerThatComesBack() async throws {
-        let path = "/tmp/consent-client-test-\(UInt32.random(in: 0...(.max))).sock"
+        let folder = TemporaryFolder()
+        let path = folder.path("s")
         let first = try await ScriptedServer(path: path)
         let client = try await first.client()
         try await first.close()

@@ -8,7 +8,7 @@ import Testing
 /// The corpus of decisions, by the way that the node takes: history → standing → projection → row → answer.
 struct DecisionCorpusTests {
     @Test func theIndexAnswersEveryCaseAsItSays() throws {
-        let temporary = try TemporaryFolder()
+        let temporary = TemporaryFolder()
         let index = try IndexWriter(
             creating: IndexFolder(temporary.path + "/index"), history: [UInt8](repeating: 1, count: 16), keyCheck: 7,
             identifiers: 1000, purposes: 64)
@@ -41,7 +41,7 @@ struct DecisionCorpusTests {
 
     /// Whatever the clock was when a row was written, it never grants where the decision function does not.
     @Test func aRowWrittenEarlierNeverGrantsMoreThanTheDecision() throws {
-        let temporary = try TemporaryFolder()
+        let temporary = TemporaryFolder()
         let index = try IndexWriter(
             creating: IndexFolder(temporary.path + "/index"), history: [UInt8](repeating: 1, count: 16), keyCheck: 7,
             identifiers: 1000, purposes: 64)

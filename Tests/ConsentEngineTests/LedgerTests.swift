@@ -17,7 +17,7 @@ struct LedgerTests {
     private let begin = Timestamp(iso8601: "2026-03-01")!
 
     init() throws {
-        temporary = try TemporaryFolder()
+        temporary = TemporaryFolder()
         path = temporary.path + "/ledger.sqlite"
         try Ledger.create(path: path, identity: identity, now: begin)
         ledger = try Ledger(path: path)

@@ -364,7 +364,7 @@ struct RecordTests {
         }
         try beside.close()
         // As after the end of a process that had no time to close anything.
-        let abandoned = try TemporaryFolder()
+        let abandoned = TemporaryFolder()
         try FileManager.default.copyItem(atPath: node.folder.path, toPath: abandoned.path + "/node")
         for node in [node, try TestNode(in: abandoned)] {
             try node.restart()

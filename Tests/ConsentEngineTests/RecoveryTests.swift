@@ -189,13 +189,19 @@ struct RecoveryTests {
         expectTheSameAnswers()
     }
 
-    @Test func anIndexAheadOfARestoredLedgerIsMadeAnew() throws {
+    /// Copies the ledger, lets the node go on with some events, and closes it.
+    private func backUpThenRecord(_ events: [ConsentEvent]) throws -> String {
+        let backup = node.temporary.path("backup.sqlite")
         try node.close()
-        let backup = node.temporary.path + "/backup.sqlite"
         try copy(node.folder.ledgerPath, to: backup)
         try node.open()
-        _ = try node.engine.record(people.map { .grant([$0], "p1") } + [.grant([people[0]])])
+        _ = try node.engine.record(events)
         try node.close()
+        return backup
+    }
+
+    @Test func anIndexAheadOfARestoredLedgerIsMadeAnew() throws {
+        let backup = try backUpThenRecord(people.map { .grant([$0], "p1") } + [.grant([people[0]])])
         try copy(backup, to: node.folder.ledgerPath)
         try node.open()
         #expect(rebuiltReason() == "it was derived from another past of this ledger")
@@ -203,12 +209,7 @@ struct RecoveryTests {
     }
 
     @Test func anIndexOfAnotherPastIsMadeAnewThoughTheLedgerHasOvertakenIt() throws {
-        try node.close()
-        let backup = node.temporary.path + "/backup.sqlite"
-        try copy(node.folder.ledgerPath, to: backup)
-        try node.open()
-        _ = try node.engine.record([.grant([people[0]])])
-        try node.close()
+        let backup = try backUpThenRecord([.grant([people[0]])])
         let otherIndex = node.temporary.path + "/other-index"
         try copy(indexPath, to: otherIndex)
         // The ledger goes on otherwise than the one that the index followed.
@@ -261,7 +262,7 @@ struct RecoveryTests {
     }
 
     @Test func aCopyOfARunningNodeOpensWithEverythingThatWasAcknowledged() throws {
-        let temporary = try TemporaryFolder()
+        let temporary = TemporaryFolder()
         try copy(node.folder.path, to: temporary.path + "/node")
         let copied = try TestNode(in: temporary)
         #expect(copied.engine.recovery == .current, "quiet while it was copied, on the same boot")
@@ -279,7 +280,7 @@ struct RecoveryTests {
         }
         var copies: [TemporaryFolder] = []
         for _ in 0..<6 {
-            let temporary = try TemporaryFolder()
+            let temporary = TemporaryFolder()
             // The index first: it may be behind the ledger, never ahead of it.
             try FileManager.default.createDirectory(atPath: temporary.path + "/node", withIntermediateDirectories: true)
             try copy(indexPath, to: temporary.path + "/node/index")
@@ -335,7 +336,7 @@ struct RecoveryTests {
     // MARK: The ledger and what it needs
 
     @Test func aNodeThatIsNotThereIsAnErrorThatSaysWhatToDo() throws {
-        let temporary = try TemporaryFolder()
+        let temporary = TemporaryFolder()
         #expect { try Engine(NodeFolder(temporary.path + "/none")) { _ in } } throws: {
             "\($0)".contains("consentd init")
         }
@@ -347,7 +348,7 @@ struct RecoveryTests {
     }
 
     @Test func aFileThatIsNoLedgerIsRefusedAndLeftAsItIs() throws {
-        let (text, other) = (try TemporaryFolder(), try TemporaryFolder())
+        let (text, other) = (TemporaryFolder(), TemporaryFolder())
         try Data("not a database, however long it may be. ".utf8 + [UInt8](repeating: 7, count: 5000)).write(
             to: URL(filePath: text.path + "/ledger.sqlite"))
         let database = try DatabaseQueue(path: other.path + "/ledger.sqlite")

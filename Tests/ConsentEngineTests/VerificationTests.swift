@@ -78,7 +78,7 @@ struct VerificationTests {
     }
 
     private func withCopy(_ body: (NodeFolder) throws -> Void) throws {
-        let temporary = try TemporaryFolder()
+        let temporary = TemporaryFolder()
         let folder = NodeFolder(temporary.path + "/node")
         try FileManager.default.copyItem(atPath: node.folder.path, toPath: folder.path)
         try withExtendedLifetime(temporary) { try body(folder) }

@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 @testable import ConsentIndex

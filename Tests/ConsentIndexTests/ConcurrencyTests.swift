@@ -1,5 +1,6 @@
 import ConsentKernel
 import ConsentModel
+import ConsentTestSupport
 import Glibc
 import IndexProbe
 import Synchronization
@@ -119,7 +120,7 @@ struct ConcurrencyTests {
     @Test func noReaderIsEverGrantedWhatIsNotNorRefusedWhatIs() throws {
         let folder = TemporaryFolder()
         defer { withExtendedLifetime(folder) {} }
-        var writer = try Writer(folder, seed: SeededGenerator.seed)
+        var writer = try Writer(folder, seed: TestSeed.value)
         let probe = try ProbeProcess(folder)
         let shared = Shared()
         let threads = try (0..<2).map { number in
@@ -147,8 +148,8 @@ struct ConcurrencyTests {
         print(
             "index readers: \(shared.reads.load(ordering: .relaxed)) reads here, \(report.reads) in another process, "
                 + "during \(steps) changes and \(generations) generations")
-        #expect(shared.wrong.withLock { $0 } == [], "CONSENT_TEST_SEED=\(SeededGenerator.seed)")
-        #expect(report.wrong == 0, "\(report.firstWrong), CONSENT_TEST_SEED=\(SeededGenerator.seed)")
+        #expect(shared.wrong.withLock { $0 } == [], "CONSENT_TEST_SEED=\(TestSeed.value)")
+        #expect(report.wrong == 0, "\(report.firstWrong), CONSENT_TEST_SEED=\(TestSeed.value)")
         #expect(report.granted > 0 && shared.granted.load(ordering: .relaxed) > 0 && generations > 2)
     }
 

@@ -1,5 +1,6 @@
 import ConsentKernel
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 @testable import ConsentIndex

@@ -1,32 +1,8 @@
 import ConsentModel
+import ConsentTestSupport
 import Foundation
 
 @testable import ConsentIndex
-
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
-
-    /// New on every run; `CONSENT_TEST_SEED` repeats one.
-    static let seed: UInt64 = {
-        let given = ProcessInfo.processInfo.environment["CONSENT_TEST_SEED"].flatMap { UInt64($0) }
-        let seed = given ?? UInt64.random(in: 0...(.max))
-        print("random indexes: CONSENT_TEST_SEED=\(seed)")
-        return seed
-    }()
-}
 
 extension IndexRow {
     init(

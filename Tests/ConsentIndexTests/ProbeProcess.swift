@@ -1,4 +1,5 @@
 import ConsentIndex
+import ConsentTestSupport
 import Foundation
 
 /// The program that reads an index from another process.

@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 @testable import ConsentIndex
@@ -91,8 +92,8 @@ struct RandomRunTests {
 
     @Test(arguments: 0..<4)
     func theIndexHoldsWhatADictionaryWouldHold(salt: Int) throws {
-        var run = try Run(seed: SeededGenerator.seed &+ UInt64(salt))
-        let place = "CONSENT_TEST_SEED=\(SeededGenerator.seed), salt \(salt)"
+        var run = try Run(seed: TestSeed.value &+ UInt64(salt))
+        let place = "CONSENT_TEST_SEED=\(TestSeed.value), salt \(salt)"
         for step in 1...4_000 {
             try run.step()
             guard step % 400 == 0 else { continue }

@@ -1,4 +1,5 @@
 import ConsentKernel
+import ConsentTestSupport
 import Glibc
 import Testing
 

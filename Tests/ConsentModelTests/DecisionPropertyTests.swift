@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 /// Claims about every history, tried on random ones. A failure names the seed that repeats it.

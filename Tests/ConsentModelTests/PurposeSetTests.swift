@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 /// `PurposeSet` against the standard library's set.
@@ -153,7 +154,7 @@ struct PurposeSetTests {
     }
 
     @Test func aRandomSetIsItsModelAfterEveryChange() {
-        var generator = SeededGenerator(seed: RandomSituations.seed &+ 0x5E7)
+        var generator = SeededGenerator(salt: 0x5E7)
         for round in 0..<100 {
             var (set, model) = (PurposeSet(), Set<Int>())
             // Few bits are met again and again, many reach every word.
@@ -181,7 +182,7 @@ struct PurposeSetTests {
                 }
                 let wrong = Self.difference(set, model)
                 guard wrong == nil, Self.isEqualToAFreshOne(set, model) else {
-                    let place = "CONSENT_TEST_SEED=\(RandomSituations.seed), round \(round), step \(step)"
+                    let place = "CONSENT_TEST_SEED=\(TestSeed.value), round \(round), step \(step)"
                     Issue.record("\(place): \(wrong ?? "unequal")")
                     return
                 }
@@ -190,7 +191,7 @@ struct PurposeSetTests {
     }
 
     @Test func aSetIsReadBackFromItsWords() {
-        var generator = SeededGenerator(seed: RandomSituations.seed &+ 0x5E8)
+        var generator = SeededGenerator(salt: 0x5E8)
         for _ in 0..<300 {
             let members = Set((0..<generator.below(40)).map { _ in generator.below(Self.bitsMax) })
             let set = PurposeSet(members.shuffled(using: &generator))
@@ -198,7 +199,7 @@ struct PurposeSetTests {
             guard PurposeSet(words: words) == set, PurposeSet(words: words + [0, 0]) == set,
                 Self.isEqualToAFreshOne(set, members)
             else {
-                Issue.record("CONSENT_TEST_SEED=\(RandomSituations.seed): \(members.sorted())")
+                Issue.record("CONSENT_TEST_SEED=\(TestSeed.value): \(members.sorted())")
                 return
             }
         }

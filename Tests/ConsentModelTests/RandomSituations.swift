@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Foundation
 import Testing
 
@@ -29,36 +30,7 @@ struct Situation: CustomStringConvertible {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func oneIn(_ count: UInt64) -> Bool { next() % count == 0 }
-
-    mutating func below(_ count: Int) -> Int { Int(next() % UInt64(count)) }
-
-    mutating func pick<Element>(_ choices: [Element]) -> Element { choices[below(choices.count)] }
-}
-
 enum RandomSituations {
-    /// New on every run; `CONSENT_TEST_SEED` repeats one.
-    static let seed: UInt64 = {
-        let given = ProcessInfo.processInfo.environment["CONSENT_TEST_SEED"].flatMap { UInt64($0) }
-        let seed = given ?? UInt64.random(in: 0...(.max))
-        print("random situations: CONSENT_TEST_SEED=\(seed)")
-        return seed
-    }()
-
     /// Runs a claim on `count` situations and stops at the first that breaks it.
     ///
     /// - Parameter claim: what is wrong in a situation; nil if nothing is.
@@ -66,12 +38,13 @@ enum RandomSituations {
         _ count: Int, salt: UInt64, sourceLocation: SourceLocation = #_sourceLocation,
         claim: (Situation, inout SeededGenerator) -> String?
     ) {
-        var generator = SeededGenerator(seed: seed &+ salt &* 0xD134_2543_DE82_EF95)
+        var generator = SeededGenerator(salt: salt)
         for round in 0..<count {
             let situation = make(&generator)
             guard let wrong = claim(situation, &generator) else { continue }
             Issue.record(
-                "CONSENT_TEST_SEED=\(seed), round \(round): \(wrong)\n\(situation)", sourceLocation: sourceLocation)
+                "CONSENT_TEST_SEED=\(TestSeed.value), round \(round): \(wrong)\n\(situation)",
+                sourceLocation: sourceLocation)
             return
         }
     }

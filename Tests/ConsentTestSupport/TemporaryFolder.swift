@@ -4,15 +4,17 @@ package import Foundation
 package final class TemporaryFolder: Sendable {
     package let path: String
 
-    package init() throws {
+    package init() {
         // Short, because the path of a Unix socket has at most 107 bytes.
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "consent-" + String(UInt64.random(in: 0...(.max)), radix: 36))
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try! FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.path
     }
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    package func path(_ name: String) -> String { "\(path)/\(name)" }
 }
 
 /// The project's own files.

@@ -32,7 +32,7 @@ package final class TestNode {
     package init(
         _ catalog: SampleCatalog? = nil, deployment: [UInt8]? = nil, in temporary: TemporaryFolder? = nil
     ) throws {
-        self.temporary = try temporary ?? TemporaryFolder()
+        self.temporary = temporary ?? TemporaryFolder()
         folder = NodeFolder(self.temporary.path + "/node")
         if !folder.exists {
             try folder.create(deployment: deployment, now: Timestamp(millis: Clock.realtimeMillis()))

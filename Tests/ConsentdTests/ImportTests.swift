@@ -260,6 +260,17 @@ struct ImportTests {
         #expect(server.end() == 0)
     }
 
+    /// Ends an import as a crash would, when it has stored a point to go on from.
+    private func killDuringImport(of path: String, into data: String) throws {
+        let process = Binary.process(["import", path, "--data", data])
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        while process.isRunning, !FileManager.default.fileExists(atPath: path + ".progress") { usleep(1000) }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
     @Test func anImportGoesOnOnlyWhereNothingBeforeHasChanged() async throws {
         let folder = try Folder()
         let data = try await folder.node()
@@ -268,13 +279,7 @@ struct ImportTests {
         }
         let text = Self.plainHeader + (1...40_000).map { row($0) }.joined()
         let path = try folder.write("register.csv", Data(text.utf8))
-        let process = Binary.process(["import", path, "--data", data])
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        while process.isRunning, !FileManager.default.fileExists(atPath: path + ".progress") { usleep(1000) }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        try killDuringImport(of: path, into: data)
         let progress = try Data(contentsOf: URL(filePath: path + ".progress"))
         let other = try Folder()
         let otherData = try await other.node()
@@ -310,13 +315,7 @@ struct ImportTests {
                     .utf8)
         }
         let path = try folder.write("register.csv", rows(1...40_000))
-        let process = Binary.process(["import", path, "--data", data])
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        while process.isRunning, !FileManager.default.fileExists(atPath: path + ".progress") { usleep(1000) }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        try killDuringImport(of: path, into: data)
 
         let others = try folder.write("others.csv", rows(100_000...150_000))
         #expect(try await importing(backup, others).status == 0)

@@ -1,22 +1,7 @@
 import ConsentKernel
-import Glibc
+import ConsentTestSupport
 
-/// A folder that goes with its last reference.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/consent-kernel-XXXXXX".utf8CString)
-        path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    }
-
-    deinit {
-        for name in (try? File.names(in: path)) ?? [] { try? File.remove("\(path)/\(name)") }
-        rmdir(path)
-    }
-
-    func path(_ name: String) -> String { "\(path)/\(name)" }
-
+extension TemporaryFolder {
     var names: [String] { ((try? File.names(in: path)) ?? []).sorted() }
 
     /// Descriptors of this process that are open on something in the folder. Other tests have theirs elsewhere.

@@ -1,19 +1,8 @@
 import ConsentIndex
 import ConsentKernel
-import Foundation
+import ConsentTestSupport
 
-/// A folder that goes with its last reference.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() {
-        let parent = FileManager.default.temporaryDirectory.path
-        path = "\(parent)/consent-index-\(UUID().uuidString)"
-        try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
+extension TemporaryFolder {
     /// Of an index; made by the first writer.
     var index: IndexFolder { IndexFolder(path + "/index") }
 
