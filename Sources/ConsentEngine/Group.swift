@@ -89,9 +89,9 @@ final class Group {
         if let known = try sequence(of: judged.offered.key) { return try compare(judged, with: known) }
         let admitted = try judged.admitted.get()
         var event = admitted.event
-        if isForTheNodeToDate(event) { event.capturedAt = now }
         let (hashes, purposeBit) = (admitted.hashes, admitted.purposeBit)
         let known = try owner(of: hashes, event.identifiers)
+        if isForTheNodeToDate(event, known?.record.standings[purposeBit]) { event.capturedAt = now }
         if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
@@ -103,14 +103,13 @@ final class Group {
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
-    /// right can say.
-    private func isForTheNodeToDate(_ event: ConsentEvent) -> Bool {
+    /// right can say. Clocks differ, the sender's from the node's and the node's from what it was before it was set
+    /// right, so by a few minutes the order in which a yes and a "no" came says more than their times do.
+    private func isForTheNodeToDate(_ event: ConsentEvent, _ standing: Standing?) -> Bool {
         guard let capturedAt = event.capturedAt else { return true }
         if capturedAt > now { return true }
-        // The system's clock was ahead and was set right: what was said until then bears times that are still to come,
-        // and a "no" of now must not be older than those.
-        return event.state.takesAway && systemNow < now
-            && capturedAt.millis >= systemNow.millis - Limit.captureSkewMillis
+        return event.state.takesAway && capturedAt.millis >= systemNow.millis - Limit.captureSkewMillis
+            && standing?.outlives(noOf: capturedAt) ?? false
     }
 
     /// The event that says the same already, where the sender gave no key to know it by.
@@ -176,14 +175,18 @@ final class Group {
         }
         // A rule that came later does not make the first answer wrong.
         var event = (try? judged.admitted.get().event) ?? judged.offered.withoutNationalIDs(hashKey)
-        // The node dated it then.
-        if recorded.event.capturedAt == recorded.recordedAt,
-            event.capturedAt.map({ $0 >= recorded.recordedAt || event.state.takesAway }) ?? true
-        {
+        if mayHaveBeenDated(event, at: recorded.recordedAt), recorded.event.capturedAt == recorded.recordedAt {
             event.capturedAt = recorded.recordedAt
         }
         let isSame = event == recorded.event
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
+    }
+
+    /// Whether the node may have given an event this capture time in place of the sender's: see ``isForTheNodeToDate``.
+    private func mayHaveBeenDated(_ event: ConsentEvent, at recordedAt: Timestamp) -> Bool {
+        guard let capturedAt = event.capturedAt else { return true }
+        return capturedAt.millis <= recordedAt.millis + Limit.captureSkewMillis
+            && (capturedAt >= recordedAt || event.state.takesAway)
     }
 
     /// The subject that the identifiers lead to; nil if none of them is known.

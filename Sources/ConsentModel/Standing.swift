@@ -68,6 +68,12 @@ package struct Standing: Sendable, Equatable {
         for act in history { fold(act) }
     }
 
+    /// Whether a "no" captured at this moment would change nothing, because something later stands against it.
+    package func outlives(noOf moment: Timestamp) -> Bool {
+        if let decidingAct, !decidingAct.state.takesAway, decidingAct.capturedAt > moment { return true }
+        return [objectionLiftedByPersonAt, objectionLiftedByOthersAt].contains { $0.map { $0 > moment } ?? false }
+    }
+
     package mutating func fold(_ act: Act) {
         switch act.state {
         case .erased:

@@ -93,6 +93,16 @@ struct RepetitionTests {
         #expect(try engine.events(kari).allSatisfy { $0.event.capturedAt == $0.recordedAt })
     }
 
+    @Test func aLaterNoUnderTheKeyOfAnEarlierOneIsNotSwallowed() throws {
+        let no = ConsentEvent([kari], "p0", .withdrawn).with { $0.key = IdempotencyKey(1) }
+        #expect(try engine.recordOne(no) == .recorded(sequence: 2))
+        node.clockAheadMillis = 3_600_000
+        _ = try engine.record([.grant([kari])])
+        let later = no.with { $0.capturedAt = now.advanced(bySeconds: 3_599) }
+        #expect(try engine.recordOne(later) == .refused(.keyReused(sequence: 2)))
+        #expect(try engine.recordOne(no) == .duplicate(sequence: 2))
+    }
+
     @Test func withoutAKeyTheSameContentAtTheSameMomentIsTheSameEvent() throws {
         let event = ConsentEvent.grant([kari], at: secondsAgo(60))
         #expect(try engine.record([event, event]).outcomes == [.recorded(sequence: 2), .duplicate(sequence: 2)])

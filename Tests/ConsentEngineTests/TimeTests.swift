@@ -244,6 +244,53 @@ struct TimeTests {
         #expect(try verify(node.folder).isSound)
     }
 
+    /// Though the sender's clock is slow, or the message was a few minutes under way.
+    @Test(arguments: [EventState.refused, .withdrawn, .revoked, .invalidated, .objected])
+    func aNoThatComesAfterAYesStandsThoughItBearsATimeOfMinutesBefore(_ state: EventState) throws {
+        let node = try TestNode(.manyKinds)
+        let engine = node.engine
+        for (secondsBefore, decision) in [(Int64(290), Decision.denied), (310, .granted)] {
+            let kari = Identifier.customer("kari\(secondsBefore)")
+            _ = try engine.record([.grant([kari])])
+            let no = ConsentEvent([kari], "p0", state, at: secondsAgo(secondsBefore)).with {
+                $0.key = IdempotencyKey(UInt64(secondsBefore))
+            }
+            let outcome = try engine.recordOne(no)
+            #expect(outcome.isRecorded && engine.decision(kari) == decision)
+            #expect(try engine.recordOne(no) == .duplicate(sequence: try #require(outcome.sequence)))
+            // A yes that comes after it wins by its time.
+            nextMillisecond()
+            _ = try engine.record([.grant([kari])])
+            #expect(engine.decision(kari) == .granted)
+            #expect(try engine.recordOne(no) == .duplicate(sequence: try #require(outcome.sequence)))
+            #expect(engine.decision(kari) == .granted)
+        }
+        try node.expectSound()
+    }
+
+    @Test func anObjectionThatComesAfterItWasLiftedStandsThoughItBearsATimeOfMinutesBefore() throws {
+        let node = try TestNode(.manyKinds)
+        let kari = Identifier.customer("kari")
+        let interest = try #require(node.engine.catalog.catalog.purposes.first { $0.basis == .legitimateInterest })
+        _ = try node.engine.record([ConsentEvent([kari], interest.id, .objectionLifted)])
+        #expect(try node.engine.recordOne(ConsentEvent([kari], interest.id, .objected, at: secondsAgo(200))).isRecorded)
+        #expect(node.engine.decision(kari, interest.bit) == .denied)
+        try node.expectSound()
+    }
+
+    /// What nobody stands against keeps the time that its sender gave.
+    @Test func aNoKeepsItsTimeWhereNothingLaterStandsAgainstIt() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        let kari = Identifier.customer("kari")
+        let (grant, no) = (secondsAgo(200), secondsAgo(100))
+        let events = [
+            ConsentEvent([kari], "p0", .withdrawn, at: secondsAgo(300)), .grant([kari], at: grant),
+            ConsentEvent([kari], "p0", .withdrawn, at: no), ConsentEvent([kari], "p0", .withdrawn, at: secondsAgo(150)),
+        ]
+        _ = try node.engine.record(events)
+        #expect(try node.engine.events(kari).map(\.event.capturedAt) == events.map(\.capturedAt))
+    }
+
     @Test func whatIsSaidWhenTheClockIsSetBackIsNotOlderThanWhatWasSaidBefore() throws {
         let node = try TestNode(.consents(bits: 0..<1))
         for (ahead, state) in [(Int64(0), EventState.given), (-7_200_000, .withdrawn), (-7_300_000, .given)] {
