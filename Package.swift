@@ -97,7 +97,7 @@ let package = Package(
             name: "ConsentServerTests",
             dependencies: [
                 "ConsentServer", "ConsentEngine", "ConsentIndex", "ConsentCatalog", "ConsentWire", "ConsentModel",
-                "ConsentKernel", "ConsentTestSupport", "CAllocationCounter",
+                "ConsentKernel", "ConsentTestSupport", "CAllocationCounter", grdb,
             ],
             swiftSettings: common),
         .testTarget(

@@ -1,5 +1,5 @@
 import ConsentCatalog
-import ConsentLedger
+package import ConsentLedger
 package import ConsentModel
 
 /// What became of one event that was offered.
@@ -31,7 +31,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case busy
     /// The engine closes.
     case closing
-    case ledgerUnavailable(String)
+    case ledger(LedgerError)
     case catalogRejected(String)
     case catalogConflict(String)
     case catalogMissing
@@ -39,11 +39,26 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case locked(path: String)
     case failed(String)
 
+    /// Whatever an engine throws.
+    package init(_ error: any Error) {
+        self = error as? EngineError ?? (error as? LedgerError).map(EngineError.ledger) ?? .failed("\(error)")
+    }
+
+    /// What is stored contradicts itself.
+    package static func damaged(at place: String, what: String) -> EngineError {
+        .ledger(.corrupt(where: place, what: what))
+    }
+
+    /// Whether ``ledger(_:)`` is damaged; if not, trying again may help.
+    package var isDamage: Bool {
+        if case .ledger(.corrupt) = self { true } else { false }
+    }
+
     package var description: String {
         switch self {
         case .busy: "too much is waiting; try again a little later"
         case .closing: "the node closes and takes no new change"
-        case .ledgerUnavailable(let reason): "the ledger cannot be written: \(reason); nothing was stored"
+        case .ledger(let error): "\(error); nothing was stored"
         case .catalogRejected(let problems): "the catalog breaks rules, nothing was applied:\n\(problems)"
         case .catalogConflict(let conflicts):
             "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"

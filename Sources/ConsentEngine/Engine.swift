@@ -387,7 +387,7 @@ package final class Engine: Sendable {
             if changes.count > 1 {
                 for change in changes { commit([change], state) }
             } else {
-                changes[0].fail(.ledgerUnavailable("\(error)"))
+                changes[0].fail(.ledger(error))
             }
         }
     }

@@ -69,8 +69,11 @@ extension Engine {
         var messages: [RecordedEventMessage] = []
         var size = 0
         for event in events.prefix(asked.countMax) {
-            let message = RecordedEventMessage(
-                event, purposeBit: UInt16(purposes.purpose(id: event.event.purpose)!.bit))
+            guard let purpose = purposes.purpose(id: event.event.purpose) else {
+                throw EngineError.damaged(
+                    at: "event \(event.sequence)", what: "no catalog has its purpose, '\(event.event.purpose)'")
+            }
+            let message = RecordedEventMessage(event, purposeBit: UInt16(purpose.bit))
             size += message.sizeMax
             if size > WireLimit.frameSizeMax - 1024 { break }
             messages.append(message)
@@ -117,14 +120,15 @@ extension Engine {
     }
 
     private static func encodeError(_ error: any Error, _ request: UInt32) -> Encode {
+        let error = EngineError(error)
         let code: ErrorCode =
-            switch error as? EngineError {
+            switch error {
             case .busy: .busy
             case .closing: .shuttingDown
-            case .ledgerUnavailable: .ledgerUnavailable
+            case .ledger: error.isDamage ? .ledgerDamaged : .ledgerUnavailable
             case .catalogRejected: .catalogRejected
             case .catalogConflict: .catalogConflict
-            case .catalogMissing, .locked, .failed, nil: .internalFailure
+            case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))
         return { answer.encode(request: request, into: &$0) }

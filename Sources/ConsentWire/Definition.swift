@@ -106,8 +106,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case catalogRejected = 20
     /// The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.
     case catalogConflict = 21
-    /// The ledger could not be written, such as on a full disk. Nothing was stored.
+    /// The ledger could not be used, such as on a full disk. Nothing was stored.
     case ledgerUnavailable = 22
+    /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
+    case ledgerDamaged = 23
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
     case identifierMissing = 64
     /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
@@ -177,6 +179,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierInvalid,
             .catalogRejected,
             .catalogConflict,
+            .ledgerDamaged,
             .identifierMissing,
             .identifierRefused,
             .identifiersTooMany,

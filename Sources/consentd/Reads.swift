@@ -137,6 +137,7 @@ struct Verify: AsyncParsableCommand {
                 Output.json([
                     "sound": report.isSound, "events": report.events, "subjects": report.subjects,
                     "identifiers": report.identifiers, "changedMeanwhile": report.changedMeanwhile,
+                    "rowsBehind": report.rowsBehind,
                     "headHash": report.headHash.map { String(format: "%02x", $0) }.joined(),
                     "problemCount": report.problemCount, "problems": report.problems,
                 ])
@@ -148,7 +149,9 @@ struct Verify: AsyncParsableCommand {
                 print(
                     "\(report.isSound ? "sound" : "NOT SOUND"): \(report.events) events, \(report.subjects) subjects, "
                         + "\(report.identifiers) identifiers"
-                        + (report.changedMeanwhile > 0 ? ", \(report.changedMeanwhile) rows changed meanwhile" : ""))
+                        + (report.changedMeanwhile > 0 ? ", \(report.changedMeanwhile) rows changed meanwhile" : "")
+                        + (report.rowsBehind > 0
+                            ? ", \(report.rowsBehind) rows behind, which the next start brings up to date" : ""))
             }
             if !report.isSound { throw Exit.doesNotVerify }
         }

@@ -100,7 +100,7 @@ struct FailureTests {
             engine.record(events.map { .success($0) }) { result in
                 switch result {
                 case .success(let result): answers.add("\(name) \(result.outcomes.compactMap(\.sequence))")
-                case .failure(.ledgerUnavailable(let reason)) where reason.contains("no room"):
+                case .failure(.ledger(let error)) where "\(error)".contains("no room"):
                     answers.add("\(name) fails")
                 case .failure(let error): answers.add("\(error)")
                 }
@@ -141,7 +141,7 @@ struct FailureTests {
         for _ in 0..<3 {
             for event in [.grant([.customer("ola")]), ConsentEvent([kari], "p0", .withdrawn)] {
                 #expect { try engine.record([event]) } throws: { error in
-                    guard case EngineError.ledgerUnavailable = error else { return false }
+                    guard case EngineError.ledger(.unavailable) = error else { return false }
                     return true
                 }
             }

@@ -234,6 +234,8 @@ struct RecoveryTests {
         ])
         try node.close()
         try copy(older, to: indexPath)
+        let report = try verify(node.folder)
+        #expect(report.isSound && report.rowsBehind == 4, "a process that was killed leaves no more than this")
         try node.open()
         #expect(node.engine.recovery == .replayed(subjects: 3))
         #expect(node.engine.decision(people[1]) == .denied)

@@ -6,6 +6,7 @@ import ConsentServer
 import ConsentTestSupport
 import ConsentWire
 import Foundation
+import GRDB
 import Testing
 
 /// The whole server over real sockets.
@@ -44,6 +45,22 @@ struct ServerTests {
             guard case .tcp(_, let port) = server.addresses[0] else { preconditionFailure() }
             return port
         }
+    }
+
+    /// Asking again would not help.
+    @Test func aDamagedLedgerIsReportedAsWhatItIs() throws {
+        let running = try Running()
+        let client = try SocketClient(running.address(.tcp))
+        _ = try client.request(Bytes.hello())
+        _ = try client.request(Bytes.record([sampleGrant(customer: "a")], request: 2))
+        try DatabaseQueue(path: running.node.folder.ledgerPath).write { database in
+            try database.execute(sql: "DROP TRIGGER event_is_append_only")
+            try database.execute(sql: "UPDATE event SET personal = x'00' WHERE sequence = 2")
+        }
+        let answer = try client.request(Bytes.history("a", request: 3))
+        #expect(answer.errorCode == .ledgerDamaged)
+        #expect(try answer.read { try ErrorAnswer($0) }.message.contains("event 2"))
+        #expect(try client.request(Bytes.check("a", request: 4)).decision == .granted)
     }
 
     @Test(arguments: Transport.allCases)
