@@ -7,8 +7,10 @@ import Synchronization
 
 /// The meaning of a node: answers from the index, changes through the ledger.
 ///
-/// The way of a change: `judge → queue → one transaction for all that waits → index rows → acknowledgement →
-/// subscribers`. One thread writes. A change is acknowledged only when it is durable and visible.
+/// The way of a change: `judge → queue → decide all that waits → one transaction for it → index rows → acknowledgement →
+/// subscribers`. One thread decides, in the order in which changes came, and stores what it decided. Of a large group
+/// another thread does the storing, and this one decides what comes next. A change is acknowledged only when it is
+/// durable and visible.
 package final class Engine: Sendable {
     package let folder: NodeFolder
     package let identity: NodeIdentity
@@ -25,6 +27,8 @@ package final class Engine: Sendable {
     private let queue: Mutex<WriterQueue>
     private let work: Wakeup
     private let writer: Mutex<ConsentKernel.Thread?>
+    private let storer: Storer
+    private let overlapWeightMin: Int
     private let questions: QuestionQueue
     private let subscribers: Mutex<[Int: @Sendable (CommittedGroup) -> Void]>
     private let systemNow: @Sendable () -> Timestamp
@@ -37,6 +41,9 @@ package final class Engine: Sendable {
     private static let waitingEventsMax = 65_536
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
+    /// Events of a group that another thread stores, while it is decided about the next group. Fewer are stored sooner
+    /// than another thread is woken.
+    package static let overlapWeightMin = 1024
     /// Subjects whose ends are recorded in one transaction.
     private static let dueSubjectsMax = 1000
     /// An end is recorded within a second; the index has kept it since the moment itself.
@@ -60,11 +67,12 @@ package final class Engine: Sendable {
     /// - Parameters:
     ///   - identifiersExpected: room to make in the index at once, before a large import.
     ///   - progress: is told how far a rebuild has come: done and all identifiers.
+    ///   - overlapWeightMin: see ``overlapWeightMin``; zero for always.
     ///   - systemNow: the system's clock.
     ///   - fatal: is told why the writer had to stop for good: the index cannot follow the ledger any more.
     /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running.
     package init(
-        _ folder: NodeFolder, identifiersExpected: Int = 0,
+        _ folder: NodeFolder, identifiersExpected: Int = 0, overlapWeightMin: Int = Engine.overlapWeightMin,
         progress: @Sendable (Int, Int) -> Void = { _, _ in },
         systemNow: @escaping @Sendable () -> Timestamp = { Timestamp(millis: Clock.realtimeMillis()) },
         fatal: @escaping @Sendable (String) -> Void
@@ -75,6 +83,7 @@ package final class Engine: Sendable {
         self.lock = LockHolder(lock)
         self.systemNow = systemNow
         self.fatal = fatal
+        self.overlapWeightMin = overlapWeightMin
         ledger = try Ledger(path: folder.ledgerPath)
         identity = ledger.identity
         hashKey = try folder.hashKey(of: identity)
@@ -89,12 +98,15 @@ package final class Engine: Sendable {
         publication = index.publication
         queue = Mutex(WriterQueue())
         work = try Wakeup()
+        storer = try Storer()
         questions = try QuestionQueue(threads: 2)
         subscribers = Mutex([:])
         writer = Mutex(nil)
         let clock = NodeClock(notBefore: try ledger.read { try $0.lastRecordedAt() }, system: systemNow())
         let revisionsDueAfter = try ledger.read { try $0.lastCatalogMoment() } ?? clock.now
-        let state = WriterState(index: index, keys: keys, clock: clock, revisionsDueAfter: revisionsDueAfter)
+        let state = WriterState(
+            index: index, keys: keys, clock: clock, revisionsDueAfter: revisionsDueAfter,
+            end: try ledger.read { try $0.end() })
         writer.withLock { $0 = ConsentKernel.Thread(name: "writer") { self.runWriter(state) } }
     }
 
@@ -173,7 +185,7 @@ package final class Engine: Sendable {
         }
     }
 
-    /// Is told of every group after it was acknowledged, in order, on the writer's thread: it must return at once.
+    /// Is told of every group after it was acknowledged, in order, on the thread that stores: it must return at once.
     ///
     /// - Returns: a number to end the subscription with.
     package func subscribe(_ receive: @escaping @Sendable (CommittedGroup) -> Void) -> Int {
@@ -310,10 +322,15 @@ package final class Engine: Sendable {
     // MARK: The writer's thread
 
     /// What the writer alone touches.
-    // Sendable because it is made before the writer's thread starts and used only there.
+    // Sendable because it is made before the writer's thread starts and used only there; index and keys by the storer
+    // while a group is in its hands, and then by nobody else.
     private final class WriterState: @unchecked Sendable {
         let index: IndexWriter
         let keys: KeyMap
+        /// Where the ledger ends, without the group that is in the storer's hands.
+        var end: LedgerEnd
+        /// In the storer's hands.
+        var inStore: Decided?
         var clock: NodeClock
         /// Revisions that become current after this moment are not recorded yet.
         var revisionsDueAfter: Timestamp
@@ -321,7 +338,8 @@ package final class Engine: Sendable {
         var nextEnd: Timestamp?
         var mustLookForEnds = true
 
-        init(index: IndexWriter, keys: KeyMap, clock: NodeClock, revisionsDueAfter: Timestamp) {
+        init(index: IndexWriter, keys: KeyMap, clock: NodeClock, revisionsDueAfter: Timestamp, end: LedgerEnd) {
+            self.end = end
             self.index = index
             self.keys = keys
             self.clock = clock
@@ -335,10 +353,12 @@ package final class Engine: Sendable {
             if !changes.isEmpty { commit(changes, state) }
             passTime(state)
             if changes.isEmpty {
+                settle(state)
                 if isClosing { break }
                 work.wait(timeoutMillis: Self.sweepMillis)
             }
         }
+        storer.close()
         do {
             try state.index.close()
             try state.keys.close()
@@ -361,44 +381,101 @@ package final class Engine: Sendable {
         }
     }
 
-    /// What a committed group came to: acknowledgements are sent when the index has followed.
-    private struct Committed {
-        var head: ChainHead
-        var rows: [RowChange]
-        var keys: [IdempotencyKey: UInt64]
-        /// When the first consent of these rows ends.
-        var firstEnd: Timestamp?
-        var catalog: AppliedCatalog?
-        var acknowledgements: [() -> Void]
+    /// A group as it was decided, with whom to tell when the index has followed.
+    // Sendable because it is used by one thread at a time, like its group.
+    private final class Decided: @unchecked Sendable {
+        /// To be decided about again if the group cannot be stored.
+        let changes: [Change]
+        let group: Group
+        /// The one that the group applies, if it does.
+        let catalog: AppliedCatalog?
+        let acknowledgements: [() -> Void]
+        var isStored = false
+
+        init(_ changes: [Change], _ group: Group, catalog: AppliedCatalog?, acknowledgements: [() -> Void]) {
+            self.changes = changes
+            self.group = group
+            self.catalog = catalog
+            self.acknowledgements = acknowledgements
+        }
+    }
+
+    private func commit(_ changes: [Change], _ state: WriterState) {
+        state.clock.tick(systemNow())
+        // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
+        let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
+        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog {
+            overlap(changes, state)
+        } else {
+            settle(state)
+            store(changes, state)
+        }
+    }
+
+    /// Decides about some changes while the storer has those before them, and hands them to it.
+    private func overlap(_ changes: [Change], _ state: WriterState) {
+        let decided = try? ledger.readBeside { try decideAbout(changes, $0, state) }
+        guard settle(state), let decided else {
+            // What it was decided upon has not come to be, or it fails, which is to be told.
+            store(changes, state)
+            return
+        }
+        state.inStore = decided
+        storer.start { [self] in
+            decided.isStored =
+                (try? ledger.write { try decided.group.store(in: $0, index: state.index, keys: state.keys) }) != nil
+            if decided.isStored { publish(decided, state) }
+        }
+    }
+
+    /// Waits until the storer has stored what it has in hand.
+    ///
+    /// - Returns: whether what was decided upon it holds: if it could not be stored, it was decided about again.
+    @discardableResult
+    private func settle(_ state: WriterState) -> Bool {
+        guard let decided = state.inStore else { return true }
+        storer.wait()
+        state.inStore = nil
+        guard decided.isStored else {
+            store(decided.changes, state)
+            return false
+        }
+        state.end = decided.group.end
+        return true
     }
 
     /// One transaction for all; if it fails, each change alone, so that one that cannot be stored takes nobody along.
-    private func commit(_ changes: [Change], _ state: WriterState) {
-        state.clock.tick(systemNow())
-        let now = state.clock.now
-        let before = state.index.appliedSequence
+    private func store(_ changes: [Change], _ state: WriterState) {
         do {
-            let committed = try ledger.write {
-                try run(changes, $0, state)
+            let decided = try ledger.write { transaction in
+                let decided = try decideAbout(changes, transaction.reading, state)
+                try decided.group.store(in: transaction, index: state.index, keys: state.keys)
+                return decided
             }
-            publish(committed, after: before, state)
-            if committed.catalog != nil { state.revisionsDueAfter = max(state.revisionsDueAfter, now) }
+            state.end = decided.group.end
+            publish(decided, state)
+            if decided.catalog != nil { state.revisionsDueAfter = max(state.revisionsDueAfter, state.clock.now) }
         } catch {
             if changes.count > 1 {
-                for change in changes { commit([change], state) }
+                for change in changes { store([change], state) }
             } else {
                 changes[0].fail(.ledger(error))
             }
         }
     }
 
-    private func run(
-        _ changes: [Change], _ transaction: LedgerTransaction, _ state: WriterState
-    ) throws -> Committed {
+    /// A group that goes on from where the ledger ends, or will when the storer is done.
+    private func makeGroup(_ reading: LedgerReading, _ state: WriterState) -> Group {
+        let previous = state.inStore?.group
+        return Group(
+            after: previous?.end ?? state.end, reading: reading, previous: previous,
+            index: publication.current, keys: state.keys, hashKey: hashKey, catalog: catalog, clock: state.clock)
+    }
+
+    private func decideAbout(_ changes: [Change], _ reading: LedgerReading, _ state: WriterState) throws -> Decided {
+        let group = makeGroup(reading, state)
         let current = catalog
         var newCatalog: AppliedCatalog?
-        let group = Group(
-            transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: current, clock: state.clock)
         var results: [(ChainHead) -> () -> Void] = []
         for change in changes {
             switch change {
@@ -425,10 +502,14 @@ package final class Engine: Sendable {
                 results.append { _ in { complete(.success(result)) } }
             }
         }
-        let (rows, firstEnd) = try group.finish()
-        return Committed(
-            head: group.head, rows: rows, keys: group.newKeys, firstEnd: firstEnd, catalog: newCatalog,
-            acknowledgements: results.map { $0(group.head) })
+        conclude(group, state)
+        let head = group.end.head
+        return Decided(changes, group, catalog: newCatalog, acknowledgements: results.map { $0(head) })
+    }
+
+    private func conclude(_ group: Group, _ state: WriterState) {
+        guard let end = group.conclude() else { return }
+        state.nextEnd = min(state.nextEnd ?? end, end)
     }
 
     /// - Parameter due: purposes whose revisions changed by time and were not taken over yet: now or never, as the
@@ -444,7 +525,7 @@ package final class Engine: Sendable {
         let version = current.version + 1
         let affected = due.union(changes.flatMap(\.affectedPurposes))
         let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
-        let sequence = try group.apply(stored, document.catalog)
+        let sequence = group.apply(stored, document.catalog)
         try group.redecide(purposeBits: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
         applied = AppliedCatalog(
             version: version, catalog: document.catalog, text: document.text, digest: document.digest)
@@ -453,42 +534,44 @@ package final class Engine: Sendable {
 
     /// Index, acknowledgements, subscribers. What is durable by now must become visible, so a failure here is the end:
     /// the index is closed to checks rather than left behind.
-    private func publish(_ committed: Committed, after before: UInt64, _ state: WriterState) {
+    private func publish(_ stored: Decided, _ state: WriterState) {
+        let (group, head) = (stored.group, stored.group.end.head)
         do {
-            for (key, sequence) in committed.keys { try state.keys.put(key, sequence) }
-            state.keys.setApplied(committed.head)
-            try follow(committed, state.index)
+            for (key, sequence) in group.newKeys { try state.keys.put(key, sequence) }
+            state.keys.setApplied(head)
+            try follow(stored, state.index)
         } catch {
             fatal("the index cannot follow the ledger: \(error)")
             return
         }
-        for acknowledge in committed.acknowledgements { acknowledge() }
-        guard committed.head.sequence > before else { return }
+        for acknowledge in stored.acknowledgements { acknowledge() }
+        let first = group.start.head.sequence + 1
+        guard head.sequence >= first else { return }
         groupCount.add(1, ordering: .relaxed)
-        if let end = committed.firstEnd { state.nextEnd = min(state.nextEnd ?? end, end) }
-        let group = CommittedGroup(
-            first: before + 1, last: committed.head.sequence, rows: committed.rows,
-            catalogVersion: committed.catalog?.version)
-        for receive in subscribers.withLock({ Array($0.values) }) { receive(group) }
+        let committed = CommittedGroup(
+            first: first, last: head.sequence, rows: group.rows, catalogVersion: stored.catalog?.version)
+        for receive in subscribers.withLock({ Array($0.values) }) { receive(committed) }
     }
 
-    private func follow(_ committed: Committed, _ index: IndexWriter) throws {
-        if let new = committed.catalog {
+    private func follow(_ stored: Decided, _ index: IndexWriter) throws {
+        let rows = stored.group.rows
+        if let new = stored.catalog {
             // Until every row has followed, only what both catalogs allow.
             let (old, next) = (catalog.defaults, new.defaults)
             try index.setDefaults(
                 granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
         }
-        for (position, change) in committed.rows.enumerated() {
-            if position + 8 < committed.rows.count { index.prefetch(committed.rows[position + 8].hash) }
+        for (position, change) in rows.enumerated() {
+            if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
             try index.put(change.hash, change.row, owner: change.subject)
         }
-        if let new = committed.catalog {
+        if let new = stored.catalog {
             applied.withLock { $0 = new }
             appliedVersion.store(new.version, ordering: .releasing)
             try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
         }
-        index.setApplied(sequence: committed.head.sequence, chain: committed.head.mark)
+        let head = stored.group.end.head
+        index.setApplied(sequence: head.sequence, chain: head.mark)
     }
 
     /// What time alone changes: consents that end, revisions that become current.
@@ -500,7 +583,8 @@ package final class Engine: Sendable {
                 try takeRevisionChange(due, state)
             }
             if state.mustLookForEnds {
-                state.nextEnd = try ledger.write { try $0.nextEnd() }
+                settle(state)
+                state.nextEnd = try ledger.write { try $0.reading.nextEnd() }
                 state.mustLookForEnds = false
             }
             if let end = state.nextEnd, end <= now { try recordEnds(now: now, state) }
@@ -511,16 +595,12 @@ package final class Engine: Sendable {
     }
 
     private func recordEnds(now: Timestamp, _ state: WriterState) throws {
-        try commitInternally(state) { group, transaction in
-            for subject in try transaction.subjectsDue(at: now, countMax: Self.dueSubjectsMax) {
-                try group.recordEnds(of: subject)
-            }
-        }
+        try store(state) { try $0.recordEnds(countMax: Self.dueSubjectsMax) }
         state.mustLookForEnds = true
     }
 
     private func takeRevisionChange(_ due: Timestamp, _ state: WriterState) throws {
-        try commitInternally(state) { group, _ in
+        try store(state) { group in
             _ = group.recordRevisionChange(effectiveAt: due)
             let purposes = group.catalog.purposes(
                 ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
@@ -529,20 +609,18 @@ package final class Engine: Sendable {
         state.revisionsDueAfter = due
     }
 
-    private func commitInternally(
-        _ state: WriterState, _ body: (Group, LedgerTransaction) throws -> Void
-    ) throws {
-        let before = state.index.appliedSequence
-        let committed = try ledger.write { transaction in
-            let group = Group(
-                transaction, index: state.index, keys: state.keys, hashKey: hashKey, catalog: catalog,
-                clock: state.clock)
-            try body(group, transaction)
-            let (rows, firstEnd) = try group.finish()
-            return Committed(
-                head: group.head, rows: rows, keys: [:], firstEnd: firstEnd, catalog: nil, acknowledgements: [])
+    /// Stores what the node does by itself.
+    private func store(_ state: WriterState, _ work: (Group) throws -> Void) throws {
+        settle(state)
+        let decided = try ledger.write { transaction in
+            let group = makeGroup(transaction.reading, state)
+            try work(group)
+            conclude(group, state)
+            try group.store(in: transaction, index: state.index, keys: state.keys)
+            return Decided([], group, catalog: nil, acknowledgements: [])
         }
-        publish(committed, after: before, state)
+        state.end = decided.group.end
+        publish(decided, state)
     }
 }
 

@@ -5,21 +5,32 @@ package import ConsentModel
 
 /// A group of changes on its way into one transaction. It remembers every subject that it touches, so that a subject
 /// with many events in the group is read and written once.
-final class Group {
-    private let transaction: LedgerTransaction
-    private let index: IndexWriter
+///
+/// Decided first, by ``record(_:)`` and its like up to ``conclude()``, and then stored; what is stored meanwhile, and is
+/// not in the ledger and its index yet, it asks of the group before.
+// Sendable because it is used by one thread at a time: by who decides, then by who stores it. The group that follows it
+// meanwhile only reads it.
+final class Group: @unchecked Sendable {
+    private let draft: Draft
+    private let index: IndexTable
     private let keys: KeyMap
+    /// Until this one is decided.
+    private var previous: Group?
     private let hashKey: IdentifierHashKey
     private(set) var catalog: Catalog
     private var catalogVersion: Int
     private let now: Timestamp
     /// The system's clock, which may have been set back behind what is recorded.
     private let systemNow: Timestamp
-    private let firstSequence: UInt64
+    /// Where the ledger ended before.
+    let start: LedgerEnd
     private var subjects: [Int64: SubjectWork] = [:]
     /// Of identifiers that are new in this group: the index does not have them yet.
     private var newOwners: [IdentifierHash: SubjectWork] = [:]
     private(set) var newKeys: [IdempotencyKey: UInt64] = [:]
+    /// What the index must say when the group is stored.
+    private(set) var rows: [RowChange] = []
+    private var touched: [SubjectWork] = []
     private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
@@ -46,13 +57,17 @@ final class Group {
     }
 
     /// - Parameters:
+    ///   - start: where the ledger ends, or will when `previous` is stored.
+    ///   - previous: the group that is stored meanwhile, if one is.
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
     init(
-        _ transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap, hashKey: IdentifierHashKey,
-        catalog: AppliedCatalog, clock: NodeClock
+        after start: LedgerEnd, reading: LedgerReading, previous: Group?, index: IndexTable, keys: KeyMap,
+        hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock
     ) {
-        self.transaction = transaction
+        draft = Draft(after: start, reading: reading, previous: previous?.draft)
+        self.start = start
+        self.previous = previous
         self.index = index
         self.keys = keys
         self.hashKey = hashKey
@@ -60,11 +75,10 @@ final class Group {
         catalogVersion = catalog.version
         now = clock.now
         systemNow = clock.system
-        firstSequence = transaction.head.sequence + 1
     }
 
-    var head: ChainHead { transaction.head }
-    var hasAppended: Bool { head.sequence >= firstSequence }
+    /// Where the ledger ends when the group is stored.
+    var end: LedgerEnd { draft.end }
 
     // MARK: Events
 
@@ -99,7 +113,7 @@ final class Group {
         if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
         let subject = try known ?? addSubject()
         attach(event.identifiers, hashes, to: subject)
-        return .recorded(sequence: try append(event, subject, purposeBit, refersTo: refersTo))
+        return .recorded(sequence: append(event, subject, purposeBit, refersTo: refersTo))
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
@@ -132,7 +146,7 @@ final class Group {
     private func twins(of subject: SubjectWork) throws -> [Twin: [UInt64]] {
         if let known = subject.twins { return known }
         var twins: [Twin: [UInt64]] = [:]
-        try transaction.forEachEvent(of: subject.record) { sequence, purposeBit, state, capturedAt in
+        try draft.forEachEvent(of: subject.record) { sequence, purposeBit, state, capturedAt in
             twins[Twin(purposeBit: purposeBit, state: state, capturedAt: capturedAt), default: []].append(sequence)
         }
         subject.twins = twins
@@ -141,11 +155,11 @@ final class Group {
 
     private func append(
         _ event: ConsentEvent, _ subject: SubjectWork, _ purposeBit: Int, refersTo: UInt64
-    ) throws -> UInt64 {
+    ) -> UInt64 {
         let place = EventPlace(
             subject: subject.record.id, purposeBit: purposeBit, recordedAt: now,
             refersTo: refersTo, previous: subject.record.lastEvent)
-        let sequence = try transaction.append(event, at: place, salt: subject.record.salt)
+        let sequence = draft.append(event, at: place, salt: subject.record.salt)
         if let key = event.key { newKeys[key] = sequence }
         let act = Act(event, sequence: sequence, recordedAt: now, refersTo: refersTo)
         subject.record.standings.fold(act, purposeBit: purposeBit)
@@ -158,9 +172,9 @@ final class Group {
 
     private func sequence(of key: IdempotencyKey?) throws -> UInt64? {
         guard let key else { return nil }
-        if let new = newKeys[key] { return new }
+        if let new = newKeys[key] ?? previous?.newKeys[key] { return new }
         guard let known = keys.sequence(of: key) else { return nil }
-        guard try transaction.event(known)?.event.key == key else {
+        guard try draft.event(known)?.event.key == key else {
             throw LedgerError.corrupt(
                 where: "event \(known)",
                 what: "the map of keys leads to it with another's key; 'consentd rebuild' makes it anew")
@@ -170,7 +184,7 @@ final class Group {
 
     /// A repeated event gets its first answer again; another one under the same key is refused.
     private func compare(_ judged: JudgedEvent, with sequence: UInt64) throws -> EventOutcome {
-        guard let recorded = try transaction.event(sequence) else {
+        guard let recorded = try draft.event(sequence) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "it is known, but it is not there")
         }
         // A rule that came later does not make the first answer wrong.
@@ -202,6 +216,7 @@ final class Group {
 
     private func subject(identifiedBy hash: IdentifierHash) throws -> SubjectWork? {
         if let new = newOwners[hash] { return new }
+        if let new = previous?.newOwners[hash] { return try load(new.record.id) }
         guard let id = index.owner(of: hash) else { return nil }
         let found = try load(Int64(id))
         guard found.record.has(hash) else { throw LedgerError.corrupt(indexLeadsTo: id) }
@@ -210,12 +225,14 @@ final class Group {
 
     private func load(_ id: Int64) throws -> SubjectWork {
         if let known = subjects[id] { return known }
-        guard let record = try transaction.subject(id) else { throw LedgerError.corrupt(indexLeadsTo: UInt32(id)) }
+        guard let record = try previous?.subjects[id]?.record ?? draft.subject(id) else {
+            throw LedgerError.corrupt(indexLeadsTo: UInt32(id))
+        }
         return remember(SubjectWork(record, isNew: false))
     }
 
     private func addSubject() throws -> SubjectWork {
-        remember(SubjectWork(try transaction.newSubject(salt: newSalt()), isNew: true))
+        remember(SubjectWork(try draft.newSubject(salt: newSalt()), isNew: true))
     }
 
     /// Sixteen bytes for each subject, fetched for many at once.
@@ -268,9 +285,12 @@ final class Group {
 
     // MARK: Time
 
-    /// Records the end of every consent of a subject that has passed.
-    func recordEnds(of subject: Int64) throws {
-        let work = try load(subject)
+    /// Records the end of every consent that has passed, of at most so many subjects.
+    func recordEnds(countMax: Int) throws {
+        for subject in try draft.subjectsDue(at: now, countMax: countMax) { try recordEnds(of: load(subject)) }
+    }
+
+    private func recordEnds(of work: SubjectWork) throws {
         for entry in work.record.standings.all {
             let standing = entry.standing
             guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct,
@@ -283,7 +303,7 @@ final class Group {
             event.party = .system
             event.capturedAt = expiresAt
             event.revision = act.revision
-            _ = try append(event, work, purpose.bit, refersTo: act.sequence)
+            _ = append(event, work, purpose.bit, refersTo: act.sequence)
         }
         // Also where nothing is recorded, such as for a revision that took over: the row is decided anew.
         work.isTouched = true
@@ -292,34 +312,33 @@ final class Group {
     /// Decides everything anew about whoever stands somewhere for these purposes.
     func redecide(purposeBits: Set<Int>) throws {
         guard !purposeBits.isEmpty else { return }
-        for subject in try transaction.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
+        for subject in try draft.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
     }
 
     /// Stores a catalog; everything after it in the group is judged by it.
-    func apply(_ document: StoredCatalog, _ catalog: Catalog) throws -> UInt64 {
+    func apply(_ document: StoredCatalog, _ catalog: Catalog) -> UInt64 {
         self.catalog = catalog
         catalogVersion = document.version
-        return try transaction.append(document, catalog, recordedAt: now)
+        return draft.append(document, catalog, recordedAt: now)
     }
 
     func recordRevisionChange(effectiveAt: Timestamp) -> UInt64 {
-        transaction.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
+        draft.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
     }
 
     // MARK: The end of the group
 
-    /// Stores the group, and says which index rows follow from it and when the first of their consents ends.
-    func finish() throws -> (rows: [RowChange], firstEnd: Timestamp?) {
-        var rows: [RowChange] = []
+    /// Ends the deciding: what follows from the group for the index, and when the first of its consents ends.
+    func conclude() -> Timestamp? {
         var firstEnd: Timestamp?
-        for work in subjects.values.filter(\.isTouched).sorted(by: { $0.record.id < $1.record.id }) {
+        touched = subjects.values.filter(\.isTouched).sorted { $0.record.id < $1.record.id }
+        for work in touched {
             let kept = work.record.projection
             var projection = project(work.record.standings, catalog: catalog, at: now)
             projection.sequence = kept.sequence
             let isChanged = projection != kept || work.hasNewIdentifier
-            if isChanged { projection.sequence = head.sequence }
+            if isChanged { projection.sequence = end.head.sequence }
             work.record.projection = projection
-            try transaction.put(work.record, isNew: work.isNew)
             guard isChanged else { continue }
             let row = IndexRow(projection)
             work.record.forEachIdentifier { _, hash in
@@ -327,13 +346,18 @@ final class Group {
             }
             if let end = projection.endsAt { firstEnd = min(firstEnd ?? end, end) }
         }
-        try transaction.storeEvents()
-        try foretell(rows)
-        return (rows, firstEnd)
+        draft.conclude()
+        previous = nil
+        return firstEnd
     }
 
-    /// Says in the transaction what index and map of keys will hold when they have followed it.
-    private func foretell(_ rows: [RowChange]) throws {
+    /// Stores the group, and in the same transaction what index and map of keys will hold when they have followed it.
+    ///
+    /// - Parameters:
+    ///   - index: has followed the group before.
+    ///   - keys: likewise.
+    func store(in transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap) throws {
+        try transaction.store(draft, subjects: touched.lazy.map { ($0.record, $0.isNew) })
         if !rows.isEmpty {
             let totals = index.totals { put in
                 for (position, change) in rows.enumerated() {

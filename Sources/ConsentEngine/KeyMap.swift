@@ -89,7 +89,8 @@ struct KeyMap {
     }
 
     /// The event that may have been recorded with a key.
-    func sequence(of key: IdempotencyKey) -> UInt64? { writer.row(hashKey.hash(key))?.sequence }
+    /// May be asked by any thread, also while another one puts.
+    func sequence(of key: IdempotencyKey) -> UInt64? { writer.publication.current.row(hashKey.hash(key))?.sequence }
 
     func put(_ key: IdempotencyKey, _ sequence: UInt64) throws {
         try writer.put(hashKey.hash(key), Self.row(sequence))

@@ -1,6 +1,7 @@
 package import ConsentModel
 import Foundation
 import GRDB
+import Synchronization
 
 /// The durable record: an append-only chain of events in SQLite, and what is derived from it.
 ///
@@ -12,6 +13,14 @@ package final class Ledger: Sendable {
     private let pool: DatabasePool
     /// Used only inside the pool's writer queue.
     private let writer: Confined<LedgerTransaction?>
+    /// A connection for who decides about the next group while one is stored; made when first needed.
+    private let beside = Mutex<Beside?>(nil)
+
+    private struct Beside: Sendable {
+        let queue: DatabaseQueue
+        /// Used only inside the queue.
+        let reading: Confined<LedgerReading?>
+    }
 
     /// Makes an empty ledger.
     ///
@@ -111,7 +120,7 @@ package final class Ledger: Sendable {
     package func write<Result>(_ body: (LedgerTransaction) throws -> Result) throws(LedgerError) -> Result {
         do {
             return try pool.write { database in
-                let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!, identity: identity)
+                let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!)
                 writer.value = transaction
                 do {
                     return try body(transaction)
@@ -137,9 +146,42 @@ package final class Ledger: Sendable {
         }
     }
 
+    /// Reads from one state of the ledger while a group is stored, by statements that are kept.
+    package func readBeside<Result>(_ body: (LedgerReading) throws -> Result) throws(LedgerError) -> Result {
+        do {
+            let beside = try beside.withLock { beside in
+                let known = try beside ?? Beside(queue: openBeside(), reading: Confined(nil))
+                beside = known
+                return known
+            }
+            return try beside.queue.read { database in
+                let reading = try beside.reading.value ?? LedgerReading(database.sqliteConnection!)
+                beside.reading.value = reading
+                return try body(reading)
+            }
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    private func openBeside() throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.label = "ledger.beside"
+        configuration.readonly = true
+        configuration.busyMode = .timeout(5)
+        return try DatabaseQueue(path: path, configuration: configuration)
+    }
+
     /// Closes in order; the log is folded into the file, unless somebody else reads it. Nothing happens if it is closed already.
     package func close() throws(LedgerError) {
         do {
+            try beside.withLock { beside in
+                if let known = beside {
+                    known.queue.inDatabase { _ in known.reading.value = nil }
+                    try known.queue.close()
+                }
+                beside = nil
+            }
             pool.writeForget(writer)
             try pool.writeWithoutTransaction { database in
                 guard database.sqliteConnection != nil else { return }
@@ -157,7 +199,7 @@ package final class Ledger: Sendable {
 }
 
 /// A value that one serial queue alone touches.
-// Sendable because every access stands inside the database pool's writer queue.
+// Sendable because every access stands inside the queue of the connection that it belongs to.
 private final class Confined<Value>: @unchecked Sendable {
     var value: Value
 

@@ -22,6 +22,12 @@ package final class LedgerSnapshot {
             sequence: UInt64(clamping: last.int64(0)), hash: try EventColumns.hash(last, 1, of: last.int64(0)))
     }
 
+    /// What the next group goes on from.
+    package func end() throws -> LedgerEnd {
+        let subject = try prepare("SELECT ifnull(max(id), 0) + 1 FROM subject")
+        return LedgerEnd(head: try head(), nextSubject: try subject.step() ? subject.int64(0) : 1)
+    }
+
     /// The hash of one event, nil if there is none.
     package func chainHead(at sequence: UInt64) throws -> ChainHead? {
         if sequence == 0 { return ChainHead(history: identity.history) }

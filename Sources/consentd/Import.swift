@@ -79,7 +79,7 @@ struct ImportPaths {
 private final class RegisterImport {
     /// Events sent in one request; a few requests are on their way while the next rows are read.
     private static let batchEvents = 2000
-    private static let batchesInFlight = 6
+    private static let batchesInFlight = 12
     private static let chunkSize = 1 << 20
     /// A point to resume at is stored after so many answered batches.
     private static let batchesPerPoint = 8

@@ -9,8 +9,10 @@ import Synchronization
 import Testing
 
 struct ConcurrencyTests {
-    @Test func everythingThatWasAcknowledgedIsThereInItsOrder() throws {
-        let node = try TestNode(.consents(bits: 0..<4))
+    /// Also where every group is decided while the one before is stored.
+    @Test(arguments: [0, Engine.overlapWeightMin])
+    func everythingThatWasAcknowledgedIsThereInItsOrder(_ overlapWeightMin: Int) throws {
+        let node = try TestNode(.consents(bits: 0..<4), overlapWeightMin: overlapWeightMin)
         let engine = node.engine
         let (threads, rounds) = (8, 120)
         let submitters = (0..<threads).map { thread in
@@ -51,8 +53,9 @@ struct ConcurrencyTests {
     }
 
     /// Everybody is asked for, then consents once, then withdraws once; who is granted must be between the two.
-    @Test func noCheckGrantsWhatIsNotGrantedAtThatMoment() throws {
-        let node = try TestNode(.consents(bits: 0..<2))
+    @Test(arguments: [0, Engine.overlapWeightMin])
+    func noCheckGrantsWhatIsNotGrantedAtThatMoment(_ overlapWeightMin: Int) throws {
+        let node = try TestNode(.consents(bits: 0..<2), overlapWeightMin: overlapWeightMin)
         let engine = node.engine
         let people = (0..<150).map { Identifier.customer("c\($0)") }
         enum Phase: Int { case before, consents, hasWithdrawn }

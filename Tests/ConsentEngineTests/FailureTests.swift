@@ -90,8 +90,9 @@ struct FailureTests {
         }
     }
 
-    @Test func ofAGroupOnlyTheChangeThatCannotBeStoredFails() throws {
-        let node = try TestNode(.consents(bits: 0..<2))
+    @Test(arguments: [0, Engine.overlapWeightMin])
+    func ofAGroupOnlyTheChangeThatCannotBeStoredFails(_ overlapWeightMin: Int) throws {
+        let node = try TestNode(.consents(bits: 0..<2), overlapWeightMin: overlapWeightMin)
         let engine = node.engine
         let blocked = try BlockedWriter(engine)
         try node.folder.changeLedger(Self.fails)

@@ -130,24 +130,43 @@ struct LedgerTests {
 
     // MARK: Groups
 
-    /// A subject, one event of it, and what follows, as the engine stores them.
-    private func add(_ number: Int, endsAt: Timestamp? = nil, _ transaction: LedgerTransaction) throws -> Int64 {
-        var subject = try transaction.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
-        let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
-        let place = EventPlace(
-            subject: subject.id, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
-        subject.lastEvent = try transaction.append(event, at: place, salt: subject.salt)
-        subject.projection.endsAt = endsAt
-        try transaction.put(subject, isNew: true)
-        return subject.id
+    /// A group of subjects with one event each, as the engine stores them.
+    private func add(
+        _ numbers: [Int], ends: [Timestamp?] = [], abandon: Bool = false
+    ) throws -> (subjects: [Int64], head: ChainHead) {
+        let end = try ledger.read { try $0.end() }
+        return try ledger.write { transaction in
+            let added = try add(numbers, ends: ends, after: end, in: transaction)
+            if abandon { throw Abandoned() }
+            return added
+        }
+    }
+
+    private func add(
+        _ numbers: [Int], ends: [Timestamp?], after end: LedgerEnd, in transaction: LedgerTransaction
+    ) throws -> (subjects: [Int64], head: ChainHead) {
+        let draft = Draft(after: end, reading: transaction.reading, previous: nil)
+        var subjects: [SubjectRecord] = []
+        for (position, number) in numbers.enumerated() {
+            var subject = try draft.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
+            let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
+            let place = EventPlace(subject: subject.id, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
+            subject.lastEvent = draft.append(event, at: place, salt: subject.salt)
+            if !ends.isEmpty { subject.projection.endsAt = ends[position] }
+            subjects.append(subject)
+        }
+        try transaction.store(draft, subjects: subjects.map { ($0, true) })
+        return (subjects.map(\.id), draft.end.head)
     }
 
     private func applyCatalog() throws {
         let document = try SampleCatalog.consents(bits: 0..<1).document
+        let end = try ledger.read { try $0.end() }
         try ledger.write { transaction in
             let stored = StoredCatalog(version: 1, document: document.text, digest: document.digest)
-            _ = try transaction.append(stored, document.catalog, recordedAt: begin)
-            try transaction.storeEvents()
+            let draft = Draft(after: end, reading: transaction.reading, previous: nil)
+            _ = draft.append(stored, document.catalog, recordedAt: begin)
+            try transaction.store(draft, subjects: [])
         }
     }
 
@@ -155,28 +174,14 @@ struct LedgerTests {
 
     @Test func aGroupThatThrowsLeavesNothing() throws {
         try applyCatalog()
-        let first = try ledger.write { transaction in
-            defer { try? transaction.storeEvents() }
-            return try add(1, transaction)
-        }
+        let first = try add([1]).subjects[0]
         let before = try ledger.read { (head: try $0.head(), counts: try $0.counts()) }
-        for storesEvents in [false, true] {
-            #expect(throws: LedgerError.self) {
-                try ledger.write { transaction in
-                    for number in 2..<10 { _ = try add(number, transaction) }
-                    if storesEvents { try transaction.storeEvents() }
-                    throw Abandoned()
-                }
-            }
-            #expect(try ledger.read { try $0.head() } == before.head)
-            #expect(try ledger.read { try $0.counts() } == before.counts)
-        }
+        #expect(throws: LedgerError.self) { try add(Array(2..<10), abandon: true) }
+        #expect(try ledger.read { try $0.head() } == before.head)
+        #expect(try ledger.read { try $0.counts() } == before.counts)
         // And the next group goes on where the last that counted ended.
-        let (second, head) = try ledger.write { transaction in
-            let second = try add(3, transaction)
-            try transaction.storeEvents()
-            return (second, transaction.head)
-        }
+        let (subjects, head) = try add([3])
+        let second = subjects[0]
         #expect(second == first + 1)
         #expect(head.sequence == 3)
         #expect(try ledger.read { try $0.head() } == head)
@@ -190,12 +195,10 @@ struct LedgerTests {
 
     @Test func aReaderSeesOneStateWhileGroupsAreWritten() throws {
         try applyCatalog()
+        let end = try ledger.read { try $0.end() }
         try ledger.read { snapshot in
             let before = try snapshot.head()
-            _ = try ledger.write { transaction in
-                _ = try add(1, transaction)
-                try transaction.storeEvents()
-            }
+            _ = try ledger.write { try add([1], ends: [], after: end, in: $0) }
             #expect(try snapshot.head() == before)
             #expect(try snapshot.walkChain { _, _ in } == before)
         }
@@ -212,35 +215,34 @@ struct LedgerTests {
         let offsets: [Int64] = [0, -1, 1, 5, -5, day - 1, day, day + 1, -day, 40 * day, -1, 3 * day, 2, day - 1]
         var generator = SeededGenerator(salt: 93)
         var due: [Int64: Timestamp] = [:]
-        try ledger.write { transaction in
-            for (number, offset) in offsets.shuffled(using: &generator).enumerated() {
-                let end = midnight.advanced(millis: offset)
-                due[try add(number, endsAt: end, transaction)] = end
-                _ = try add(number, transaction)
-            }
-            try transaction.storeEvents()
-        }
+        let ends = offsets.shuffled(using: &generator).map { midnight.advanced(millis: $0) }
+        due = Dictionary(uniqueKeysWithValues: zip(try add(Array(ends.indices), ends: ends).subjects, ends))
+        _ = try add(Array(ends.indices))
         while let next = due.values.min() {
+            let end = try ledger.read { try $0.end() }
             try ledger.write { transaction in
-                #expect(try transaction.nextEnd() == next)
-                let tooEarly = try transaction.subjectsDue(at: next.advanced(millis: -1), countMax: 100)
+                let reading = transaction.reading
+                #expect(try reading.nextEnd() == next)
+                let tooEarly = try reading.subjectsDue(at: next.advanced(millis: -1), countMax: 100)
                 #expect(tooEarly == [])
-                let found = try transaction.subjectsDue(at: next, countMax: 100)
+                let found = try reading.subjectsDue(at: next, countMax: 100)
                 #expect(Set(found) == Set(due.filter { $0.value == next }.keys))
                 #expect(found.count == Set(found).count)
-                #expect(try transaction.subjectsDue(at: next, countMax: 1).count == 1)
-                let all = try transaction.subjectsDue(at: next.advanced(millis: 100 * day), countMax: 100)
+                #expect(try reading.subjectsDue(at: next, countMax: 1).count == 1)
+                let all = try reading.subjectsDue(at: next.advanced(millis: 100 * day), countMax: 100)
                 #expect(Set(all) == Set(due.keys))
-                for id in found {
-                    var subject = try #require(try transaction.subject(id))
+                let draft = Draft(after: end, reading: reading, previous: nil)
+                let ended = try found.map { id in
+                    var subject = try #require(try reading.subject(id))
                     subject.projection.endsAt = nil
-                    try transaction.put(subject, isNew: false)
                     due[id] = nil
+                    return (record: subject, isNew: false)
                 }
+                try transaction.store(draft, subjects: ended)
             }
         }
-        #expect(try ledger.write { try $0.nextEnd() } == nil)
-        #expect(try ledger.write { try $0.subjectsDue(at: Timestamp(millis: .max), countMax: 9) } == [])
+        #expect(try ledger.write { try $0.reading.nextEnd() } == nil)
+        #expect(try ledger.write { try $0.reading.subjectsDue(at: Timestamp(millis: .max), countMax: 9) } == [])
     }
 
     // MARK: Files

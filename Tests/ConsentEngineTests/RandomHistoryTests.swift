@@ -10,10 +10,10 @@ import Testing
 
 /// Histories that nobody thought of, through the whole node: index, ledger and decision function say the same.
 struct RandomHistoryTests {
-    @Test(arguments: 0..<3) func indexAndLedgerAndDecisionFunctionAgree(_ history: Int) throws {
+    @Test(arguments: 0..<4) func indexAndLedgerAndDecisionFunctionAgree(_ history: Int) throws {
         var generator = SeededGenerator(salt: 50 + UInt64(history))
         var catalog = makeCatalog(&generator)
-        let node = try TestNode(catalog)
+        let node = try TestNode(catalog, overlapWeightMin: history % 2 == 0 ? 0 : Engine.overlapWeightMin)
         var (names, sent): ([Identifier], [ConsentEvent]) = ([], [])
         for step in 0..<8 {
             let place = "CONSENT_TEST_SEED=\(TestSeed.value), history \(history), step \(step)"

@@ -15,6 +15,7 @@ package final class TestNode {
         set { clock.aheadMillis.store(newValue, ordering: .relaxed) }
     }
     private let clock = WrongClock()
+    private let overlapWeightMin: Int
     /// What the engine called the end of the node.
     package let fatals = Fatals()
 
@@ -29,9 +30,12 @@ package final class TestNode {
         func add(_ reason: String) { list.withLock { $0.append(reason) } }
     }
 
+    /// - Parameter overlapWeightMin: see ``Engine/overlapWeightMin``.
     package init(
-        _ catalog: SampleCatalog? = nil, deployment: [UInt8]? = nil, in temporary: TemporaryFolder? = nil
+        _ catalog: SampleCatalog? = nil, deployment: [UInt8]? = nil, in temporary: TemporaryFolder? = nil,
+        overlapWeightMin: Int = Engine.overlapWeightMin
     ) throws {
+        self.overlapWeightMin = overlapWeightMin
         self.temporary = temporary ?? TemporaryFolder()
         folder = NodeFolder(self.temporary.path + "/node")
         if !folder.exists {
@@ -56,7 +60,8 @@ package final class TestNode {
         precondition(opened == nil)
         let fatals = fatals
         let clock = clock
-        opened = try Engine(folder, systemNow: { clock.now }, fatal: { fatals.add($0) })
+        opened = try Engine(
+            folder, overlapWeightMin: overlapWeightMin, systemNow: { clock.now }, fatal: { fatals.add($0) })
     }
 
     package func restart() throws {

@@ -11,7 +11,7 @@ struct HouseRulesTests {
         "ConsentCatalog": ["ConsentModel", "Crypto", "Yams"],
         "ConsentWire": ["ConsentModel"],
         "ConsentIndex": ["CKernel", "ConsentKernel", "ConsentModel", "Synchronization"],
-        "ConsentLedger": ["ConsentModel", "Crypto", "Foundation", "GRDB", "GRDBSQLite"],
+        "ConsentLedger": ["ConsentModel", "Crypto", "Foundation", "GRDB", "GRDBSQLite", "Synchronization"],
         "ConsentEngine": [
             "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "Synchronization",
         ],

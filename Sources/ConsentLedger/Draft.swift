@@ -1,0 +1,189 @@
+package import ConsentModel
+
+/// Where the ledger ends: what the next group goes on from.
+package struct LedgerEnd: Sendable {
+    package var head: ChainHead
+    /// The number of the next new subject.
+    package var nextSubject: Int64
+}
+
+/// A group of changes on its way into the ledger: what is decided already, and, while it is decided, what the ledger
+/// held before. Nothing of it is stored before ``LedgerTransaction/store(_:)``.
+// Sendable because it is used by one thread at a time: by who decides, then by who stores it. A draft that follows it
+// meanwhile only reads it.
+package final class Draft: @unchecked Sendable {
+    package private(set) var end: LedgerEnd
+    /// Nil once it is decided.
+    private var reading: LedgerReading?
+    /// The draft that it follows, where that one is not stored yet.
+    private var previous: Draft?
+    private(set) var events: [DraftedEvent] = []
+    private(set) var catalogs: [(stored: StoredCatalog, catalog: Catalog)] = []
+    private var chain = ChainBytes()
+
+    /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
+    package init(after end: LedgerEnd, reading: LedgerReading, previous: Draft?) {
+        self.end = end
+        self.reading = reading
+        self.previous = previous
+    }
+
+    /// Nothing is asked of it any more.
+    package func conclude() {
+        reading = nil
+        previous = nil
+    }
+
+    // MARK: What the ledger holds
+
+    private func known() -> LedgerReading {
+        guard let reading else { preconditionFailure("a draft that is concluded is asked nothing") }
+        return reading
+    }
+
+    /// A stored subject; nil if there is none with this number.
+    package func subject(_ id: Int64) throws -> SubjectRecord? { try known().subject(id) }
+
+    /// Subjects with a consent that may have ended.
+    package func subjectsDue(at now: Timestamp, countMax: Int) throws -> [Int64] {
+        try known().subjectsDue(at: now, countMax: countMax)
+    }
+
+    /// Subjects that have a standing for one of these purposes. Looks at all there are.
+    package func subjects(withStandingFor purposeBits: Set<Int>) throws -> [Int64] {
+        try known().subjects(withStandingFor: purposeBits)
+    }
+
+    /// What a subject's events say shortly, newest first.
+    package func forEachEvent(
+        of subject: SubjectRecord, _ body: (_ sequence: UInt64, _ purposeBit: Int, EventState?, Timestamp) -> Void
+    ) throws {
+        var sequence = subject.lastEvent
+        while sequence > 0 {
+            let link =
+                try drafted(sequence).map { try $0.link(of: subject.id) } ?? known().link(sequence, of: subject.id)
+            body(sequence, link.purposeBit, link.state, link.capturedAt)
+            sequence = link.previous
+        }
+    }
+
+    /// One event by its sequence.
+    package func event(_ sequence: UInt64) throws -> RecordedEvent? {
+        if let drafted = drafted(sequence) { return drafted.recorded }
+        return try known().event(sequence)
+    }
+
+    private func drafted(_ sequence: UInt64) -> DraftedEvent? {
+        let first = end.head.sequence + 1 - UInt64(events.count)
+        if sequence < first { return previous?.drafted(sequence) }
+        return sequence <= end.head.sequence ? events[Int(sequence - first)] : nil
+    }
+
+    // MARK: What it adds
+
+    /// A subject that is not stored yet.
+    package func newSubject(salt: [UInt8]) throws -> SubjectRecord {
+        guard end.nextSubject <= UInt32.max else {
+            throw LedgerError.unavailable("it holds as many subjects as there are numbers for")
+        }
+        defer { end.nextSubject += 1 }
+        return SubjectRecord(id: end.nextSubject, salt: salt)
+    }
+
+    /// Appends an event to the chain.
+    ///
+    /// - Parameters:
+    ///   - event: admitted, with its capture time, and national ids replaced by their hashes.
+    ///   - salt: of the subject.
+    /// - Returns: its sequence.
+    package func append(_ event: ConsentEvent, at place: EventPlace, salt: [UInt8]) -> UInt64 {
+        let personal = Personal.encode(event)
+        let capturedAt = event.capturedAt ?? place.recordedAt
+        beginChain(.consent, recordedAt: place.recordedAt, capturedAt: capturedAt)
+        chain.append(
+            event, subject: place.subject, refersTo: place.refersTo,
+            commitment: Personal.commitment(salt: salt, personal: personal))
+        return append(
+            .consent, recordedAt: place.recordedAt, capturedAt: capturedAt, event: event, place: place,
+            personal: personal)
+    }
+
+    /// Appends the event that says that a catalog is applied, and the catalog.
+    ///
+    /// - Returns: the event's sequence.
+    package func append(_ document: StoredCatalog, _ catalog: Catalog, recordedAt: Timestamp) -> UInt64 {
+        catalogs.append((document, catalog))
+        beginChain(.catalog, recordedAt: recordedAt, capturedAt: recordedAt)
+        chain.append(UInt64(document.version))
+        chain.append(document.digest)
+        return append(.catalog, recordedAt: recordedAt, capturedAt: recordedAt, catalogVersion: document.version)
+    }
+
+    /// Appends the note that a revision became current by time.
+    package func appendRevisionChange(effectiveAt: Timestamp, recordedAt: Timestamp) -> UInt64 {
+        beginChain(.revisionBecameCurrent, recordedAt: recordedAt, capturedAt: effectiveAt)
+        return append(.revisionBecameCurrent, recordedAt: recordedAt, capturedAt: effectiveAt)
+    }
+
+    private func beginChain(_ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp) {
+        chain.begin(
+            previous: end.head.hash, sequence: end.head.sequence + 1, kind: kind, recordedAt: recordedAt.millis,
+            capturedAt: capturedAt.millis)
+    }
+
+    private func append(
+        _ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp,
+        event: ConsentEvent? = nil, place: EventPlace? = nil, personal: [UInt8] = [], catalogVersion: Int? = nil
+    ) -> UInt64 {
+        end.head = ChainHead(sequence: end.head.sequence + 1, hash: chain.hash)
+        events.append(
+            DraftedEvent(
+                kind, sequence: end.head.sequence, recordedAt: recordedAt, capturedAt: capturedAt, event: event,
+                place: place, personal: personal, catalogVersion: catalogVersion, hash: end.head.hash))
+        return end.head.sequence
+    }
+}
+
+/// An event on its way into its table. A class, as it is handed on often.
+final class DraftedEvent: Sendable {
+    let kind: EventKind
+    let sequence: UInt64
+    let recordedAt: Timestamp
+    let capturedAt: Timestamp
+    /// Nil for one that is about no subject, and so is its place.
+    let event: ConsentEvent?
+    let place: EventPlace?
+    let personal: [UInt8]
+    let catalogVersion: Int?
+    let hash: ChainHash
+
+    init(
+        _ kind: EventKind, sequence: UInt64, recordedAt: Timestamp, capturedAt: Timestamp, event: ConsentEvent?,
+        place: EventPlace?, personal: [UInt8], catalogVersion: Int?, hash: ChainHash
+    ) {
+        self.kind = kind
+        self.sequence = sequence
+        self.recordedAt = recordedAt
+        self.capturedAt = capturedAt
+        self.event = event
+        self.place = place
+        self.personal = personal
+        self.catalogVersion = catalogVersion
+        self.hash = hash
+    }
+
+    func link(of subject: Int64) throws -> EventLink {
+        guard let event, let place, place.subject == subject else {
+            throw LedgerError.corrupt(sequence, isNotOf: subject)
+        }
+        return EventLink(
+            previous: place.previous, purposeBit: place.purposeBit, state: event.state, capturedAt: capturedAt)
+    }
+
+    var recorded: RecordedEvent? {
+        guard let event, let place else { return nil }
+        return RecordedEvent(
+            sequence: sequence, subject: place.subject, recordedAt: place.recordedAt, event: event,
+            refersTo: place.refersTo, hash: hash.bytes)
+    }
+}

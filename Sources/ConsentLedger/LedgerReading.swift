@@ -1,0 +1,115 @@
+package import ConsentModel
+import GRDB
+
+/// What deciding about events reads of the ledger, by statements that are kept: within one transaction of the connection.
+// Confined to the connection's queue.
+package final class LedgerReading {
+    private let connection: OpaquePointer
+    private(set) var revisions: RevisionNumbers
+
+    private let selectSubject: Statement
+    private let selectLink: Statement
+    private let selectDue: Statement
+    private let selectEvent: Statement
+    private let selectNextEnd: Statement
+
+    init(_ connection: OpaquePointer) throws {
+        self.connection = connection
+        func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+        selectSubject = try prepare("\(SubjectColumns.select) WHERE id = ?")
+        selectLink = try prepare("SELECT subject, previous, purpose, state, captured_at FROM event WHERE sequence = ?")
+        selectEvent = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        // The index is by day: within the first day that there is, all are looked at.
+        selectNextEnd = try prepare(
+            """
+            SELECT min(ends_at) FROM subject WHERE ends_at IS NOT NULL AND ends_at / 86400000 =
+                (SELECT min(ends_at / 86400000) FROM subject WHERE ends_at IS NOT NULL)
+            """)
+        selectDue = try prepare(
+            """
+            SELECT id FROM subject WHERE ends_at IS NOT NULL AND ends_at / 86400000 <= ? / 86400000 AND ends_at <= ?
+                LIMIT ?
+            """)
+        revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+    }
+
+    func add(_ revision: RevisionName, _ number: Int64) { revisions.add(revision, number) }
+
+    /// Nil if there is none with this number.
+    package func subject(_ id: Int64) throws -> SubjectRecord? {
+        selectSubject.bind(1, id)
+        defer { selectSubject.reset() }
+        guard try selectSubject.step() else { return nil }
+        do {
+            return try SubjectColumns.read(selectSubject, revisions)
+        } catch {
+            // Where it stands may name a revision that another connection has added since.
+            revisions = try RevisionNumbers(Statement(connection, RevisionNumbers.select))
+            return try SubjectColumns.read(selectSubject, revisions)
+        }
+    }
+
+    /// Subjects with a consent that may have ended.
+    package func subjectsDue(at now: Timestamp, countMax: Int) throws -> [Int64] {
+        selectDue.bind(1, now.millis)
+        selectDue.bind(2, now.millis)
+        selectDue.bind(3, countMax)
+        defer { selectDue.reset() }
+        var subjects: [Int64] = []
+        while try selectDue.step() { subjects.append(selectDue.int64(0)) }
+        return subjects
+    }
+
+    /// Subjects that have a standing for one of these purposes. Looks at all there are.
+    package func subjects(withStandingFor purposeBits: Set<Int>) throws -> [Int64] {
+        let select = try Statement(connection, "\(SubjectColumns.select) ORDER BY id")
+        var subjects: [Int64] = []
+        while try select.step() {
+            let subject = try SubjectColumns.read(select, revisions)
+            if subject.standings.all.contains(where: { purposeBits.contains($0.purposeBit) }) {
+                subjects.append(subject.id)
+            }
+        }
+        return subjects
+    }
+
+    /// The next moment at which some consent may end.
+    package func nextEnd() throws -> Timestamp? {
+        defer { selectNextEnd.reset() }
+        return try selectNextEnd.step() ? selectNextEnd.optionalInt64(0).map(Timestamp.init(millis:)) : nil
+    }
+
+    // MARK: Events
+
+    func event(_ sequence: UInt64) throws -> RecordedEvent? {
+        selectEvent.bind(1, Int64(sequence))
+        defer { selectEvent.reset() }
+        return try selectEvent.step() ? try EventColumns.read(selectEvent).recorded : nil
+    }
+
+    func link(_ sequence: UInt64, of subject: Int64) throws -> EventLink {
+        selectLink.bind(1, Int64(sequence))
+        defer { selectLink.reset() }
+        guard try selectLink.step(), selectLink.int64(0) == subject,
+            (0..<Int64(sequence)).contains(selectLink.int64(1))
+        else { throw LedgerError.corrupt(sequence, isNotOf: subject) }
+        return EventLink(
+            previous: UInt64(clamping: selectLink.int64(1)), purposeBit: selectLink.int(2),
+            state: EventState(rawValue: UInt8(clamping: selectLink.int64(3))),
+            capturedAt: Timestamp(millis: selectLink.int64(4)))
+    }
+}
+
+/// What an event says shortly, and which one of its subject was before it.
+struct EventLink {
+    var previous: UInt64
+    var purposeBit: Int
+    var state: EventState?
+    var capturedAt: Timestamp
+}
+
+extension LedgerError {
+    static func corrupt(_ sequence: UInt64, isNotOf subject: Int64) -> LedgerError {
+        .corrupt(where: "subject \(subject)", what: "its history leads to event \(sequence), which is not of it")
+    }
+}
