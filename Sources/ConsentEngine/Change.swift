@@ -1,6 +1,7 @@
 import ConsentCatalog
 package import ConsentLedger
 package import ConsentModel
+import Synchronization
 
 /// What became of one event that was offered.
 package enum EventOutcome: Sendable, Equatable {
@@ -145,5 +146,50 @@ extension Catalog {
     func purposes(ofRevisionsEffectiveAfter begin: Timestamp, until end: Timestamp) -> Set<String> {
         let changed = declarations.filter { $0.revisions.contains { $0.effectiveAt > begin && $0.effectiveAt <= end } }
         return Set(changed.flatMap(\.revisions).flatMap(\.purposes))
+    }
+}
+
+/// The catalog that everybody goes by.
+final class CatalogInForce: Sendable {
+    private let current: Mutex<AppliedCatalog>
+    private let currentVersion: Atomic<Int>
+
+    init(_ catalog: AppliedCatalog) {
+        current = Mutex(catalog)
+        currentVersion = Atomic(catalog.version)
+    }
+
+    var value: AppliedCatalog { current.withLock { $0 } }
+
+    /// Who reads a version finds it or a later one in ``value``.
+    var version: Int { currentVersion.load(ordering: .acquiring) }
+
+    func set(_ catalog: AppliedCatalog) {
+        current.withLock { $0 = catalog }
+        currentVersion.store(catalog.version, ordering: .releasing)
+    }
+}
+
+/// Who is told of every group.
+final class Subscribers: Sendable {
+    private let receivers = Mutex<[Int: @Sendable (CommittedGroup) -> Void]>([:])
+    private let told = Atomic<UInt64>(0)
+
+    /// Groups that were told of.
+    var groupCount: UInt64 { told.load(ordering: .relaxed) }
+
+    func add(_ receive: @escaping @Sendable (CommittedGroup) -> Void) -> Int {
+        receivers.withLock { receivers in
+            let number = (receivers.keys.max() ?? 0) + 1
+            receivers[number] = receive
+            return number
+        }
+    }
+
+    func remove(_ number: Int) { receivers.withLock { $0[number] = nil } }
+
+    func tell(_ group: CommittedGroup) {
+        told.add(1, ordering: .relaxed)
+        for receive in receivers.withLock({ Array($0.values) }) { receive(group) }
     }
 }

@@ -1,0 +1,358 @@
+import ConsentCatalog
+import ConsentIndex
+import ConsentKernel
+import ConsentLedger
+import ConsentModel
+import Synchronization
+
+/// The one that writes: takes what waits, decides about it in the order in which it came, stores it, lets the index
+/// follow, acknowledges, and tells the subscribers. Of a large group another thread does the storing, and this one
+/// decides what comes next.
+// Sendable because it is made before its thread starts and used only there; index and keys by the storer while a group is
+// in its hands, and then by nobody else.
+final class Writer: @unchecked Sendable {
+    private let ledger: Ledger
+    private let hashKey: IdentifierHashKey
+    private let index: IndexWriter
+    private let keys: KeyMap
+    private let catalog: CatalogInForce
+    private let queue: ChangeQueue
+    private let subscribers: Subscribers
+    private let systemNow: @Sendable () -> Timestamp
+    private let fatal: @Sendable (String) -> Void
+    private let storer: Storer
+    private let overlapWeightMin: Int
+    /// Where the ledger ends, without the group that is in the storer's hands.
+    private var end: LedgerEnd
+    /// In the storer's hands.
+    private var inStore: Decided?
+    private var clock: NodeClock
+    /// Revisions that become current after this moment are not recorded yet.
+    private var revisionsDueAfter: Timestamp
+    /// When the next consent may end, as far as the ledger was asked and groups have told since.
+    private var nextEnd: Timestamp?
+    private var mustLookForEnds = true
+
+    /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
+    private static let groupEventsMax = 8192
+    /// Subjects whose ends are recorded in one transaction.
+    private static let dueSubjectsMax = 1000
+    /// An end is recorded within a second; the index has kept it since the moment itself.
+    private static let sweepMillis: Int32 = 250
+
+    /// - Parameters:
+    ///   - index: has followed the ledger.
+    ///   - keys: likewise.
+    init(
+        _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, keys: KeyMap, catalog: CatalogInForce,
+        queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
+        systemNow: @escaping @Sendable () -> Timestamp, fatal: @escaping @Sendable (String) -> Void
+    ) throws {
+        self.ledger = ledger
+        self.hashKey = hashKey
+        self.index = index
+        self.keys = keys
+        self.catalog = catalog
+        self.queue = queue
+        self.subscribers = subscribers
+        self.overlapWeightMin = overlapWeightMin
+        self.systemNow = systemNow
+        self.fatal = fatal
+        storer = try Storer()
+        let (end, recordedAt, catalogMoment) = try ledger.read {
+            (try $0.end(), try $0.lastRecordedAt(), try $0.lastCatalogMoment())
+        }
+        self.end = end
+        clock = NodeClock(notBefore: recordedAt, system: systemNow())
+        revisionsDueAfter = catalogMoment ?? clock.now
+    }
+
+    /// Until the queue is closed and empty.
+    func run() {
+        while true {
+            let (changes, isClosing) = queue.take(weightMax: Self.groupEventsMax)
+            if !changes.isEmpty { commit(changes) }
+            passTime()
+            if changes.isEmpty {
+                settle()
+                if isClosing { break }
+                queue.wait(timeoutMillis: Self.sweepMillis)
+            }
+        }
+        storer.close()
+        do {
+            try index.close()
+            try keys.close()
+        } catch {
+            fatal("the index could not be closed in order, it will be rebuilt: \(error)")
+        }
+    }
+
+    /// A group as it was decided, with whom to tell when the index has followed.
+    // Sendable because it is used by one thread at a time, like its group.
+    private final class Decided: @unchecked Sendable {
+        /// To be decided about again if the group cannot be stored.
+        let changes: [Change]
+        let group: Group
+        /// The one that the group applies, if it does.
+        let catalog: AppliedCatalog?
+        let acknowledgements: [() -> Void]
+        var isStored = false
+
+        init(_ changes: [Change], _ group: Group, catalog: AppliedCatalog?, acknowledgements: [() -> Void]) {
+            self.changes = changes
+            self.group = group
+            self.catalog = catalog
+            self.acknowledgements = acknowledgements
+        }
+    }
+
+    private func commit(_ changes: [Change]) {
+        clock.tick(systemNow())
+        // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
+        let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
+        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog {
+            overlap(changes)
+        } else {
+            settle()
+            store(changes)
+        }
+    }
+
+    /// Decides about some changes while the storer has those before them, and hands them to it.
+    private func overlap(_ changes: [Change]) {
+        let decided = try? ledger.readBeside { try decideAbout(changes, $0) }
+        guard settle(), let decided else {
+            // What it was decided upon has not come to be, or it fails, which is to be told.
+            store(changes)
+            return
+        }
+        inStore = decided
+        storer.start { [self] in
+            decided.isStored =
+                (try? ledger.write { try decided.group.store(in: $0, index: index, keys: keys) }) != nil
+            if decided.isStored { publish(decided) }
+        }
+    }
+
+    /// Waits until the storer has stored what it has in hand.
+    ///
+    /// - Returns: whether what was decided upon it holds: if it could not be stored, it was decided about again.
+    @discardableResult
+    private func settle() -> Bool {
+        guard let decided = inStore else { return true }
+        storer.wait()
+        inStore = nil
+        guard decided.isStored else {
+            store(decided.changes)
+            return false
+        }
+        end = decided.group.end
+        return true
+    }
+
+    /// One transaction for all; if it fails, each change alone, so that one that cannot be stored takes nobody along.
+    private func store(_ changes: [Change]) {
+        do {
+            let decided = try ledger.write { transaction in
+                let decided = try decideAbout(changes, transaction.reading)
+                try decided.group.store(in: transaction, index: index, keys: keys)
+                return decided
+            }
+            end = decided.group.end
+            publish(decided)
+            if decided.catalog != nil { revisionsDueAfter = max(revisionsDueAfter, clock.now) }
+        } catch {
+            if changes.count > 1 {
+                for change in changes { store([change]) }
+            } else {
+                changes[0].fail(.ledger(error))
+            }
+        }
+    }
+
+    /// A group that goes on from where the ledger ends, or will when the storer is done.
+    private func makeGroup(_ reading: LedgerReading) -> Group {
+        let previous = inStore?.group
+        return Group(
+            after: previous?.end ?? end, reading: reading, previous: previous,
+            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: catalog.value, clock: clock)
+    }
+
+    private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {
+        let group = makeGroup(reading)
+        let current = catalog.value
+        var newCatalog: AppliedCatalog?
+        var results: [(ChainHead) -> () -> Void] = []
+        for change in changes {
+            switch change {
+            case .record(let events, let complete):
+                let outcomes = try events.map { event in
+                    switch event {
+                    case .success(let judged): try group.record(judged)
+                    case .failure(let error): EventOutcome.refused(error)
+                    }
+                }
+                results.append { head in
+                    { complete(.success(RecordResult(head: head.sequence, outcomes: outcomes))) }
+                }
+            case .applyCatalog(let document, let complete):
+                do throws(EngineError) {
+                    try (newCatalog ?? current).requireNoConflict(with: document, at: clock.now)
+                } catch {
+                    results.append { _ in { complete(.failure(error)) } }
+                    continue
+                }
+                let due = current.catalog.purposes(
+                    ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
+                let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
+                results.append { _ in { complete(.success(result)) } }
+            }
+        }
+        conclude(group)
+        let head = group.end.head
+        return Decided(changes, group, catalog: newCatalog, acknowledgements: results.map { $0(head) })
+    }
+
+    private func conclude(_ group: Group) {
+        guard let end = group.conclude() else { return }
+        nextEnd = min(nextEnd ?? end, end)
+    }
+
+    /// - Parameter due: purposes whose revisions changed by time and were not taken over yet: now or never, as the
+    ///   catalog's event becomes the moment up to which all is taken over.
+    private func apply(
+        _ document: CatalogDocument, over current: AppliedCatalog, due: Set<String>, _ group: Group,
+        into applied: inout AppliedCatalog?
+    ) throws -> CatalogResult {
+        if current.digest == document.digest {
+            return CatalogResult(version: current.version, sequence: 0, changes: [])
+        }
+        let changes = catalogChanges(from: current.catalog, to: document.catalog)
+        let version = current.version + 1
+        let affected = due.union(changes.flatMap(\.affectedPurposes))
+        let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
+        let sequence = group.apply(stored, document.catalog)
+        try group.redecide(purposeBits: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
+        applied = AppliedCatalog(
+            version: version, catalog: document.catalog, text: document.text, digest: document.digest)
+        return CatalogResult(version: version, sequence: sequence, changes: changes.map(\.description))
+    }
+
+    /// Index, acknowledgements, subscribers. What is durable by now must become visible, so a failure here is the end:
+    /// the index is closed to checks rather than left behind.
+    private func publish(_ stored: Decided) {
+        let (group, head) = (stored.group, stored.group.end.head)
+        do {
+            for (key, sequence) in group.newKeys { try keys.put(key, sequence) }
+            keys.setApplied(head)
+            try follow(stored, index)
+        } catch {
+            fatal("the index cannot follow the ledger: \(error)")
+            return
+        }
+        for acknowledge in stored.acknowledgements { acknowledge() }
+        let first = group.start.head.sequence + 1
+        guard head.sequence >= first else { return }
+        subscribers.tell(
+            CommittedGroup(
+                first: first, last: head.sequence, rows: group.rows, catalogVersion: stored.catalog?.version))
+    }
+
+    private func follow(_ stored: Decided, _ index: IndexWriter) throws {
+        let rows = stored.group.rows
+        if let new = stored.catalog {
+            // Until every row has followed, only what both catalogs allow.
+            let (old, next) = (catalog.value.defaults, new.defaults)
+            try index.setDefaults(
+                granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
+        }
+        for (position, change) in rows.enumerated() {
+            if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
+            try index.put(change.hash, change.row, owner: change.subject)
+        }
+        if let new = stored.catalog {
+            catalog.set(new)
+            try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
+        }
+        let head = stored.group.end.head
+        index.setApplied(sequence: head.sequence, chain: head.mark)
+    }
+
+    /// What time alone changes: consents that end, revisions that become current.
+    private func passTime() {
+        clock.tick(systemNow())
+        let now = clock.now
+        do {
+            if let due = catalog.value.catalog.nextRevisionChange(after: revisionsDueAfter), due <= now {
+                try takeRevisionChange(due)
+            }
+            if mustLookForEnds {
+                settle()
+                nextEnd = try ledger.write { try $0.reading.nextEnd() }
+                mustLookForEnds = false
+            }
+            if let end = nextEnd, end <= now { try recordEnds() }
+        } catch {
+            // Checks keep every end by themselves; recording it is tried again at the next turn.
+            mustLookForEnds = true
+        }
+    }
+
+    private func recordEnds() throws {
+        try store { try $0.recordEnds(countMax: Self.dueSubjectsMax) }
+        mustLookForEnds = true
+    }
+
+    private func takeRevisionChange(_ due: Timestamp) throws {
+        try store { group in
+            _ = group.recordRevisionChange(effectiveAt: due)
+            let purposes = group.catalog.purposes(
+                ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
+            try group.redecide(purposeBits: Set(purposes.compactMap { group.catalog.purpose(id: $0)?.bit }))
+        }
+        revisionsDueAfter = due
+    }
+
+    /// Stores what the node does by itself.
+    private func store(_ work: (Group) throws -> Void) throws {
+        settle()
+        let decided = try ledger.write { transaction in
+            let group = makeGroup(transaction.reading)
+            try work(group)
+            conclude(group)
+            try group.store(in: transaction, index: index, keys: keys)
+            return Decided([], group, catalog: nil, acknowledgements: [])
+        }
+        end = decided.group.end
+        publish(decided)
+    }
+}
+
+extension AppliedCatalog {
+    /// - Throws: ``EngineError`` `catalogConflict` if what is in force forbids it.
+    func requireNoConflict(with document: CatalogDocument, at now: Timestamp) throws(EngineError) {
+        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now)
+        guard conflicts.isEmpty else {
+            throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
+        }
+    }
+}
+
+/// The node's clock: the system's, but never behind the last record.
+struct NodeClock {
+    private(set) var now: Timestamp
+    /// The system's, at the same moment.
+    private(set) var system: Timestamp
+
+    init(notBefore: Timestamp, system: Timestamp) {
+        self.system = system
+        now = max(notBefore, system)
+    }
+
+    mutating func tick(_ system: Timestamp) {
+        self.system = system
+        // Where the system's clock was set back, what follows is later all the same.
+        now = system < now ? Timestamp(millis: now.millis + 1) : system
+    }
+}
