@@ -48,6 +48,10 @@ struct Import: AsyncParsableCommand {
     @Flag(help: "Begin anew, though an earlier import of the file stopped half-way.")
     var restart = false
 
+    func validate() throws {
+        guard rejects != file else { throw ValidationError("--rejects would overwrite the register") }
+    }
+
     func run() async throws {
         var options = RegisterOptions()
         options.ignoredColumns = ignore
@@ -236,7 +240,7 @@ private final class RegisterImport {
 
     /// Reads to the end.
     func run(json: Bool) async throws {
-        let bar = ProgressBar("Importing")
+        let bar = ProgressBar("Importing", unit: "bytes")
         let start = ContinuousClock.now
         do {
             try await readToTheEnd(bar)
@@ -245,7 +249,7 @@ private final class RegisterImport {
             try begin()
             try await readToTheEnd(bar)
         }
-        bar.finish(size, of: size, unit: "bytes")
+        bar.finish(size)
         if recorder != nil { try? File.remove(paths.progress) }
         let took = ContinuousClock.now - start
         report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
@@ -286,7 +290,7 @@ private final class RegisterImport {
                     while waiting.count >= inFlightMax { try await settleFirst() }
                     waiting.append((filled[position], try await send(filled[position].rows.flatMap(\.events))))
                 }
-                bar.show(Int(answeredTo.offset), of: size, unit: "bytes")
+                bar.show(Int(answeredTo.offset), of: size)
             }
             while !waiting.isEmpty { try await settleFirst() }
         } catch let error as ConsentClientError {
@@ -421,30 +425,35 @@ private final class RegisterImport {
                 "eventsRecorded": recorded, "eventsKnown": duplicates, "recoveredRows": summary.recoveredCount,
                 "rowsOfSeveralPeople": severalPeople,
                 "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate, "rejectFile": paths.rejects,
-                "worthlessShare": (summary.worthlessShare * 10_000).rounded() / 10_000,
+                "notUsableShare": (summary.worthlessShare * 10_000).rounded() / 10_000,
             ])
             return
         }
-        print("\(summary.rowCount) rows in \(String(format: "%.1f", seconds)) s, \(rate) events a second")
+        let rowText = "\(Output.counted(summary.rowCount, "row")) in \(String(format: "%.1f", seconds)) s"
+        print("\(rowText), \(rate) events a second")
         var rows = [
             ["  accepted", "\(summary.acceptedCount)"],
             ["  without proof, to ask again", "\(summary.withoutProofCount)"],
             ["  rejected", "\(summary.rejectedCount)"],
         ]
         for (rule, count) in summary.rejectedCounts.sorted(by: { $0.value > $1.value }) {
-            rows.append(["    \(rule)", "\(count)"])
+            rows.append(["    \(Output.words(rule))", "\(count)"])
         }
         rows.append(["  events recorded", "\(recorded)"])
         if duplicates > 0 { rows.append(["  events that were known already", "\(duplicates)"]) }
         Output.table(rows)
         if severalPeople > 0 {
-            print("\(severalPeople) rows say no for identifiers of several people: recorded for each of them")
+            print(
+                "\(Output.counted(severalPeople, "row says no", "rows say no")) for identifiers of several people: "
+                    + "recorded for each of them")
         }
         if summary.recoveredCount > 0 {
-            print("\(summary.recoveredCount) rows were taken from behind a quote that never closed: look at them")
+            print(
+                "\(Output.counted(summary.recoveredCount, "row was", "rows were")) taken from behind a quote that never "
+                    + "closed: a person should look")
         }
         if summary.rejectedCount > 0 { print("rejected rows with line and reason: \(paths.rejects)") }
-        print(String(format: "%.1f %% of this register is worthless as it is", summary.worthlessShare * 100))
+        print(String(format: "%.1f %% of this register is not usable as it is", summary.worthlessShare * 100))
     }
 }
 
@@ -464,6 +473,10 @@ struct SampleRegisterCommand: AsyncParsableCommand {
     @Option(help: "The same seed gives the same register.") var seed: UInt64 = 1
     @Flag(name: .long, help: "Print JSON.") var json = false
 
+    func validate() throws {
+        guard subjects > 0 else { throw ValidationError("--subjects is greater than zero") }
+    }
+
     func run() async throws {
         try await reportingFailures {
             try? File.remove(file)
@@ -480,7 +493,9 @@ struct SampleRegisterCommand: AsyncParsableCommand {
             if json {
                 Output.json(["rows": sample.counts.rowCount, "subjects": subjects, "file": file])
             } else {
-                print("wrote \(sample.counts.rowCount) rows about \(subjects) people to \(file)")
+                print(
+                    "wrote \(Output.counted(sample.counts.rowCount, "row")) about "
+                        + "\(Output.counted(subjects, "person", "people")) to \(file)")
             }
         }
     }

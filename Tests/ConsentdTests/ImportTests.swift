@@ -79,6 +79,17 @@ struct ImportTests {
         #expect(run.status == 0 && run.objects.last?["accepted"] as? Int == 1, "\(run)")
     }
 
+    @Test func aReportSpeaksInWordsAndJudgesNobodysWork() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let rows = "1,,newsletter,confirmed,,,,,,own\n2,,no-such-purpose,withdrawn,,,,,,own\n"
+        let path = try folder.write("register.csv", Data((Self.header + rows).utf8))
+        let run = try await Binary.run(["import", path, "--data", data])
+        #expect(run.output.contains("captured at missing") && run.output.contains("purpose unknown"), "\(run)")
+        #expect(run.output.contains("100.0 % of this register is not usable as it is"), "\(run)")
+        #expect(run.output.hasPrefix("2 rows in "))
+    }
+
     @Test func anImportThatWasKilledGoesOnAndLosesNothing() async throws {
         let folder = try Folder()
         let data = try await folder.node()
