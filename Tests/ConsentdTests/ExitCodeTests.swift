@@ -8,7 +8,7 @@ struct ExitCodeTests {
         ["serve"], ["check", "customer:1", "-p", "newsletter"], ["explain", "customer:1", "-p", "newsletter"],
         ["grant", "customer:1"] + grantOfNewsletter, ["withdraw", "customer:1", "-p", "newsletter"],
         ["object", "customer:1", "-p", "newsletter"], ["confirm", "customer:1", "-p", "newsletter"],
-        ["history", "customer:1"], ["import", "FILE"], ["catalog", "diff", "FILE"],
+        ["history", "customer:1"], ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
     ]
 
