@@ -79,6 +79,29 @@ struct CommandTests {
         }
     }
 
+    /// What the README says of backups.
+    @Test func aLedgerAndItsKeyAreAWholeNode() async throws {
+        let folder = try Folder()
+        let data = try await folder.node(["--token"])
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let restored = folder.path + "/restored"
+        try FileManager.default.createDirectory(atPath: restored, withIntermediateDirectories: false)
+        for file in ["ledger.sqlite", "index.key", "token"] {
+            try FileManager.default.copyItem(atPath: "\(data)/\(file)", toPath: "\(restored)/\(file)")
+        }
+        let check = ["check", "customer:1", "-p", "newsletter", "--data"]
+        #expect(try await Binary.run(check + [restored]).status == 0)
+        let verified = try await Binary.run(["verify", "--data", restored])
+        #expect(verified.status == 0, "\(verified)")
+        // Also an older one, put back beside the newer index.
+        _ = try await Binary.run(["withdraw", "customer:1", "-p", "newsletter", "--data", data])
+        try Data(contentsOf: URL(filePath: restored + "/ledger.sqlite"))
+            .write(to: URL(filePath: data + "/ledger.sqlite"))
+        let older = try await Binary.run(check + [data])
+        #expect(older.status == 0 && older.errors.contains("rebuilt"), "\(older)")
+        #expect(try await Binary.run(["verify", "--data", data]).status == 0)
+    }
+
     @Test func aGrantIsGrantedAndAWithdrawalDeniesByEveryIdentifier() async throws {
         let folder = try Folder()
         let data = try await folder.node()
