@@ -222,7 +222,9 @@ package final class Engine: Sendable {
                 }
             }
         }
-        let lines = losses.sorted { $0.key < $1.key }.map { "\($0.value) people lose '\($0.key)' until asked again" }
+        let lines = losses.sorted { $0.key < $1.key }.map {
+            "\($0.value) \($0.value == 1 ? "person loses" : "people lose") '\($0.key)' until asked again"
+        }
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
             changes: changes.map(\.description) + lines)

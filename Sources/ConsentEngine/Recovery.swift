@@ -13,9 +13,9 @@ package enum IndexRecovery: Sendable, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .current: "the index was up to date"
-        case .replayed(let subjects): "the index was brought up to date for \(subjects) subjects"
+        case .replayed(let subjects): "the index was brought up to date (subjects: \(subjects))"
         case .rebuilt(let reason, let identifiers):
-            "the index was rebuilt from the ledger with \(identifiers) identifiers: \(reason)"
+            "the index was rebuilt from the ledger (identifiers: \(identifiers)): \(reason)"
         }
     }
 }

@@ -25,7 +25,7 @@ package struct RegisterSummary: Sendable, Hashable {
     package var rowCount: Int { acceptedCount + withoutProofCount + rejectedCount }
 
     /// The part of the register on which nothing can rest: what was rejected, and what must be asked again.
-    package var worthlessShare: Double {
+    package var unusableShare: Double {
         rowCount == 0 ? 0 : Double(withoutProofCount + rejectedCount) / Double(rowCount)
     }
 

@@ -118,7 +118,8 @@ private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
                 object["message"] = outcome.message
                 Output.json(object)
             } else if let refusal = outcome.refusal {
-                Output.error("refused   \(act.purpose): \(Output.printable(outcome.message)) (\(refusal.name))")
+                Output.error(
+                    "refused   \(act.purpose): \(Output.printable(outcome.message)) (\(Output.words(refusal.name)))")
             } else {
                 let word = outcome.isDuplicate ? "known" : "recorded"
                 let person = act.subjects.count == acts[0].subjects.count ? "" : "  \(Output.printable(people))"
@@ -135,7 +136,8 @@ struct Grant: AsyncParsableCommand {
         discussion: """
             EXAMPLE
               consentd grant customer:100003 email:ola@example.no -p newsletter \\
-                --declaration club-membership-marketing --revision 1.2 --language nb --method double_opt_in
+                --declaration club-membership-marketing --revision 1.2 --language nb \\
+                --method double_opt_in
             """)
 
     @OptionGroup var node: NodeOptions

@@ -10,9 +10,11 @@ struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this build, beside a peer or a floor in the same run.",
         discussion: """
+            'figures' measures everything, at the size of the targets; 'peer' needs redis-server.
+
             EXAMPLES
-              consentd bench figures                     everything, at the size of the targets
-              consentd bench peer --seconds 10           beside redis-server
+              consentd bench figures
+              consentd bench peer --seconds 10
               consentd bench index --identifiers 1000000
             """,
         subcommands: [IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, All.self])

@@ -10,10 +10,13 @@ struct CatalogGroup: AsyncParsableCommand {
         commandName: "catalog",
         abstract: "Check, compare, apply and show catalogs.",
         discussion: """
+            Begin with the template, check the file after every change to it, see what it would change and for how \
+            many, then apply it.
+
             EXAMPLES
-              consentd catalog template > club.yaml      begin with the template
-              consentd catalog check club.yaml           after every change to the file
-              consentd catalog diff club.yaml            what it would change, and for how many
+              consentd catalog template > club.yaml
+              consentd catalog check club.yaml
+              consentd catalog diff club.yaml
               consentd catalog apply club.yaml
             """,
         subcommands: [CheckFile.self, Diff.self, Apply.self, Show.self, Template.self])
@@ -22,11 +25,12 @@ struct CatalogGroup: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "check", abstract: "Judge a catalog file; needs no node.",
             discussion: """
-                Exits 0 if it is sound, 5 if it breaks rules.
+                Exits 0 if it is sound, 5 if it breaks rules. With --json it prints each problem's line, column and \
+                rule.
 
                 EXAMPLES
                   consentd catalog check club.yaml
-                  consentd catalog check club.yaml --json    problems with line, column and rule
+                  consentd catalog check club.yaml --json
                 """)
 
         @Argument(help: "YAML file.") var file: String
@@ -42,8 +46,12 @@ struct CatalogGroup: AsyncParsableCommand {
                         Output.json(["sound": true, "problems": [] as [Any]])
                     } else {
                         print(
-                            "sound: \(catalog.purposes.count) purposes, \(catalog.declarations.count) declarations, "
-                                + "\(catalog.recipients.count) recipients")
+                            "sound: "
+                                + [
+                                    Output.counted(catalog.purposes.count, "purpose"),
+                                    Output.counted(catalog.declarations.count, "declaration"),
+                                    Output.counted(catalog.recipients.count, "recipient"),
+                                ].joined(separator: ", "))
                     }
                 } catch {
                     show(error)

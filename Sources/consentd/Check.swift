@@ -6,13 +6,16 @@ struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "May a person's data be used for a purpose, now?",
         discussion: """
-            EXAMPLES
-              consentd check email:kari@example.no -p newsletter                one person, one purpose
-              consentd check customer:100001 -p newsletter -p profiling         one person, many purposes
-              consentd check customer:100001 customer:100002 -p newsletter      many people, one purpose
+            One person and one purpose, one person and many purposes, or many people and one purpose. Exits 0 if \
+            granted, 1 if denied, 2 if unknown; of several answers, 0 only if all are granted, 1 if any is denied.
 
-            Exits 0 if granted, 1 if denied, 2 if unknown; of several answers, 0 only if all are granted, 1 if any is \
-            denied. The index holds three states, so a reason stands for a class; 'consentd explain' gives the exact one.
+            A reason stands for a class, as the index holds three states; 'consentd explain' gives the exact one. Several \
+            answers come without reasons, because the protocol has none for them.
+
+            EXAMPLES
+              consentd check email:kari@example.no -p newsletter
+              consentd check customer:100001 -p newsletter -p profiling
+              consentd check customer:100001 customer:100002 -p newsletter
             """)
 
     @OptionGroup var node: NodeOptions
@@ -60,8 +63,8 @@ struct Check: AsyncParsableCommand {
                 show(subjects[0], purpose[0], answer.decision, answer.reason, answer.sequence, answer.freshness, took)
             }
         }
-        if decisions.contains(.denied) { throw ExitCode(1) }
-        if decisions.contains(.unknown) { throw ExitCode(2) }
+        if decisions.contains(.denied) { throw Exit.denied }
+        if decisions.contains(.unknown) { throw Exit.unknown }
     }
 
     private func show(
@@ -79,7 +82,7 @@ struct Check: AsyncParsableCommand {
             return
         }
         var parts = [decision.name.padding(toLength: 8, withPad: " ", startingAt: 0)]
-        if let reason { parts.append("reason \(reason.name)") }
+        if let reason { parts.append("reason \(Output.words(reason.name))") }
         parts += [
             "sequence \(sequence)", freshness.name, String(format: "%.0f µs", micros),
             "\(Output.printable(subject.description)) \(purpose)",
@@ -135,7 +138,10 @@ struct Explain: AsyncParsableCommand {
                 Output.json(object)
             } else {
                 Output.table([["person", Output.printable(subject.description)], ["purpose", purpose]])
-                Output.table(rows.compactMap { row in row.1.map { [row.0, Output.printable($0)] } })
+                Output.table(
+                    rows.compactMap { name, value in
+                        value.map { [name, name == "reason" ? Output.words($0) : Output.printable($0)] }
+                    })
             }
         }
     }

@@ -52,9 +52,14 @@ struct Consentd: AsyncParsableCommand {
             talk to the server that runs on the node's folder, or open the folder themselves if none does.
 
             EXIT CODES
-              check      0 granted, 1 denied, 2 unknown (several answers: the worst of them)
-              all        0 done, 3 failed, 4 no node or server to be reached, 5 refused by a rule, 6 does not verify,
-                         64 wrong usage
+               0  done; check: granted
+               1  check: denied, also if one of several answers is
+               2  check: unknown, also if one of several is and none is denied
+               3  failed
+               4  no node, no server that answers, or another process has the node
+               5  refused by a rule
+               6  damaged: the ledger cannot be read, or does not verify
+              64  wrong usage
             """,
         version: version,
         subcommands: [

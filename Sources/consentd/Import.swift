@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConsentCatalog
 import ConsentClient
 import ConsentEngine
 import ConsentKernel
@@ -26,9 +27,14 @@ struct Import: AsyncParsableCommand {
             The import can be interrupted: run again, it goes on where it stopped, or begins anew if the file or the \
             ledger is not what it was. Running it twice records nothing twice.
 
+            --dry-run judges each row by the node's catalog and records nothing. What depends on recorded events it \
+            cannot know: identifiers of several people, a confirmation without its grant, a key that was used, and \
+            which rows are known already.
+
             EXAMPLES
               consentd import register.csv --data club
               consentd import register.csv --dry-run
+              consentd import register.csv --dry-run --rejects judged.csv
             """)
 
     @OptionGroup var node: NodeOptions
@@ -36,28 +42,32 @@ struct Import: AsyncParsableCommand {
     @Argument(help: "CSV file in UTF-8.")
     var file: String
 
-    @Option(help: "Where to write rejected rows [default: FILE.rejects.csv].")
+    @Option(help: "Where to write rejected rows [default: FILE.rejects.csv; nowhere with --dry-run].")
     var rejects: String?
 
     @Option(help: "Column to pass over; may be repeated.")
     var ignore: [String] = []
 
-    @Flag(help: "Judge the rows without a node, and record nothing.")
+    @Flag(help: "Judge the rows by the node's catalog, and record nothing.")
     var dryRun = false
 
     @Flag(help: "Begin anew, though an earlier import of the file stopped half-way.")
     var restart = false
 
+    func validate() throws {
+        guard rejects != file else { throw ValidationError("--rejects would overwrite the register") }
+    }
+
     func run() async throws {
         var options = RegisterOptions()
         options.ignoredColumns = ignore
         options.now = Timestamp(millis: Clock.realtimeMillis())
+        if dryRun {
+            try await judge(ImportPaths(register: file, rejects: rejects), options)
+            return
+        }
         let paths = ImportPaths(register: file, rejects: rejects ?? file + ".rejects.csv")
         try await reportingFailures {
-            if dryRun {
-                try await RegisterImport(paths, options, restart: true, recorder: nil).run(json: node.json)
-                return
-            }
             let size = try FileDescriptor.open(paths.register, .readOnly).size()
             // A register has about one identifier for every 30 bytes; too few only means to grow once more.
             try await node.withRecorder(identifiersExpected: size > 1 << 20 ? size / 100 : 0) { recorder in
@@ -66,11 +76,25 @@ struct Import: AsyncParsableCommand {
             }
         }
     }
+
+    private func judge(_ paths: ImportPaths, _ options: RegisterOptions) async throws {
+        var catalog = Catalog()
+        try await node.withClient { client in
+            guard client.server.catalogVersion > 0 else { return }
+            let (version, text) = try await client.catalogDocument()
+            catalog = try CatalogDocument(text: text, file: "catalog version \(version)").catalog
+        }
+        try await reportingFailures {
+            let recorder = Recorder(judgingBy: catalog, now: options.now)
+            try await RegisterImport(paths, options, restart: true, recorder: recorder).run(json: node.json)
+        }
+    }
 }
 
 struct ImportPaths {
     var register: String
-    var rejects: String
+    /// Nil where rejected rows are only counted.
+    var rejects: String?
     /// How far an import has come; removed when it is done.
     var progress: String { register + ".progress" }
 }
@@ -87,12 +111,14 @@ private final class RegisterImport {
     let size: Int
     private let paths: ImportPaths
     private let register: FileDescriptor
-    private let rejects: FileDescriptor
+    private let rejects: FileDescriptor?
     private var rejectsSize: UInt64 = 0
     private var reader: RegisterReader
     private var digest = PrefixDigest()
     private var summary = RegisterSummary()
     private var recorded = 0
+    /// Of events that were only judged.
+    private var admitted = 0
     private var duplicates = 0
     /// Rows whose "no" was recorded for each of several people.
     private var severalPeople = 0
@@ -103,8 +129,8 @@ private final class RegisterImport {
     private var isWitnessed = true
     private let options: RegisterOptions
     private var batchesSincePoint = 0
+    private let recorder: Recorder
     /// Nil if the rows are only judged: then no point is left to go on from.
-    private let recorder: Recorder?
     private var ledger: LedgerPoint?
 
     /// The ledger was put back to an older state since a point was stored: what the point takes for done is not there.
@@ -123,20 +149,22 @@ private final class RegisterImport {
         var needsOrder: Bool { rows.contains { $0.events.contains { $0.state == .confirmed } } }
     }
 
-    /// - Parameters:
-    ///   - restart: whether to pass over what an earlier run had stored.
-    ///   - recorder: nil judges the rows only.
-    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, recorder: Recorder?) throws {
+    /// - Parameter restart: whether to pass over what an earlier run had stored.
+    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, recorder: Recorder) throws {
         register = try FileDescriptor.open(paths.register, .readOnly)
         size = try register.size()
         self.paths = paths
         self.options = options
         self.recorder = recorder
-        ledger = recorder?.ledger
+        ledger = recorder.ledger
         reader = RegisterReader(options: options)
-        rejects = try FileDescriptor.open(paths.rejects, .createOrOpen)
+        if let path = paths.rejects {
+            rejects = try FileDescriptor.open(path, .createOrOpen)
+        } else {
+            rejects = nil
+        }
         do {
-            if !restart, let recorder, let point = try storedPoint(recorder.ledger) {
+            if !restart, let ledger, let point = try storedPoint(ledger) {
                 try goOn(from: point)
                 return
             }
@@ -168,8 +196,8 @@ private final class RegisterImport {
         (answeredTo, answeredDigest, batchesSincePoint) = (.start, digest.value, 0)
         isWitnessed = true
         try register.seek(to: 0)
-        try rejects.seek(to: 0)
-        try rejects.truncate(size: 0)
+        try rejects?.seek(to: 0)
+        try rejects?.truncate(size: 0)
         rejectsSize = 0
         try write(RejectFile.header)
     }
@@ -178,7 +206,7 @@ private final class RegisterImport {
         guard File.exists(paths.progress) else { return nil }
         let point = try ProgressPoint(text: try File.read(paths.progress, sizeMax: 1 << 20))
         try point.checkBelongs(
-            toFileOf: UInt64(size), rejectFileSize: UInt64(try rejects.size()), ledger: ledger)
+            toFileOf: UInt64(size), rejectFileSize: UInt64(try rejects?.size() ?? 0), ledger: ledger)
         return point
     }
 
@@ -228,15 +256,15 @@ private final class RegisterImport {
         (answeredTo, answeredDigest) = (point.position, point.prefixDigest)
         isWitnessed = false
         rejectsSize = point.rejectFileSize
-        try rejects.truncate(size: Int(point.rejectFileSize))
-        try rejects.seek(to: Int(point.rejectFileSize))
+        try rejects?.truncate(size: Int(point.rejectFileSize))
+        try rejects?.seek(to: Int(point.rejectFileSize))
         try register.seek(to: Int(point.position.offset))
         Output.error("consentd: going on at line \(point.position.line)")
     }
 
     /// Reads to the end.
     func run(json: Bool) async throws {
-        let bar = ProgressBar("Importing")
+        let bar = ProgressBar(ledger == nil ? "Judging" : "Importing", unit: "bytes")
         let start = ContinuousClock.now
         do {
             try await readToTheEnd(bar)
@@ -245,8 +273,8 @@ private final class RegisterImport {
             try begin()
             try await readToTheEnd(bar)
         }
-        bar.finish(size, of: size, unit: "bytes")
-        if recorder != nil { try? File.remove(paths.progress) }
+        bar.finish(size)
+        if ledger != nil { try? File.remove(paths.progress) }
         let took = ContinuousClock.now - start
         report(seconds: Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18, json: json)
     }
@@ -281,12 +309,12 @@ private final class RegisterImport {
                     fill()
                 }
                 for position in filled.indices {
-                    let mustWait = recorder?.mayReorder == true && filled[position].needsOrder
+                    let mustWait = recorder.mayReorder && filled[position].needsOrder
                     let inFlightMax = mustWait ? 1 : Self.batchesInFlight
                     while waiting.count >= inFlightMax { try await settleFirst() }
                     waiting.append((filled[position], try await send(filled[position].rows.flatMap(\.events))))
                 }
-                bar.show(Int(answeredTo.offset), of: size, unit: "bytes")
+                bar.show(Int(answeredTo.offset), of: size)
             }
             while !waiting.isEmpty { try await settleFirst() }
         } catch let error as ConsentClientError {
@@ -311,7 +339,7 @@ private final class RegisterImport {
     }
 
     private func send(_ events: [ConsentEvent]) async throws -> Recorder.Outcomes {
-        guard let recorder, !events.isEmpty else { return { [] } }
+        guard !events.isEmpty else { return { [] } }
         return try await recorder.send(events)
     }
 
@@ -388,6 +416,7 @@ private final class RegisterImport {
             case .known(let sequence):
                 duplicates += 1
                 noteNewest(sequence)
+            case .admitted: admitted += 1
             case .identifierConflict(let message): refusal = refusal ?? ("identifierConflict", message)
             case .refused(let rule, let message): refusal = refusal ?? (rule, message)
             }
@@ -400,7 +429,7 @@ private final class RegisterImport {
     }
 
     private func write(_ bytes: [UInt8]) throws {
-        try rejects.write(bytes)
+        try rejects?.write(bytes)
         rejectsSize += UInt64(bytes.count)
     }
 
@@ -408,7 +437,7 @@ private final class RegisterImport {
     ///   ledger still holds it.
     private func store(_ point: ProgressPoint) throws {
         batchesSincePoint = 0
-        try rejects.synchronize()
+        try rejects?.synchronize()
         try File.replace(paths.progress, with: Array(point.text.utf8))
     }
 
@@ -416,35 +445,42 @@ private final class RegisterImport {
         let rate = Int(Double(recorded + duplicates) / max(seconds, 0.001))
         if json {
             Output.json([
-                "rows": summary.rowCount, "accepted": summary.acceptedCount, "withoutProof": summary.withoutProofCount,
+                "dryRun": ledger == nil, "eventsAdmitted": admitted, "rows": summary.rowCount,
+                "accepted": summary.acceptedCount, "withoutProof": summary.withoutProofCount,
                 "rejected": summary.rejectedCount, "rejectedByRule": summary.rejectedCounts,
                 "eventsRecorded": recorded, "eventsKnown": duplicates, "recoveredRows": summary.recoveredCount,
                 "rowsOfSeveralPeople": severalPeople,
-                "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate, "rejectFile": paths.rejects,
-                "worthlessShare": (summary.worthlessShare * 10_000).rounded() / 10_000,
+                "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate,
+                "rejectFile": paths.rejects ?? Output.null,
+                "notUsableShare": (summary.unusableShare * 10_000).rounded() / 10_000,
             ])
             return
         }
-        print("\(summary.rowCount) rows in \(String(format: "%.1f", seconds)) s, \(rate) events a second")
+        let rowText = "\(Output.counted(summary.rowCount, "row")) in \(String(format: "%.1f", seconds)) s"
+        print(ledger == nil ? "\(rowText), judged only: nothing was recorded" : "\(rowText), \(rate) events a second")
         var rows = [
             ["  accepted", "\(summary.acceptedCount)"],
             ["  without proof, to ask again", "\(summary.withoutProofCount)"],
             ["  rejected", "\(summary.rejectedCount)"],
         ]
         for (rule, count) in summary.rejectedCounts.sorted(by: { $0.value > $1.value }) {
-            rows.append(["    \(rule)", "\(count)"])
+            rows.append(["    \(Output.words(rule))", "\(count)"])
         }
-        rows.append(["  events recorded", "\(recorded)"])
+        rows.append(ledger == nil ? ["  events to record", "\(admitted)"] : ["  events recorded", "\(recorded)"])
         if duplicates > 0 { rows.append(["  events that were known already", "\(duplicates)"]) }
         Output.table(rows)
         if severalPeople > 0 {
-            print("\(severalPeople) rows say no for identifiers of several people: recorded for each of them")
+            print(
+                "\(Output.counted(severalPeople, "row says no", "rows say no")) for identifiers of several people: "
+                    + "recorded for each of them")
         }
         if summary.recoveredCount > 0 {
-            print("\(summary.recoveredCount) rows were taken from behind a quote that never closed: look at them")
+            print(
+                "\(Output.counted(summary.recoveredCount, "row was", "rows were")) taken from behind a quote that never "
+                    + "closed: a person should look")
         }
-        if summary.rejectedCount > 0 { print("rejected rows with line and reason: \(paths.rejects)") }
-        print(String(format: "%.1f %% of this register is worthless as it is", summary.worthlessShare * 100))
+        if summary.rejectedCount > 0, let path = paths.rejects { print("rejected rows with line and reason: \(path)") }
+        print(String(format: "%.1f %% of this register is not usable as it is", summary.unusableShare * 100))
     }
 }
 
@@ -464,6 +500,10 @@ struct SampleRegisterCommand: AsyncParsableCommand {
     @Option(help: "The same seed gives the same register.") var seed: UInt64 = 1
     @Flag(name: .long, help: "Print JSON.") var json = false
 
+    func validate() throws {
+        guard subjects > 0 else { throw ValidationError("--subjects is greater than zero") }
+    }
+
     func run() async throws {
         try await reportingFailures {
             try? File.remove(file)
@@ -480,7 +520,9 @@ struct SampleRegisterCommand: AsyncParsableCommand {
             if json {
                 Output.json(["rows": sample.counts.rowCount, "subjects": subjects, "file": file])
             } else {
-                print("wrote \(sample.counts.rowCount) rows about \(subjects) people to \(file)")
+                print(
+                    "wrote \(Output.counted(sample.counts.rowCount, "row")) about "
+                        + "\(Output.counted(subjects, "person", "people")) to \(file)")
             }
         }
     }

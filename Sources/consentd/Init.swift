@@ -10,15 +10,16 @@ struct Init: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make a new node.",
         discussion: """
-            EXAMPLES
-              consentd init --data club                      with the template catalog of a Nordic customer club
-              consentd init --data club --catalog club.yaml  with a catalog of your own
-              consentd init --data club --token              clients must show a token; it is in club/token
+            Applies the template catalog of a Nordic customer club, or the one that you name. Without a token the \
+            server listens on this machine only; with one, clients must show what is in club/token.
 
-            Without a token the server listens on this machine only.
+            EXAMPLES
+              consentd init --data club
+              consentd init --data club --catalog club.yaml
+              consentd init --data club --token
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: FolderOptions
 
     @Option(help: "Catalog to apply: a YAML file, 'template', or 'none'.")
     var catalog = "template"
@@ -28,6 +29,12 @@ struct Init: AsyncParsableCommand {
 
     @Flag(help: "Make a token that clients must show; also for a node that is there and has none.")
     var token = false
+
+    func validate() throws {
+        if let deployment, ID16(hex: deployment).map({ $0 == .zero }) ?? true {
+            throw ValidationError("--deployment has 32 hexadecimal digits, not all zero")
+        }
+    }
 
     func run() async throws {
         try await reportingFailures {
@@ -40,7 +47,8 @@ struct Init: AsyncParsableCommand {
                 return
             }
             let document = try catalogDocument()
-            try node.folder.create(deployment: deploymentBytes(), now: Timestamp(millis: Clock.realtimeMillis()))
+            try node.folder.create(
+                deployment: deployment.flatMap(ID16.init(hex:))?.bytes, now: Timestamp(millis: Clock.realtimeMillis()))
             if token { try makeToken() }
             try apply(document)
         }
@@ -59,14 +67,6 @@ struct Init: AsyncParsableCommand {
         }
     }
 
-    private func deploymentBytes() throws -> [UInt8]? {
-        guard let deployment else { return nil }
-        guard let id = ID16(hex: deployment), id != .zero else {
-            throw Failure(code: Exit.refused, message: "a deployment id has 32 hexadecimal digits, not all zero")
-        }
-        return id.bytes
-    }
-
     private func apply(_ document: CatalogDocument?) throws {
         let engine = try Engine(node.folder) { Output.error("consentd: \($0)") }
         defer { try? engine.close() }
@@ -81,7 +81,9 @@ struct Init: AsyncParsableCommand {
             return
         }
         print("Made a node in \(node.data), deployment \(deployment).")
-        if let document { print("Applied a catalog with \(document.catalog.purposes.count) purposes.") }
+        if let document {
+            print("Applied a catalog with \(Output.counted(document.catalog.purposes.count, "purpose")).")
+        }
         print(
             token
                 ? "Clients must show the token in \(node.folder.tokenPath)."

@@ -6,10 +6,37 @@ import ConsentModel
 import ConsentServer
 import Foundation
 
-/// Which node a command is about.
-struct NodeOptions: ParsableArguments {
+/// Where a node is, for commands that work on its files themselves.
+struct FolderOptions: ParsableArguments {
     @Option(name: .long, help: "Folder of the node [env: CONSENTD_DATA].")
     var data: String = ProcessInfo.processInfo.environment["CONSENTD_DATA"] ?? "consentd-data"
+
+    @Flag(name: .long, help: "Print JSON, one object a line.")
+    var json = false
+
+    var folder: NodeFolder { NodeFolder(data) }
+
+    /// - Throws: if there is no node, or it lacks its key.
+    func existingFolder() throws -> NodeFolder {
+        guard folder.exists else {
+            throw Failure(
+                code: Exit.unreachable,
+                message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
+        }
+        guard File.exists(folder.keyPath) else {
+            throw Failure(
+                code: Exit.damaged,
+                message:
+                    "\(folder.keyPath) is missing, and without it the ledger finds nobody; restore the one that was "
+                    + "backed up")
+        }
+        return folder
+    }
+}
+
+/// Which node a command is about, and how to reach its server.
+struct NodeOptions: ParsableArguments {
+    @OptionGroup var place: FolderOptions
 
     @Option(
         name: .long,
@@ -19,30 +46,20 @@ struct NodeOptions: ParsableArguments {
     @Option(name: .long, help: "File with the token to show, mode 0600 [default: 'token' in the node's folder].")
     var tokenFile: String?
 
-    @Flag(name: .long, help: "Print JSON, one object a line.")
-    var json = false
+    var json: Bool { place.json }
+    private var folder: NodeFolder { place.folder }
 
-    var folder: NodeFolder { NodeFolder(data) }
-
-    /// The token to show, or to ask for; nil where there is none.
-    func token() throws -> [UInt8]? {
-        let path = tokenFile ?? folder.tokenPath
-        guard tokenFile != nil || File.exists(path) else { return nil }
-        let file = try FileDescriptor.open(path, .readOnly)
-        guard try file.mode() & 0o077 == 0 else {
-            throw Failure(code: Exit.failed, message: "\(path) may be read by others; run 'chmod 600 \(path)'")
+    func validate() throws {
+        if let namedServer, Endpoint(namedServer) == nil {
+            throw ValidationError("the server '\(namedServer)' is neither host:port nor unix:/path")
         }
-        var bytes = try File.read(path, sizeMax: 4096)
-        while bytes.last == UInt8(ascii: "\n") || bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        guard !bytes.isEmpty else { throw Failure(code: Exit.failed, message: "\(path) is empty") }
-        return bytes
     }
 
     /// Runs a command against the node: the server that runs on it, or one that lives as long as the command.
     func withClient(_ body: (ConsentClient) async throws -> Void) async throws {
         try await reportingFailures {
             guard let engine = try openEngine() else {
-                try await run(try serverEndpoint(), token: try token(), body)
+                try await run(serverEndpoint, token: try token(), body)
                 return
             }
             let embedded = try EmbeddedServer(engine)
@@ -56,6 +73,14 @@ struct NodeOptions: ParsableArguments {
         }
     }
 
+    /// Runs a command against a server that is there already.
+    func withServer(_ body: (ConsentClient) async throws -> Void) async throws {
+        try await reportingFailures {
+            if namedServer == nil { _ = try place.existingFolder() }
+            try await run(serverEndpoint, token: try token(), body)
+        }
+    }
+
     /// Runs a command that records very many events: through the server that runs on the node, or else straight into its
     /// engine, which takes a third less of the processor's time than a conversation with a server would.
     ///
@@ -63,7 +88,7 @@ struct NodeOptions: ParsableArguments {
     func withRecorder(identifiersExpected: Int, _ body: (Recorder) async throws -> Void) async throws {
         try await reportingFailures {
             guard let engine = try openEngine(identifiersExpected: identifiersExpected) else {
-                try await run(try serverEndpoint(), token: try token()) { try await body(Recorder($0)) }
+                try await run(serverEndpoint, token: try token()) { try await body(Recorder($0)) }
                 return
             }
             do {
@@ -77,12 +102,9 @@ struct NodeOptions: ParsableArguments {
     }
 
     /// The server that the command was told of; the folder's own if it was not.
-    private func serverEndpoint() throws -> Endpoint {
-        guard let server = namedServer else { return .unix(path: folder.socketPath) }
-        guard let endpoint = Endpoint(server) else {
-            throw Failure(code: Exit.unreachable, message: "'\(server)' is neither host:port nor unix:/path")
-        }
-        return endpoint
+    private var serverEndpoint: Endpoint {
+        // It was judged when the command line was read.
+        namedServer.flatMap(Endpoint.init) ?? .unix(path: folder.socketPath)
     }
 
     private var namedServer: String? { server ?? ProcessInfo.processInfo.environment["CONSENTD_SERVER"] }
@@ -90,11 +112,7 @@ struct NodeOptions: ParsableArguments {
     /// The folder's engine; nil if a server has it, or the command was told of one.
     private func openEngine(identifiersExpected: Int = 0) throws -> Engine? {
         guard namedServer == nil else { return nil }
-        guard folder.exists else {
-            throw Failure(
-                code: Exit.unreachable,
-                message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")
-        }
+        let folder = try place.existingFolder()
         let deadline = ContinuousClock.now + Self.patience
         while true {
             do {
@@ -109,12 +127,14 @@ struct NodeOptions: ParsableArguments {
                 guard ContinuousClock.now < deadline else {
                     throw Failure(
                         code: Exit.unreachable,
-                        message: "another command works on the node in '\(data)'; try again when it is done")
+                        message: "another command works on the node in '\(place.data)'; try again when it is done")
                 }
             }
             Wakeup.pause(millis: 20)
         }
     }
+
+    private func token() throws -> [UInt8]? { try readToken(tokenFile, in: folder) }
 
     /// Whoever has the node may be a server about to listen, or a command that will be done in a moment.
     private static let patience = Duration.seconds(10)
@@ -126,7 +146,7 @@ struct NodeOptions: ParsableArguments {
         options.requestTimeout = .seconds(60)
         // A person waits: better to hear at once that the server is gone.
         options.reconnects = false
-        let client = try await ConsentClient.connect(to: endpoint, options: options)
+        let client = try await connect(to: endpoint, options)
         do {
             try await body(client)
         } catch {
@@ -137,36 +157,23 @@ struct NodeOptions: ParsableArguments {
     }
 }
 
-/// Turns every failure into a message and an exit code.
-func reportingFailures(_ body: () async throws -> Void) async throws {
-    do {
-        try await body()
-    } catch let exit as ExitCode {
-        throw exit
-    } catch let failure as Failure {
-        Output.error("consentd: \(failure.message)")
-        throw failure.code
-    } catch let error as ConsentClientError {
-        Output.error("consentd: \(error)")
-        throw error.exitCode
-    } catch {
-        Output.error("consentd: \(error)")
-        throw Exit.failed
+/// The token to show, or to ask for; nil where there is none.
+///
+/// - Parameter path: nil for that of the node's folder, if it has one.
+func readToken(_ path: String?, in folder: NodeFolder) throws -> [UInt8]? {
+    if path == nil, !File.exists(folder.tokenPath) { return nil }
+    let path = path ?? folder.tokenPath
+    guard File.exists(path) else {
+        throw Failure(code: Exit.failed, message: "there is no token file '\(path)'; 'consentd init --token' makes one")
     }
-}
-
-extension ConsentClientError {
-    var exitCode: ExitCode {
-        switch self {
-        case .connectFailed, .handshakeRefused, .versionUnsupported, .disconnected, .closed, .timedOut:
-            Exit.unreachable
-        case .unknownPurpose, .invalidArgument: Exit.refused
-        case .server(let code, _):
-            ["catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid"].contains(code.name)
-                ? Exit.refused : Exit.failed
-        case .cancelled, .protocolViolation: Exit.failed
-        }
+    let file = try FileDescriptor.open(path, .readOnly)
+    guard try file.mode() & 0o077 == 0 else {
+        throw Failure(code: Exit.failed, message: "\(path) may be read by others; run 'chmod 600 \(path)'")
     }
+    var bytes = try File.read(path, sizeMax: 4096)
+    while bytes.last == UInt8(ascii: "\n") || bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+    guard !bytes.isEmpty else { throw Failure(code: Exit.failed, message: "\(path) is empty") }
+    return bytes
 }
 
 /// A server inside a command, for a folder that no server runs on. On a socket of its own, as others would find it gone

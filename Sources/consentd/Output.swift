@@ -1,18 +1,100 @@
 import ArgumentParser
+import ConsentClient
+import ConsentEngine
+import ConsentLedger
 import Foundation
 
-/// Exit codes beyond those of a check.
+/// The exit codes of all commands, besides 0 (done, or granted) and the 64 of a command line that is none.
 enum Exit {
+    /// Of a check only.
+    static let denied = ExitCode(1)
+    /// Of a check only.
+    static let unknown = ExitCode(2)
     static let failed = ExitCode(3)
+    /// There is no node, no server answers or lets this client in, or another process has the node.
     static let unreachable = ExitCode(4)
+    /// By a rule: of the catalog, of a register, or at the door.
     static let refused = ExitCode(5)
-    static let doesNotVerify = ExitCode(6)
+    /// The ledger cannot be read, or what is kept does not follow from it.
+    static let damaged = ExitCode(6)
 }
 
 /// A failure with its exit code; the message goes to standard error.
 struct Failure: Error {
     var code: ExitCode
     var message: String
+}
+
+extension Failure {
+    /// The one place that says which error ends with which code.
+    init(_ error: any Error) {
+        let code =
+            switch error {
+            case let failure as Failure: failure.code
+            case let error as ConsentClientError: error.exitCode
+            case let error as LedgerError: error.exitCode
+            case let error as EngineError: error.exitCode
+            default: Exit.failed
+            }
+        self.init(code: code, message: (error as? Failure)?.message ?? "\(error)")
+    }
+}
+
+/// Runs a command, and turns whatever it throws into a message and an exit code.
+func reportingFailures(_ body: () async throws -> Void) async throws {
+    do {
+        try await body()
+    } catch {
+        throw report(error)
+    }
+}
+
+/// Says what went wrong; returns what to exit with.
+func report(_ error: any Error) -> ExitCode {
+    // Whoever throws a code has said why.
+    if let code = error as? ExitCode { return code }
+    let failure = Failure(error)
+    Output.error("consentd: \(failure.message)")
+    return failure.code
+}
+
+extension ConsentClientError {
+    fileprivate var exitCode: ExitCode {
+        switch self {
+        case .connectFailed, .handshakeRefused, .versionUnsupported, .disconnected, .closed, .timedOut:
+            Exit.unreachable
+        case .unknownPurpose, .invalidArgument: Exit.refused
+        case .server(let code, _):
+            switch code.name {
+            case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid": Exit.refused
+            case "ledgerDamaged": Exit.damaged
+            default: Exit.failed
+            }
+        case .cancelled, .protocolViolation: Exit.failed
+        }
+    }
+}
+
+extension LedgerError {
+    fileprivate var exitCode: ExitCode {
+        switch self {
+        case .missing: Exit.unreachable
+        case .exists: Exit.refused
+        case .notALedger, .keyWrong, .corrupt: Exit.damaged
+        case .newerVersion, .unavailable: Exit.failed
+        }
+    }
+}
+
+extension EngineError {
+    fileprivate var exitCode: ExitCode {
+        switch self {
+        case .locked: Exit.unreachable
+        case .catalogRejected, .catalogConflict: Exit.refused
+        case .ledger(let error): error.exitCode
+        case .busy, .closing, .catalogMissing, .failed: Exit.failed
+        }
+    }
 }
 
 enum Output {
@@ -28,6 +110,21 @@ enum Output {
     static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
 
     static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+    /// A number with its noun, such as `1 event` and `2 events`.
+    static func counted(_ count: some BinaryInteger, _ one: String, _ many: String? = nil) -> String {
+        "\(count) \(count == 1 ? one : many ?? one + "s")"
+    }
+
+    /// A rule or a reason as people read it: `captured_at_missing` and `capturedAtMissing` are "captured at missing".
+    static func words(_ name: String) -> String {
+        var text = ""
+        for character in name {
+            if character.isUppercase { text += " " }
+            text += character == "_" ? " " : character.lowercased()
+        }
+        return text
+    }
 
     /// Columns, aligned with spaces.
     static func table(_ rows: [[String]]) {
@@ -51,29 +148,35 @@ enum Output {
 /// How far a long piece of work has come: a bar on a terminal, a line now and then elsewhere.
 final class ProgressBar {
     private let label: String
+    private let unit: String
     private let isTerminal = isatty(STDERR_FILENO) == 1
     private let startedAt = Date()
-    private var shownAt = Date.distantPast
-    private var isShown = false
+    private var shownAt: Date
+    private var shown: Int?
 
-    init(_ label: String) { self.label = label }
+    /// - Parameter unit: of what is counted, in the plural.
+    init(_ label: String, unit: String) {
+        self.label = label
+        self.unit = unit
+        shownAt = isTerminal ? .distantPast : startedAt
+    }
 
-    func show(_ done: Int, of all: Int, unit: String) {
+    func show(_ done: Int, of all: Int) {
         let now = Date()
         guard now.timeIntervalSince(shownAt) > (isTerminal ? 0.1 : 5) else { return }
         shownAt = now
-        draw(done, of: all, unit: unit)
+        draw(done, of: all)
     }
 
-    /// Shows the end, however short the work was.
-    func finish(_ done: Int, of all: Int, unit: String) {
-        guard isTerminal || isShown else { return }
-        draw(done, of: all, unit: unit)
+    /// Shows the end: on a terminal always, elsewhere if there was anything before it.
+    func finish(_ all: Int) {
+        guard isTerminal || shown != nil else { return }
+        if shown != all || isTerminal { draw(all, of: all) }
         if isTerminal { FileHandle.standardError.write(Data("\n".utf8)) }
     }
 
-    private func draw(_ done: Int, of all: Int, unit: String) {
-        isShown = true
+    private func draw(_ done: Int, of all: Int) {
+        shown = done
         let share = all == 0 ? 1 : min(1, Double(done) / Double(all))
         let elapsed = max(Date().timeIntervalSince(startedAt), 0.001)
         let rate = Int(Double(done) / elapsed)
@@ -83,9 +186,9 @@ final class ProgressBar {
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
             let left = share > 0 ? Int(elapsed / share - elapsed) : 0
             FileHandle.standardError.write(
-                Data("\r\(label) \(bar) \(percent)  \(done) \(unit), \(rate)/s, \(left) s left  ".utf8))
+                Data("\r\(label) \(bar) \(percent)  \(done) \(unit), \(rate) \(unit)/s, \(left) s left  ".utf8))
         } else {
-            Output.error("\(label): \(percent), \(done) \(unit), \(rate)/s")
+            Output.error("\(label): \(percent), \(done) \(unit), \(rate) \(unit)/s")
         }
     }
 }

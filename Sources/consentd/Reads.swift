@@ -88,6 +88,8 @@ struct Ping: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure round trips to the server.",
         discussion: """
+            Needs a server that runs; exits 4 if none answers.
+
             EXAMPLES
               consentd ping
               consentd ping --count 100 --server 127.0.0.1:7411
@@ -98,9 +100,13 @@ struct Ping: AsyncParsableCommand {
     @Option(name: .shortAndLong, help: "Round trips.")
     var count = 5
 
+    func validate() throws {
+        guard count > 0 else { throw ValidationError("--count is greater than zero") }
+    }
+
     func run() async throws {
-        try await node.withClient { client in
-            for number in 1...max(1, count) {
+        try await node.withServer { client in
+            for number in 1...count {
                 let took = try await client.ping()
                 let micros = Double(took.components.attoseconds) / 1e12 + Double(took.components.seconds) * 1e6
                 if node.json {
@@ -119,20 +125,21 @@ struct Verify: AsyncParsableCommand {
         discussion: """
             Replays the ledger from its first event: the hash chain, the decision function over every history, and all \
             that is kept beside it: the index row by row, and the map of idempotency keys. Reads only; a server may be \
-            running. Exits 0 if all agree, 6 if anything does not.
+            running. Exits 0 if all agree, 6 if anything does not, or the ledger cannot be read. With --json it prints the \
+            hash of the ledger's end.
 
             EXAMPLES
               consentd verify --data club
-              consentd verify --data club --json             with the hash of the ledger's end
+              consentd verify --data club --json
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: FolderOptions
 
     func run() async throws {
         try await reportingFailures {
-            let bar = ProgressBar("Verifying")
-            let report = try verify(node.folder) { done, all in bar.show(Int(done), of: Int(all), unit: "events") }
-            bar.finish(Int(report.events), of: Int(report.events), unit: "events")
+            let bar = ProgressBar("Verifying", unit: "events")
+            let report = try verify(node.existingFolder()) { done, all in bar.show(Int(done), of: Int(all)) }
+            bar.finish(Int(report.events))
             if node.json {
                 Output.json([
                     "sound": report.isSound, "events": report.events, "subjects": report.subjects,
@@ -147,13 +154,18 @@ struct Verify: AsyncParsableCommand {
                     Output.error("consentd: and \(report.problemCount - report.problems.count) more")
                 }
                 print(
-                    "\(report.isSound ? "sound" : "NOT SOUND"): \(report.events) events, \(report.subjects) subjects, "
-                        + "\(report.identifiers) identifiers"
-                        + (report.changedMeanwhile > 0 ? ", \(report.changedMeanwhile) rows changed meanwhile" : "")
+                    (report.isSound ? "sound: " : "NOT SOUND: ")
+                        + [
+                            Output.counted(report.events, "event"), Output.counted(report.subjects, "subject"),
+                            Output.counted(report.identifiers, "identifier"),
+                        ].joined(separator: ", ")
+                        + (report.changedMeanwhile > 0
+                            ? ", \(Output.counted(report.changedMeanwhile, "row")) changed meanwhile" : "")
                         + (report.rowsBehind > 0
-                            ? ", \(report.rowsBehind) rows behind, which the next start brings up to date" : ""))
+                            ? ", \(Output.counted(report.rowsBehind, "row")) behind, which the next start brings up to date"
+                            : ""))
             }
-            if !report.isSound { throw Exit.doesNotVerify }
+            if !report.isSound { throw Exit.damaged }
         }
     }
 }
@@ -168,20 +180,20 @@ struct Rebuild: AsyncParsableCommand {
               consentd rebuild --data club
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: FolderOptions
 
     func run() async throws {
         try await reportingFailures {
-            let bar = ProgressBar("Rebuilding")
+            let bar = ProgressBar("Rebuilding", unit: "identifiers")
             let start = ContinuousClock.now
-            let count = try rebuildIndex(node.folder) { done, all in bar.show(done, of: all, unit: "identifiers") }
-            bar.finish(count, of: count, unit: "identifiers")
+            let count = try rebuildIndex(node.existingFolder()) { done, all in bar.show(done, of: all) }
+            bar.finish(count)
             let took = ContinuousClock.now - start
             let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
             if node.json {
                 Output.json(["identifiers": count, "seconds": (seconds * 1000).rounded() / 1000])
             } else {
-                print(String(format: "rebuilt %d identifiers in %.2f s", count, seconds))
+                print("rebuilt \(Output.counted(count, "identifier")) in \(String(format: "%.2f", seconds)) s")
             }
         }
     }

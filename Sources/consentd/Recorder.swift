@@ -4,15 +4,15 @@ import ConsentModel
 import ConsentRegister
 import ConsentServer
 
-/// Where an import's events go: to a server, or straight into a node's engine.
+/// Where an import's events go: to a server, straight into a node's engine, or nowhere, when they are only judged.
 struct Recorder: Sendable {
     /// Waits for what became of the events; those that were not refused are durable then.
     typealias Outcomes = @Sendable () async throws -> [ImportOutcome]
 
     /// Whether events that are told to come again come behind later ones.
     let mayReorder: Bool
-    /// The ledger as it was before.
-    let ledger: LedgerPoint
+    /// The ledger as it was before; nil if nothing is recorded.
+    let ledger: LedgerPoint?
     /// When it returns, the events are on their way, behind those of earlier calls.
     let send: @Sendable ([ConsentEvent]) async throws -> Outcomes
 
@@ -26,6 +26,23 @@ struct Recorder: Sendable {
         send = { events in
             let sent = try await client.send(events: events)
             return { try await sent.outcomes().map(ImportOutcome.init) }
+        }
+    }
+
+    /// Judges as the door does; what is recorded already has no say.
+    init(judgingBy catalog: Catalog, now: Timestamp) {
+        mayReorder = false
+        ledger = nil
+        send = { events in
+            let outcomes = events.map { event in
+                do throws(AdmissionError) {
+                    _ = try admit(event, catalog: catalog, now: now)
+                    return ImportOutcome.admitted
+                } catch {
+                    return ImportOutcome(error)
+                }
+            }
+            return { outcomes }
         }
     }
 
@@ -55,6 +72,8 @@ enum ImportOutcome {
     /// Its identifiers belong to two people.
     case identifierConflict(message: String)
     case refused(rule: String, message: String)
+    /// Only judged: no rule at the door stands against it.
+    case admitted
 
     init(_ outcome: RecordOutcome) {
         if outcome.hasIdentifierConflict {
@@ -70,9 +89,15 @@ enum ImportOutcome {
         switch outcome {
         case .recorded(let sequence): self = .recorded(sequence: sequence)
         case .duplicate(let sequence): self = .known(sequence: sequence)
-        case .refused(.identifierConflict(let identifier)):
-            self = .identifierConflict(message: AdmissionError.identifierConflict(identifier).description)
-        case .refused(let error): self = .refused(rule: "\(error.code)", message: "\(error)")
+        case .refused(let error): self.init(error)
+        }
+    }
+
+    fileprivate init(_ error: AdmissionError) {
+        if case .identifierConflict = error {
+            self = .identifierConflict(message: "\(error)")
+        } else {
+            self = .refused(rule: "\(error.code)", message: "\(error)")
         }
     }
 }

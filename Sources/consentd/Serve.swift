@@ -8,17 +8,23 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serve a node.",
         discussion: """
-            EXAMPLES
-              consentd serve --data club                             on 127.0.0.1:7411 and club/consentd.sock
-              consentd serve --data club --listen 0.0.0.0:7411       needs a token; see 'consentd init --token'
-              consentd serve --data club --listen 127.0.0.1:0        on a free port, which is printed
+            Listens on 127.0.0.1:7411 and on consentd.sock in the node's folder. An address of other machines needs a \
+            token; see 'consentd init --token'. Port 0 is a free one, which is printed.
 
             SIGTERM and Ctrl-C drain: clients are told, what they have begun is finished, and the files are closed in \
             order. On a corrupt index the node rebuilds it; on a ledger that cannot be read it stops and says where.
             What was changed inside a readable one, 'consentd verify' finds.
+
+            EXAMPLES
+              consentd serve --data club
+              consentd serve --data club --listen 0.0.0.0:7411
+              consentd serve --data club --listen 127.0.0.1:0
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: FolderOptions
+
+    @Option(help: "File with the token to ask for, mode 0600 [default: 'token' in the node's folder].")
+    var tokenFile: String?
 
     @Option(help: "Address to listen on, host:port; may be repeated. 'none' leaves the Unix socket only.")
     var listen: [String] = ["127.0.0.1:7411"]
@@ -49,27 +55,21 @@ struct Serve: ParsableCommand {
         guard maxConnections > 0, maxInFlight > 0, idleSeconds > 0, handshakeSeconds > 0 else {
             throw ValidationError("limits are greater than zero")
         }
+        _ = try addresses()
     }
 
     func run() throws {
         do {
             try serve(SignalWatch([SignalWatch.terminate, SignalWatch.interrupt]))
-        } catch let failure as Failure {
-            Output.error("consentd: \(failure.message)")
-            throw failure.code
-        } catch EngineError.locked(let path) {
-            Output.error("consentd: \(EngineError.locked(path: path))")
-            throw Exit.unreachable
         } catch {
-            Output.error("consentd: \(error)")
-            throw Exit.failed
+            throw report(error)
         }
     }
 
     private func serve(_ signals: borrowing SignalWatch) throws {
         let startedAt = Clock.monotonicNanos()
         let engine = try Engine(
-            node.folder,
+            try node.existingFolder(),
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
             fatal: { reason in
                 Output.error("consentd: \(reason); the server stops rather than answer from an index that is behind")
@@ -90,10 +90,9 @@ struct Serve: ParsableCommand {
     }
 
     private func options() throws -> ServerOptions {
-        var addresses = try listen.filter { $0 != "none" }.map(address)
-        addresses.append(.unix(path: node.folder.socketPath))
-        var options = ServerOptions(addresses: addresses, version: version)
-        options.token = try node.token()
+        let local = SocketAddress.unix(path: node.folder.socketPath)
+        var options = ServerOptions(addresses: try addresses() + [local], version: version)
+        options.token = try readToken(tokenFile, in: node.folder)
         if let loops { options.loops = loops }
         options.firstProcessor = pin
         options.connectionsMax = maxConnections
@@ -104,11 +103,20 @@ struct Serve: ParsableCommand {
         return options
     }
 
-    private func address(_ text: String) throws -> SocketAddress {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            throw Failure(code: Exit.refused, message: "'\(text)' is not host:port")
+    private func addresses() throws -> [SocketAddress] {
+        try listen.filter { $0 != "none" }.map { text in
+            guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+                throw ValidationError("--listen: '\(text)' is not host:port")
+            }
+            let host = text[..<colon]
+            let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+            guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else {
+                throw ValidationError(
+                    "--listen: '\(host)' is not an IPv4 address such as 127.0.0.1; 0.0.0.0 stands for all of this machine"
+                )
+            }
+            return .tcp(host: String(host), port: port)
         }
-        return .tcp(host: String(text[..<colon]), port: port)
     }
 
     private func announce(_ server: Server, _ engine: Engine, millis: Double) {
@@ -121,7 +129,9 @@ struct Serve: ParsableCommand {
         }
         for address in server.addresses { Output.line("listening on \(address)") }
         if engine.catalog.version == 0 { Output.line("no catalog is applied: every check is an error until one is") }
-        if ((try? node.token()) ?? nil) == nil { Output.line("no token: only processes of this machine can connect") }
+        if ((try? readToken(tokenFile, in: node.folder)) ?? nil) == nil {
+            Output.line("no token: only processes of this machine can connect")
+        }
         Output.line(String(format: "ready after %.0f ms: %@", millis, engine.recovery.description))
     }
 }

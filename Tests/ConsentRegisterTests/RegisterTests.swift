@@ -46,7 +46,7 @@ import Testing
         #expect(register.summary.withoutProofCount == 1)
         #expect(register.summary.acceptedCount == 1)
         #expect(register.summary.rejectedCounts == ["bought_without_proof": 1])
-        #expect(register.summary.worthlessShare == 2.0 / 3)
+        #expect(register.summary.unusableShare == 2.0 / 3)
     }
 
     @Test func requestFromABoughtListNeedsProofToo() throws {

@@ -65,6 +65,44 @@ enum Binary {
     }
 }
 
+/// Every command that runs, with what its help says, from the program itself.
+enum CommandTree {
+    struct Leaf {
+        /// From the program's name on.
+        var path: [String]
+        var options: [String]
+    }
+
+    /// As ``leaves()``, with the commands that only hold others.
+    static func discussions() async throws -> [(path: [String], text: String)] {
+        var found: [(path: [String], text: String)] = []
+        try await walk { path, command in found.append((path, command["discussion"] as? String ?? "")) }
+        return found
+    }
+
+    static func leaves() async throws -> [Leaf] {
+        var leaves: [Leaf] = []
+        try await walk { path, command in
+            guard command["subcommands"] == nil else { return }
+            let arguments = command["arguments"] as? [[String: Any]] ?? []
+            leaves.append(Leaf(path: path, options: arguments.compactMap { $0["valueName"] as? String }))
+        }
+        return leaves
+    }
+
+    private static func walk(_ visit: ([String], [String: Any]) -> Void) async throws {
+        let dump = try await Binary.run(["--experimental-dump-help"]).output
+        let tree = try #require(JSONSerialization.jsonObject(with: Data(dump.utf8)) as? [String: Any])
+        func look(_ command: [String: Any], under parents: [String]) throws {
+            let path = parents + [try #require(command["commandName"] as? String)]
+            if path.last == "help" { return }
+            visit(path, command)
+            for part in command["subcommands"] as? [[String: Any]] ?? [] { try look(part, under: path) }
+        }
+        try look(try #require(tree["command"] as? [String: Any]), under: [])
+    }
+}
+
 /// A folder that goes when its owner does.
 final class Folder: Sendable {
     let path: String

@@ -72,11 +72,70 @@ struct ImportTests {
         #expect(stats.objects.first?["subjects"] as? Int == 0)
     }
 
-    @Test func aDryRunNeedsNoNodeAndRecordsNothing() async throws {
+    /// With a server on the node's folder the command asks it, else it opens the folder itself.
+    @Test(arguments: [false, true])
+    func aDryRunJudgesAsTheImportWillAndLeavesNothing(isServed: Bool) async throws {
         let folder = try Folder()
+        let data = try await folder.node()
+        let server = isServed ? try Server(data) : nil
+        let rows = [
+            Self.row(1), Self.row(2).replacingOccurrences(of: "1.2", with: "1.1"),
+            Self.row(3).replacingOccurrences(of: "nb", with: "fi"),
+            Self.row(4).replacingOccurrences(of: "newsletter", with: "no-such-purpose"),
+            Self.row(5).replacingOccurrences(of: "newsletter", with: "receipts"),
+            "6,,newsletter,given,,,,,,own\n", "7,,newsletter,withdrawn,,,,,,own\n", "8,,newsletter,nonsense,,,,,,own\n",
+        ]
+        let path = try folder.write("register.csv", Data((Self.header + rows.joined()).utf8))
+        let earlier = try folder.write("register.csv.rejects.csv", Data("of an earlier import".utf8))
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+
+        let judged = try #require(try await importing(data, path, ["--dry-run"]).objects.last)
+        #expect(judged["dryRun"] as? Bool == true && judged["rejectFile"] is NSNull)
+        #expect(judged["eventsAdmitted"] as? Int == 3 && judged["eventsRecorded"] as? Int == 0, "\(judged)")
+        #expect(try String(contentsOfFile: earlier, encoding: .utf8) == "of an earlier import")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == files)
+        let stats = try await Binary.run(["stats", "--data", data, "--json"])
+        #expect(stats.objects.first?["subjects"] as? Int == 0)
+
+        let named = folder.path + "/judged.csv"
+        _ = try await importing(data, path, ["--dry-run", "--rejects", named])
+        let imported = try #require(try await importing(data, path).objects.last)
+        #expect(imported["eventsRecorded"] as? Int == 3)
+        for key in ["rows", "accepted", "withoutProof", "rejected"] {
+            #expect(judged[key] as? Int == imported[key] as? Int, "\(key)")
+        }
+        #expect(judged["rejectedByRule"] as? [String: Int] == imported["rejectedByRule"] as? [String: Int])
+        func linesAndRules(_ path: String) throws -> [[Substring]] {
+            try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map {
+                Array($0.split(separator: ",").prefix(2))
+            }
+        }
+        #expect(try linesAndRules(named) == linesAndRules(earlier))
+        #expect(server?.end() ?? 0 == 0)
+    }
+
+    @Test func aNodeWithoutACatalogTakesNoRowInADryRunEither() async throws {
+        let folder = try Folder()
+        let data = try await folder.node(["--catalog", "none"])
         let path = try folder.write("register.csv", Data((Self.header + Self.row(1)).utf8))
-        let run = try await Binary.run(["import", path, "--dry-run", "--json", "--data", folder.path + "/none"])
-        #expect(run.status == 0 && run.objects.last?["accepted"] as? Int == 1, "\(run)")
+        let judged = try await importing(data, path, ["--dry-run"])
+        #expect(judged.status == 0 && judged.objects.last?["accepted"] as? Int == 0, "\(judged)")
+        let imported = try await importing(data, path)
+        #expect(imported.objects.last?["accepted"] as? Int == 0, "\(imported)")
+    }
+
+    @Test func aReportSpeaksInWordsAndJudgesNobodysWork() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let rows = "1,,newsletter,confirmed,,,,,,own\n2,,no-such-purpose,withdrawn,,,,,,own\n"
+        let path = try folder.write("register.csv", Data((Self.header + rows).utf8))
+        let run = try await Binary.run(["import", path, "--data", data])
+        #expect(run.output.contains("captured at missing") && run.output.contains("purpose unknown"), "\(run)")
+        #expect(run.output.contains("100.0 % of this register is not usable as it is"), "\(run)")
+        #expect(run.output.hasPrefix("2 rows in "))
+        let dry = try await Binary.run(["import", path, "--data", data, "--dry-run"])
+        #expect(dry.output.contains("nothing was recorded") && dry.output.contains("captured at missing"), "\(dry)")
+        #expect(!dry.output.contains("rejected rows with line"), "\(dry)")
     }
 
     @Test func anImportThatWasKilledGoesOnAndLosesNothing() async throws {

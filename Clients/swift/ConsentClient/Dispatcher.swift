@@ -4,6 +4,12 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
 /// Takes calls from any task, brings them to a connection, and brings the answers back. It makes the connection again when
 /// it ends, and decides what becomes of the calls that were in flight.
 ///
@@ -406,7 +412,7 @@ final class Dispatcher: @unchecked Sendable {
             state = .opening(link)
             link.flush()
         } catch {
-            openFailed(.connectFailed("\(endpoint): \(error)"))
+            openFailed(.connectFailed("\(endpoint): \(reason(of: error))"))
         }
     }
 
@@ -656,4 +662,14 @@ private final class Batch: Sendable {
 extension Duration {
     /// Between nothing and a year, so that no sum with a deadline overflows.
     fileprivate var clamped: Duration { min(max(self, .zero), .seconds(365 * 24 * 3600)) }
+}
+
+/// Why a connection could not be made, as the system says it.
+private func reason(of error: any Error) -> String {
+    switch error {
+    case let error as NIOConnectionError:
+        error.connectionErrors.first.map { reason(of: $0.error) } ?? "the name of the host is not known"
+    case let error as IOError: String(cString: strerror(error.errnoCode))
+    default: "\(error)"
+    }
 }

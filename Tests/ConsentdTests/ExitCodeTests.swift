@@ -1,0 +1,119 @@
+import Foundation
+import Testing
+
+/// One table of exit codes for all commands; the README has it.
+struct ExitCodeTests {
+    /// Every command that needs a node, without saying which.
+    private static let commandsOnANode: [[String]] = [
+        ["serve"], ["check", "customer:1", "-p", "newsletter"], ["explain", "customer:1", "-p", "newsletter"],
+        ["grant", "customer:1"] + grantOfNewsletter, ["withdraw", "customer:1", "-p", "newsletter"],
+        ["object", "customer:1", "-p", "newsletter"], ["confirm", "customer:1", "-p", "newsletter"],
+        ["history", "customer:1"], ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
+        ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
+    ]
+
+    @Test(arguments: commandsOnANode)
+    func withoutANodeEveryCommandExitsWith4AndSaysWhatToDo(command: [String]) async throws {
+        let folder = try Folder()
+        let template = try await Binary.run(["catalog", "template"]).output
+        let file = try folder.write("file", Data((command[0] == "import" ? "customer,purpose\n" : template).utf8))
+        let arguments = command.map { $0 == "FILE" ? file : $0 }
+        let run = try await Binary.run(arguments + ["--data", folder.path + "/none"])
+        #expect(run.status == 4 && run.output.isEmpty, "\(run)")
+        #expect(
+            run.errors
+                == "consentd: there is no node in '\(folder.path)/none'; make one with 'consentd init', or name it with --data\n"
+        )
+    }
+
+    private static let otherCommands: [[String]] =
+        [["init"], ["catalog", "check", "FILE"], ["catalog", "template"], ["sample-register", "FILE"]]
+        + ["index", "ledger", "peer", "durable", "figures"].map { ["bench", $0] }
+
+    @Test(arguments: commandsOnANode + otherCommands)
+    func aWrongOptionIsWrongUsageForEveryCommand(command: [String]) async throws {
+        let run = try await Binary.run(command + ["--no-such-option"])
+        #expect(run.status == 64 && run.errors.contains("--no-such-option"), "\(run)")
+    }
+
+    @Test func noCommandIsLeftOutOfTheListsAbove() async throws {
+        let lists = Self.commandsOnANode + Self.otherCommands
+        for leaf in try await CommandTree.leaves() {
+            let name = Array(leaf.path.dropFirst())
+            #expect(lists.contains { $0.starts(with: name) }, "\(name)")
+        }
+    }
+
+    @Test(arguments: [
+        ["stats", "--server", "nonsense"], ["serve", "--listen", "nonsense"], ["serve", "--max-connections", "0"],
+        ["init", "--deployment", "12"], ["check", "customer:1", "-p", "a", "--server", "host:70000"],
+        [
+            "grant", "customer:1", "-p", "a", "--declaration", "d", "--revision", "1", "--language", "nb", "--method",
+            "x",
+        ],
+        ["withdraw", "customer:1", "-p", "a", "--captured-at", "yesterday"], ["check", "customer:1"],
+        ["no-such-command"],
+        ["sample-register", "FILE", "--subjects", "-1"], ["ping", "--count", "0"],
+        ["import", "register.csv", "--rejects", "register.csv"],
+    ])
+    func aValueThatCannotBeMeantIsWrongUsage(arguments: [String]) async throws {
+        let folder = try Folder()
+        let run = try await Binary.run(arguments.map { $0 == "FILE" ? folder.path + "/file" : $0 })
+        #expect(run.status == 64, "\(run)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+
+    /// These work on the files of a folder, and would be about another node than the one that was named.
+    @Test(arguments: [["init"], ["serve"], ["verify"], ["rebuild"]])
+    func whereAServerHasNoMeaningItIsWrongUsage(command: [String]) async throws {
+        let run = try await Binary.run(command + ["--server", "127.0.0.1:7411"])
+        #expect(run.status == 64, "\(run)")
+        #expect(try await !Binary.run(command + ["--help"]).output.contains("--server"))
+    }
+
+    @Test(arguments: [["verify"], ["rebuild"], ["serve", "--listen", "none"], ["stats"]])
+    func aLedgerThatCannotBeReadIsDamaged(command: [String]) async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let file = try #require(FileHandle(forWritingAtPath: data + "/ledger.sqlite"))
+        try file.write(contentsOf: Data(repeating: 0xAA, count: 8192))
+        try file.close()
+        let run = try await Binary.run(command + ["--data", data])
+        #expect(run.status == 6 && run.errors.contains("ledger.sqlite"), "\(run)")
+    }
+
+    @Test(arguments: [["verify"], ["stats"]])
+    func anotherNodesKeyIsDamage(command: [String]) async throws {
+        let (folder, other) = (try Folder(), try Folder())
+        let (data, otherData) = (try await folder.node(), try await other.node())
+        try Data(contentsOf: URL(filePath: otherData + "/index.key")).write(to: URL(filePath: data + "/index.key"))
+        let run = try await Binary.run(command + ["--data", data])
+        #expect(run.status == 6 && run.errors.contains("index.key"), "\(run)")
+    }
+
+    @Test(arguments: [["verify"], ["rebuild"], ["serve", "--listen", "none"], ["stats"]])
+    func aMissingKeyIsDamageAndSaidSo(command: [String]) async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        try FileManager.default.removeItem(atPath: data + "/index.key")
+        let run = try await Binary.run(command + ["--data", data])
+        #expect(run.status == 6 && run.errors.contains("index.key is missing"), "\(run)")
+    }
+
+    @Test func theTableOfTheReadmeIsThatOfTheHelp() async throws {
+        let root = URL(filePath: #filePath).resolvingSymlinksInPath()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let readme = try String(contentsOf: root.appending(path: "README.md"), encoding: .utf8)
+        let help = try await Binary.run(["--help"]).output
+        let lines = help.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+        var rows = 0
+        for line in lines {
+            let parts = line.split(separator: " ", maxSplits: 1)
+            guard parts.count == 2, let code = Int(parts[0]) else { continue }
+            rows += 1
+            let meaning = parts[1].trimmingCharacters(in: .whitespaces)
+            #expect(readme.contains("| \(code) | \(meaning) |"), "\(line)")
+        }
+        #expect(rows == 8)
+    }
+}
