@@ -32,9 +32,13 @@ final class Writer: @unchecked Sendable {
     /// When the next consent may end, as far as the ledger was asked and groups have told since.
     private var nextEnd: Timestamp?
     private var mustLookForEnds = true
+    private var overlapsInARow = 0
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
+    /// While one group is read for, SQLite cannot fold all of its log into the file and begin the log anew. Now and then
+    /// a group is stored with nobody reading, so that the log stays small.
+    private static let overlapsInARowMax = 32
     /// Subjects whose ends are recorded in one transaction.
     private static let dueSubjectsMax = 1000
     /// An end is recorded within a second; the index has kept it since the moment itself.
@@ -111,9 +115,13 @@ final class Writer: @unchecked Sendable {
         clock.tick(systemNow())
         // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
         let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
-        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog {
+        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog,
+            overlapsInARow < Self.overlapsInARowMax
+        {
+            overlapsInARow += 1
             overlap(changes)
         } else {
+            overlapsInARow = 0
             settle()
             store(changes)
         }
