@@ -66,6 +66,7 @@ package enum Socket {
     /// Connects, blocking until done, and leaves the socket blocking.
     package static func connect(_ address: SocketAddress) throws(SystemError) -> FileDescriptor {
         let socket = try make(address, flags: 0)
+        if case .tcp = address, address.isLocal { setSimpleCongestionControl(socket.raw) }
         try unsafe withAddress(address) { pointer, size throws(SystemError) in
             try retrying("connect", "\(address)") { unsafe Int(ckernel_connect(socket.raw, pointer, size)) }
         }

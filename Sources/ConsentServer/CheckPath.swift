@@ -6,13 +6,16 @@ package import ConsentWire
 /// The way of a check: `frame → request → decide from index → answer`. One per loop; nothing here allocates, locks or
 /// logs.
 ///
-/// Single checks that follow each other in one turn are hashed first, so that the processor fetches their rows at once,
-/// and answered together.
+/// Single checks that come in one turn, of whatever connections, are hashed first, so that the processor fetches their
+/// rows at once, and answered together: each has its place among the answers at once, and gets its content when all rows
+/// are there. Until then zeros stand there, which are no answer.
 package struct CheckPath: ~Copyable {
     private struct Pending {
         var hash: IdentifierHash
         var request: UInt32
         var purposeBit: Int
+        /// Where its answer will stand in the output.
+        var place: Int
     }
 
     /// As many rows as a processor has fetches in flight, with room for what it finds in its cache.
@@ -73,27 +76,29 @@ package struct CheckPath: ~Copyable {
         return Int(bit)
     }
 
-    /// `check`: takes it up; it is answered by ``flush(into:)`` at the latest.
+    /// `check`: takes it up, and keeps its place in the output. ``flush(into:)`` answers it at the latest.
     package mutating func check(_ frame: Frame, into output: inout OutputBuffer) throws(WireError) {
         let check = try CheckRequest(frame)
         let purposeBit = try requirePurpose(check.purposeBit)
         let identifier = try check.identifier()
         let hash = hashKey.hash(identifier.type, identifier.value)
         reader.prefetch(hash)
-        pending[pendingCount] = Pending(hash: hash, request: frame.request, purposeBit: purposeBit)
+        pending[pendingCount] = Pending(
+            hash: hash, request: frame.request, purposeBit: purposeBit,
+            place: output.zeroBytes(OutputBuffer.checkedSize))
         pendingCount += 1
         if pendingCount == Self.pendingMax { flush(into: &output) }
     }
 
-    /// Answers the single checks that were taken up, in their order.
+    /// Answers the single checks that were taken up. The owner calls it before anything of the output is sent or cleared.
     package mutating func flush(into output: inout OutputBuffer) {
         guard pendingCount > 0 else { return }
         let sequence = reader.appliedSequence
         for position in 0..<pendingCount {
             let check = pending[position]
             let answer = reader.check(check.hash, purposeBit: check.purposeBit, now: now)
-            output.checked(
-                request: check.request, decision: answer.decisionByte, reason: answer.reasonByte,
+            output.setChecked(
+                at: check.place, request: check.request, decision: answer.decisionByte, reason: answer.reasonByte,
                 freshness: Freshness.live.rawValue, sequence: sequence)
         }
         answered += UInt64(pendingCount)

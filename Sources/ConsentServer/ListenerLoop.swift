@@ -42,7 +42,9 @@ final class LoopInbox: Sendable {
     }
 }
 
-/// A thread that serves connections: `wait → receive → session → send`, over and over.
+/// A thread that serves connections: `wait → receive → session → send`, over and over; each step for all connections that
+/// have something to say, before the next. What one step needs of the kernel's code and of the index's rows is so fetched
+/// once for many.
 struct ListenerLoop: ~Copyable {
     private let engine: Engine
     private let options: ServerOptions
@@ -58,6 +60,9 @@ struct ListenerLoop: ~Copyable {
     /// Whole frames always fit behind what was left of the last read.
     private let input = UnsafeMutableRawBufferPointer.allocate(
         byteCount: WireLimit.frameSizeMax + readSizeMax, alignment: 64)
+    /// What was received in this turn and is not answered yet: where it stands in `input`, one after the other.
+    private var arrivals: [Arrival] = []
+    private var arrivedSize = 0
     /// By slot; a slot's number in a token tells reused slots apart.
     private var connections: [Connection?] = []
     private var reuses: [UInt32] = []
@@ -77,6 +82,17 @@ struct ListenerLoop: ~Copyable {
     /// Tokens from here on are not connections.
     private static let listenerToken = UInt64.max - 1024
     private static let inboxToken = UInt64.max
+
+    /// One read of a connection that had nothing left over from before, in either direction.
+    private struct Arrival {
+        var token: UInt64
+        var bytes: Range<Int>
+        /// Bytes that the session took, and where its answers stand in the loop's output.
+        var taken = 0
+        var answers = 0..<0
+        /// Whether there may be more to read, which nothing else would tell of.
+        var mustReadOn: Bool
+    }
 
     init(
         engine: Engine, options: ServerOptions, settings: SessionSettings, inbox: LoopInbox, counters: ServerCounters,
@@ -106,6 +122,7 @@ struct ListenerLoop: ~Copyable {
             checks.beginTurn(nowMillis: Clock.realtimeMillis())
             takeCatalog()
             for position in 0..<count { try handle(epoll.event(position), now: now) }
+            answerArrivals(now)
             flushTouched()
             if now >= nextSweep { sweep(now) }
         }
@@ -195,12 +212,16 @@ struct ListenerLoop: ~Copyable {
     private mutating func receive(_ slot: Int, isFinished: Bool, now: Int64) {
         let connection = connections[slot]!
         if connection.lingersUntil != nil {
-            drop(slot)
+            drop(slot, now: now)
             return
         }
         let kept = connection.received.count
         precondition(kept <= WireLimit.frameSizeMax, "what waits is less than a frame, or less than one read")
-        let space = UnsafeMutableRawBufferPointer(rebasing: input[kept..<kept + Self.readSizeMax])
+        // Behind the arrivals, which are answered first where it does not fit.
+        if arrivedSize + kept + Self.readSizeMax > input.count { answerArrivals(now) }
+        guard connections[slot] === connection else { return }
+        let start = arrivedSize
+        let space = UnsafeMutableRawBufferPointer(rebasing: input[start + kept..<start + kept + Self.readSizeMax])
         switch Socket.receive(connection.socket, into: space) {
         case .wouldBlock: return
         case .closed:
@@ -208,11 +229,63 @@ struct ListenerLoop: ~Copyable {
             finishIfDone(slot, now)
         case .bytes(let count):
             connection.heardAt = now
-            if kept > 0 { connection.received.withUnsafeBytes { input.copyMemory(from: $0) } }
-            process(slot, size: kept + count, now: now)
+            if kept > 0 {
+                connection.received.withUnsafeBytes { received in
+                    UnsafeMutableRawBufferPointer(rebasing: input[start...]).copyMemory(from: received)
+                }
+                connection.received = []
+            }
+            arrivedSize += kept + count
             // What did not fit into the buffer, or is the end, is told of again.
-            if isFinished || count == Self.readSizeMax { readOn(slot) }
+            arrivals.append(
+                Arrival(
+                    token: token(slot), bytes: start..<arrivedSize,
+                    mustReadOn: isFinished || count == Self.readSizeMax))
         }
+    }
+
+    /// Lets the sessions take what has arrived, then sends all answers.
+    private mutating func answerArrivals(_ now: Int64) {
+        guard !arrivals.isEmpty else { return }
+        var firstUnsent = 0
+        for position in arrivals.indices {
+            guard let slot = slot(of: arrivals[position].token) else { continue }
+            let start = output.count
+            arrivals[position].taken = take(slot, arrivals[position].bytes)
+            arrivals[position].answers = start..<output.count
+            if output.count >= Session.outputWaitingMax {
+                sendAnswers(of: firstUnsent...position)
+                firstUnsent = position + 1
+            }
+        }
+        sendAnswers(of: firstUnsent..<arrivals.count)
+        for arrival in arrivals {
+            guard let slot = slot(of: arrival.token) else { continue }
+            process(slot, arrival.bytes.dropFirst(arrival.taken), now: now)
+            if arrival.mustReadOn { readOn(slot) }
+        }
+        arrivals.removeAll(keepingCapacity: true)
+        arrivedSize = 0
+    }
+
+    private mutating func sendAnswers(of positions: some Sequence<Int>) {
+        checks.flush(into: &output)
+        for position in positions {
+            guard let slot = slot(of: arrivals[position].token) else { continue }
+            _ = passOn(slot, UnsafeRawBufferPointer(rebasing: output.bytes[arrivals[position].answers]))
+        }
+        output.clear()
+    }
+
+    /// - Returns: how many bytes of the input buffer the session took. Its answers stand in the output.
+    private mutating func take(_ slot: Int, _ bytes: Range<Int>) -> Int {
+        let connection = connections[slot]!
+        let head = connection.session.phase == .handshake ? engine.publication.current.appliedSequence : 0
+        let taken = connection.session.receive(
+            UnsafeMutableRawBufferPointer(rebasing: input[bytes]), checks: &checks, catalog: catalog, head: head,
+            output: &output, actions: &actions)
+        perform(slot)
+        return taken
     }
 
     private mutating func readOn(_ slot: Int) {
@@ -220,22 +293,19 @@ struct ListenerLoop: ~Copyable {
         try? epoll.change(connection.socket, connection.interest, token: token(slot))
     }
 
-    /// Lets the session take what stands in the input buffer, and keeps the rest.
-    private mutating func process(_ slot: Int, size: Int, now: Int64) {
+    /// Lets the session take what it can of what stands in the input buffer, and keeps the rest.
+    private mutating func process(_ slot: Int, _ bytes: Range<Int>, now: Int64) {
         let connection = connections[slot]!
-        let head = connection.session.phase == .handshake ? engine.publication.current.appliedSequence : 0
-        var (start, taken) = (0, 0)
-        repeat {
-            taken = connection.session.receive(
-                UnsafeMutableRawBufferPointer(rebasing: input[start..<size]), checks: &checks, catalog: catalog,
-                head: head, output: &output, actions: &actions)
-            start += taken
-            perform(slot)
+        var rest = bytes
+        // What the session held back for its output goes on at once where the system took all of that: nothing else would
+        // come to wake it.
+        while !rest.isEmpty, connection.unsent.isEmpty {
+            let taken = take(slot, rest)
             guard passOn(slot) else { return }
-            // What the session held back for its output goes on at once where the system took all of that: nothing
-            // else would come to wake it.
-        } while taken > 0 && start < size && connection.unsent.isEmpty
-        if start < size || !connection.received.isEmpty { connection.received = Array(input[start..<size]) }
+            if taken == 0 { break }
+            rest = rest.dropFirst(taken)
+        }
+        if !rest.isEmpty || !connection.received.isEmpty { connection.received = Array(input[rest]) }
         finishIfDone(slot, now)
         updateInterest(slot)
     }
@@ -270,7 +340,10 @@ struct ListenerLoop: ~Copyable {
     }
 
     /// What arrives after the end is read and dropped, so that the peer gets to read the end.
-    private mutating func drop(_ slot: Int) {
+    private mutating func drop(_ slot: Int, now: Int64) {
+        // It reads into the input buffer.
+        answerArrivals(now)
+        guard connections[slot] != nil else { return }
         let socket = connections[slot]!.socket
         while case .bytes = Socket.receive(socket, into: input) {}
         var probe: UInt8 = 0
@@ -286,21 +359,29 @@ struct ListenerLoop: ~Copyable {
         updateInterest(slot)
     }
 
-    /// Sends the loop's output to a connection; what the system does not take now is kept.
+    /// Sends the loop's output to a connection, and clears it.
     ///
     /// - Returns: whether the connection is still there.
     private mutating func passOn(_ slot: Int) -> Bool {
-        guard !output.isEmpty else { return true }
+        checks.flush(into: &output)
         defer { output.clear() }
+        return passOn(slot, output.bytes)
+    }
+
+    /// Sends bytes to a connection; what the system does not take now is kept.
+    ///
+    /// - Returns: whether the connection is still there.
+    private mutating func passOn(_ slot: Int, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard !bytes.isEmpty else { return true }
         let connection = connections[slot]!
         guard connection.unsent.isEmpty else {
-            connection.unsent.append(output.bytes)
+            connection.unsent.append(bytes)
             return true
         }
-        switch Socket.send(connection.socket, output.bytes) {
-        case .bytes(let count) where count == output.count: break
-        case .bytes(let count): connection.unsent.append(UnsafeRawBufferPointer(rebasing: output.bytes[count...]))
-        case .wouldBlock: connection.unsent.append(output.bytes)
+        switch Socket.send(connection.socket, bytes) {
+        case .bytes(let count) where count == bytes.count: break
+        case .bytes(let count): connection.unsent.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
+        case .wouldBlock: connection.unsent.append(bytes)
         case .closed:
             close(slot)
             return false
@@ -329,8 +410,10 @@ struct ListenerLoop: ~Copyable {
         askNext(slot)
         if connection.unsent.isEmpty, !connection.received.isEmpty, connection.lingersUntil == nil {
             // Requests that were held back while output waited.
+            answerArrivals(now)
+            guard connections[slot] === connection else { return }
             connection.received.withUnsafeBytes { input.copyMemory(from: $0) }
-            process(slot, size: connection.received.count, now: now)
+            process(slot, 0..<connection.received.count, now: now)
         } else {
             finishIfDone(slot, now)
             updateInterest(slot)

@@ -62,7 +62,8 @@ package struct Session {
 
     package init(_ settings: SessionSettings) { self.settings = settings }
 
-    /// Takes what it understands from the front of received bytes.
+    /// Takes what it understands from the front of received bytes. Single checks are taken up by the check path, which
+    /// the driver flushes before it sends: their places in the output are kept.
     ///
     /// - Parameters:
     ///   - catalog: the applied one, for the names of purposes in events.
@@ -77,7 +78,6 @@ package struct Session {
             switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: bytes[taken...])) {
             case .incomplete: break scan
             case .broken(let code, let request):
-                checks.flush(into: &output)
                 fail(WireError(code, "the length field of a frame is out of range"), request, &output)
             case .frame(let frame):
                 taken += frame.size
@@ -87,16 +87,13 @@ package struct Session {
                     } else if frame.opcode == Opcode.check.rawValue {
                         try checks.check(frame, into: &output)
                     } else {
-                        checks.flush(into: &output)
                         try handle(frame, checks: &checks, catalog: catalog, output: &output, actions: &actions)
                     }
                 } catch {
-                    checks.flush(into: &output)
                     fail(error, frame.request, &output)
                 }
             }
         }
-        checks.flush(into: &output)
         return phase == .ended ? bytes.count : taken
     }
 

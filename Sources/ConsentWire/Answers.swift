@@ -123,8 +123,10 @@ package struct Checked: Equatable, Sendable {
     }
 
     package func encode(request: UInt32, into output: inout OutputBuffer) {
-        output.checked(
-            request: request, decision: decision.rawValue, reason: reason.rawValue, freshness: freshness.rawValue,
+        let place = output.zeroBytes(OutputBuffer.checkedSize)
+        output.setChecked(
+            at: place, request: request, decision: decision.rawValue, reason: reason.rawValue,
+            freshness: freshness.rawValue,
             sequence: sequence)
     }
 }

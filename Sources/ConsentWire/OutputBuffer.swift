@@ -91,18 +91,20 @@ package struct OutputBuffer: ~Copyable {
         unsafe base.storeBytes(of: size.littleEndian, toByteOffset: offset, as: UInt32.self)
     }
 
-    /// The answer to a single check, 24 bytes at once.
-    package mutating func checked(
-        request: UInt32, decision: UInt8, reason: UInt8, freshness: UInt8, sequence: UInt64
+    /// Bytes of the answer to a single check.
+    package static let checkedSize = 24
+
+    /// Fills in the answer to a single check, all of it at once, where ``checkedSize`` zeros stand.
+    package mutating func setChecked(
+        at offset: Int, request: UInt32, decision: UInt8, reason: UInt8, freshness: UInt8, sequence: UInt64
     ) {
-        reserve(24)
-        let frame = unsafe base + count
+        precondition(offset + Self.checkedSize <= count)
+        let frame = unsafe base + offset
         let first = UInt64(20) | UInt64(Opcode.checked.rawValue) << 32 | UInt64(decision) << 48 | UInt64(reason) << 56
         let second = UInt64(request) | UInt64(freshness) << 32
         unsafe frame.storeBytes(of: first.littleEndian, as: UInt64.self)
         unsafe frame.storeBytes(of: second.littleEndian, toByteOffset: 8, as: UInt64.self)
         unsafe frame.storeBytes(of: sequence.littleEndian, toByteOffset: 16, as: UInt64.self)
-        count += 24
     }
 
     /// A run of zeros to be filled in later; its offset.

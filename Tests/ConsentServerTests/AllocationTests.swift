@@ -83,6 +83,7 @@ struct AllocationTests {
             taken += session.receive(
                 UnsafeMutableRawBufferPointer(rebasing: input[..<bytes.count]), checks: &checks, catalog: catalog,
                 head: 0, output: &output, actions: &actions)
+            checks.flush(into: &output)
             count += Int(allocation_counter_get())
         }
 

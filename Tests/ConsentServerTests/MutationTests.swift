@@ -118,6 +118,7 @@ private struct Attack: ~Copyable {
             let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<size])
             let taken = session.receive(
                 bytes, checks: &checks, catalog: catalog, head: 0, output: &output, actions: &actions)
+            checks.flush(into: &output)
             if let wrong = wrong(taken: taken, size: size, session) {
                 return "CONSENT_TEST_SEED=\(TestSeed.value), round \(round): \(wrong)"
             }

@@ -93,6 +93,7 @@ final class SessionDriver {
                 buffer, checks: &checks, catalog: engine.catalog, head: engine.publication.current.appliedSequence,
                 output: &output, actions: &actions)
         }
+        checks.flush(into: &output)
         pending.removeFirst(taken)
     }
 

@@ -88,8 +88,10 @@ struct OutputBufferTests {
             let (request, sequence) = (UInt32.random(in: 0...(.max), using: &generator), generator.next())
             let freshness = UInt8.random(in: 0...2, using: &generator)
             var quick = OutputBuffer(capacity: 1)
-            quick.checked(
-                request: request, decision: decision, reason: reason, freshness: freshness, sequence: sequence)
+            let place = quick.zeroBytes(OutputBuffer.checkedSize)
+            quick.setChecked(
+                at: place, request: request, decision: decision, reason: reason, freshness: freshness,
+                sequence: sequence)
             var slow = OutputBuffer(capacity: 1)
             let frame = slow.beginFrame(
                 .checked, argument: UInt16(decision) | UInt16(reason) << 8, request: request, word: UInt32(freshness))
