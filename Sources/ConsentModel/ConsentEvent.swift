@@ -127,6 +127,13 @@ package struct EventSource: Hashable, Sendable {
         self.channel = channel
         self.form = form
     }
+
+    // Byte for byte, as it is hashed and stored: a String's own equality takes canonically equivalent spellings for the
+    // same.
+    package static func == (left: EventSource, right: EventSource) -> Bool {
+        left.system.utf8.elementsEqual(right.system.utf8) && left.channel.utf8.elementsEqual(right.channel.utf8)
+            && left.form.utf8.elementsEqual(right.form.utf8)
+    }
 }
 
 /// Sixteen bytes that a sender chooses once per event and repeats when it retries.

@@ -316,6 +316,20 @@ struct RecordTests {
         #expect(engine.decision(.make(.phone, "+4799999999")) == .granted)
     }
 
+    /// Two spellings of `å`: one letter, or a letter and its ring.
+    @Test func sourcesThatLookTheSameAreKeptAsTheyWereSaid() throws {
+        let spellings = ["kasse p\u{E5} torget", "kasse pa\u{30A} torget"]
+        for (number, spelling) in spellings.enumerated() {
+            let source = EventSource(system: spelling, channel: spelling, form: spelling)
+            _ = try engine.record([.grant([.customer("c\(number)")]).with { $0.source = source }])
+        }
+        for (number, spelling) in spellings.enumerated() {
+            let kept = try #require(try engine.events(.customer("c\(number)")).first).event.source
+            #expect([kept.system, kept.channel, kept.form].allSatisfy { Array($0.utf8) == Array(spelling.utf8) })
+        }
+        try node.expectSound()
+    }
+
     @Test func ofANationalIDOnlyItsKeyedHashIsKept() throws {
         let number = "01018012345"
         let id = Identifier.make(.nationalId, number)
