@@ -88,9 +88,36 @@ final class Group: @unchecked Sendable {
     func record(_ judged: JudgedEvent) throws -> EventOutcome {
         do {
             return try recordOrRefuse(judged)
+        } catch AdmissionError.identifierConflict where judged.offered.state.takesAway {
+            return try recordForEach(judged)
         } catch let error as AdmissionError {
             return .refused(error)
         }
+    }
+
+    /// A "no" whose identifiers are several people's reaches all of them: it is recorded for each identifier, as if it
+    /// named that one alone.
+    ///
+    /// - Returns: what became of the first that is not known already, or else of the first.
+    private func recordForEach(_ judged: JudgedEvent) throws -> EventOutcome {
+        let outcomes = try judged.offered.identifiers.enumerated().map { part, identifier in
+            var single = judged.offered
+            single.identifiers = [identifier]
+            single.key = single.key?.ofPart(part)
+            return try record(
+                JudgedEvent(single, catalog: catalog, version: catalogVersion, hashKey: hashKey, now: now))
+        }
+        return outcomes.first { if case .refused = $0 { true } else { false } }
+            ?? outcomes.first { if case .recorded = $0 { true } else { false } } ?? outcomes[0]
+    }
+
+    /// Whether a "no" was recorded for each of its identifiers, and this is the first of these events.
+    private func isFirstPart(_ recorded: ConsentEvent, of event: ConsentEvent) throws -> Bool {
+        guard event.state.takesAway, event.identifiers.count > 1, recorded.identifiers == [event.identifiers[0]]
+        else { return false }
+        var first = event
+        first.identifiers = recorded.identifiers
+        return try first == recorded && sequence(of: event.key?.ofPart(event.identifiers.count - 1)) != nil
     }
 
     private func recordOrRefuse(_ given: JudgedEvent) throws -> EventOutcome {
@@ -192,7 +219,7 @@ final class Group: @unchecked Sendable {
         if mayHaveBeenDated(event, at: recorded.recordedAt), recorded.event.capturedAt == recorded.recordedAt {
             event.capturedAt = recorded.recordedAt
         }
-        let isSame = event == recorded.event
+        let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
     }
 

@@ -146,6 +146,12 @@ package struct IdempotencyKey: Hashable, Sendable {
         self.low = low
     }
 
+    /// For one of several events that are recorded in place of one: other content, so another key, which is found again
+    /// from the first.
+    package func ofPart(_ part: Int) -> IdempotencyKey {
+        part == 0 ? self : IdempotencyKey(high: max(1, ~high), low: low ^ UInt64(part) << 32)
+    }
+
     package static func random() -> IdempotencyKey {
         IdempotencyKey(high: .random(in: 1...(.max)), low: .random(in: 0...(.max)))
     }
