@@ -314,10 +314,11 @@ final class Group: @unchecked Sendable {
 
     /// Records the end of every consent that has passed, of at most so many subjects.
     func recordEnds(countMax: Int) throws {
-        for subject in try draft.subjectsDue(at: now, countMax: countMax) { try recordEnds(of: load(subject)) }
+        for subject in try draft.subjectsDue(at: now, countMax: countMax) { recordEnds(of: try load(subject)) }
     }
 
-    private func recordEnds(of work: SubjectWork) throws {
+    /// - Parameter next: a catalog that takes over; then only those ends are recorded that it would undo.
+    private func recordEnds(of work: SubjectWork, before next: Catalog? = nil) {
         for entry in work.record.standings.all {
             let standing = entry.standing
             guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct,
@@ -326,6 +327,7 @@ final class Group: @unchecked Sendable {
             else { continue }
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
             guard verdict.reason == .expired, let expiresAt = verdict.expiresAt else { continue }
+            if let next, !isUndone(standing, purposeBit: entry.purposeBit, by: next) { continue }
             var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
             event.party = .system
             event.capturedAt = expiresAt
@@ -336,14 +338,24 @@ final class Group: @unchecked Sendable {
         work.isTouched = true
     }
 
+    private func isUndone(_ standing: Standing, purposeBit: Int, by next: Catalog) -> Bool {
+        guard let purpose = next.purpose(bit: purposeBit) else { return false }
+        return decide(standing, catalog: next, purpose: purpose, at: now).reason != .expired
+    }
+
     /// Decides everything anew about whoever stands somewhere for these purposes.
     func redecide(purposeBits: Set<Int>) throws {
         guard !purposeBits.isEmpty else { return }
         for subject in try draft.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
     }
 
-    /// Stores a catalog; everything after it in the group is judged by it.
-    func apply(_ document: StoredCatalog, _ catalog: Catalog) -> UInt64 {
+    /// Stores a catalog; everything after it in the group is judged by it. What has ended before stays ended, however
+    /// long the catalog lets a consent last: nobody has agreed once more.
+    ///
+    /// - Parameter purposeBits: purposes for which decisions may differ now.
+    func apply(_ document: StoredCatalog, _ catalog: Catalog, redeciding purposeBits: Set<Int>) throws -> UInt64 {
+        try redecide(purposeBits: purposeBits)
+        for (_, work) in subjects.sorted(by: { $0.key < $1.key }) { recordEnds(of: work, before: catalog) }
         self.catalog = catalog
         catalogVersion = document.version
         return draft.append(document, catalog, recordedAt: now)
