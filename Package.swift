@@ -89,7 +89,7 @@ let package = Package(
             name: "ConsentEngineTests",
             dependencies: [
                 "ConsentEngine", "ConsentLedger", "ConsentIndex", "ConsentCatalog", "ConsentModel", "ConsentKernel",
-                "ConsentTestSupport", grdb,
+                "ConsentTestSupport", grdb, crypto,
             ],
             swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

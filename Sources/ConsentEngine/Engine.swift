@@ -162,10 +162,11 @@ package final class Engine: Sendable {
         guard let purpose = catalog.purpose(bit: purposeBit) else {
             throw AdmissionError.purposeUnknown("bit \(purposeBit)")
         }
-        let (standing, sequence) = try withSubject(identifiedBy: identifier) { subject, snapshot in
-            (subject?.standings[purposeBit], try snapshot.head().sequence)
+        let (standing, sequence, recordedAt) = try withSubject(identifiedBy: identifier) { subject, snapshot in
+            (subject?.standings[purposeBit], try snapshot.head().sequence, try snapshot.lastRecordedAt())
         }
-        let now = systemNow()
+        // As the writer's clock, which made the row, and is never behind the last record.
+        let now = max(systemNow(), recordedAt)
         let verdict = decide(standing ?? Standing(), catalog: catalog, purpose: purpose, at: now)
         return (verdict, purpose, standing?.decidingAct, sequence)
     }
@@ -207,15 +208,14 @@ package final class Engine: Sendable {
         let affected = Set(changes.flatMap(\.affectedPurposes))
         var losses: [String: Int] = [:]
         if !affected.isEmpty, current.version > 0 {
-            let now = systemNow()
             try ledger.read { snapshot in
                 try snapshot.forEachSubject { subject in
                     for entry in subject.standings.all {
                         let (bit, standing) = (entry.purposeBit, entry.standing)
                         guard let old = current.catalog.purpose(bit: bit), affected.contains(old.id),
                             let new = document.catalog.purpose(bit: bit),
-                            decide(standing, catalog: current.catalog, purpose: old, at: now).decision == .granted,
-                            decide(standing, catalog: document.catalog, purpose: new, at: now).decision != .granted
+                            decide(standing, catalog: current.catalog, purpose: old, at: moment).decision == .granted,
+                            decide(standing, catalog: document.catalog, purpose: new, at: moment).decision != .granted
                         else { continue }
                         losses[old.id, default: 0] += 1
                     }

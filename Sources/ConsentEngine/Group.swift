@@ -88,9 +88,36 @@ final class Group: @unchecked Sendable {
     func record(_ judged: JudgedEvent) throws -> EventOutcome {
         do {
             return try recordOrRefuse(judged)
+        } catch AdmissionError.identifierConflict where judged.offered.state.takesAway {
+            return try recordForEach(judged)
         } catch let error as AdmissionError {
             return .refused(error)
         }
+    }
+
+    /// A "no" whose identifiers are several people's reaches all of them: it is recorded for each identifier, as if it
+    /// named that one alone.
+    ///
+    /// - Returns: what became of the first that is not known already, or else of the first.
+    private func recordForEach(_ judged: JudgedEvent) throws -> EventOutcome {
+        let outcomes = try judged.offered.identifiers.enumerated().map { part, identifier in
+            var single = judged.offered
+            single.identifiers = [identifier]
+            single.key = single.key?.ofPart(part)
+            return try record(
+                JudgedEvent(single, catalog: catalog, version: catalogVersion, hashKey: hashKey, now: now))
+        }
+        return outcomes.first { if case .refused = $0 { true } else { false } }
+            ?? outcomes.first { if case .recorded = $0 { true } else { false } } ?? outcomes[0]
+    }
+
+    /// Whether a "no" was recorded for each of its identifiers, and this is the first of these events.
+    private func isFirstPart(_ recorded: ConsentEvent, of event: ConsentEvent) throws -> Bool {
+        guard event.state.takesAway, event.identifiers.count > 1, recorded.identifiers == [event.identifiers[0]]
+        else { return false }
+        var first = event
+        first.identifiers = recorded.identifiers
+        return try first == recorded && sequence(of: event.key?.ofPart(event.identifiers.count - 1)) != nil
     }
 
     private func recordOrRefuse(_ given: JudgedEvent) throws -> EventOutcome {
@@ -192,7 +219,7 @@ final class Group: @unchecked Sendable {
         if mayHaveBeenDated(event, at: recorded.recordedAt), recorded.event.capturedAt == recorded.recordedAt {
             event.capturedAt = recorded.recordedAt
         }
-        let isSame = event == recorded.event
+        let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
     }
 
@@ -287,10 +314,11 @@ final class Group: @unchecked Sendable {
 
     /// Records the end of every consent that has passed, of at most so many subjects.
     func recordEnds(countMax: Int) throws {
-        for subject in try draft.subjectsDue(at: now, countMax: countMax) { try recordEnds(of: load(subject)) }
+        for subject in try draft.subjectsDue(at: now, countMax: countMax) { recordEnds(of: try load(subject)) }
     }
 
-    private func recordEnds(of work: SubjectWork) throws {
+    /// - Parameter next: a catalog that takes over; then only those ends are recorded that it would undo.
+    private func recordEnds(of work: SubjectWork, before next: Catalog? = nil) {
         for entry in work.record.standings.all {
             let standing = entry.standing
             guard let purpose = catalog.purpose(bit: entry.purposeBit), let act = standing.decidingAct,
@@ -299,6 +327,7 @@ final class Group: @unchecked Sendable {
             else { continue }
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
             guard verdict.reason == .expired, let expiresAt = verdict.expiresAt else { continue }
+            if let next, !isUndone(standing, purposeBit: entry.purposeBit, by: next) { continue }
             var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
             event.party = .system
             event.capturedAt = expiresAt
@@ -309,14 +338,24 @@ final class Group: @unchecked Sendable {
         work.isTouched = true
     }
 
+    private func isUndone(_ standing: Standing, purposeBit: Int, by next: Catalog) -> Bool {
+        guard let purpose = next.purpose(bit: purposeBit) else { return false }
+        return decide(standing, catalog: next, purpose: purpose, at: now).reason != .expired
+    }
+
     /// Decides everything anew about whoever stands somewhere for these purposes.
     func redecide(purposeBits: Set<Int>) throws {
         guard !purposeBits.isEmpty else { return }
         for subject in try draft.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
     }
 
-    /// Stores a catalog; everything after it in the group is judged by it.
-    func apply(_ document: StoredCatalog, _ catalog: Catalog) -> UInt64 {
+    /// Stores a catalog; everything after it in the group is judged by it. What has ended before stays ended, however
+    /// long the catalog lets a consent last: nobody has agreed once more.
+    ///
+    /// - Parameter purposeBits: purposes for which decisions may differ now.
+    func apply(_ document: StoredCatalog, _ catalog: Catalog, redeciding purposeBits: Set<Int>) throws -> UInt64 {
+        try redecide(purposeBits: purposeBits)
+        for (_, work) in subjects.sorted(by: { $0.key < $1.key }) { recordEnds(of: work, before: catalog) }
         self.catalog = catalog
         catalogVersion = document.version
         return draft.append(document, catalog, recordedAt: now)

@@ -113,6 +113,8 @@ private struct Replay {
     var subjects: [Int64: SubjectRecord] = [:]
     /// Events that have an idempotency key.
     var keyed = 0
+    /// The first event of each subject that has lost its personal part, if no erasure after it says why.
+    var emptied: [Int64: UInt64] = [:]
     /// Whose identifier each hash is, from the events.
     var owners: [IdentifierHash: Int64] = [:]
 
@@ -175,6 +177,12 @@ private struct Replay {
 
     private mutating func replay(_ recorded: RecordedEvent, after previous: UInt64, purposeBit: Int) {
         let sequence = recorded.sequence
+        if recorded.event.state == .erased {
+            emptied[recorded.subject] = nil
+        } else if recorded.event.identifiers.isEmpty, !recorded.event.state.isInternal, emptied[recorded.subject] == nil
+        {
+            emptied[recorded.subject] = sequence
+        }
         var new: [(IdentifierType, IdentifierHash)] = []
         for identifier in recorded.event.identifiers {
             let hash = identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
@@ -230,9 +238,15 @@ private struct Replay {
             if !isKept {
                 report.add("subject \(subject.id): the kept bits are not what the decision function says")
             }
+            if subject.projection.sequence > head.sequence {
+                report.add("subject \(subject.id): its row is of an event that is not there")
+            }
             compareRows(of: subject)
         }
         for subject in subjects.keys.sorted() { report.add("subject \(subject) has events, but is not there") }
+        for sequence in emptied.values.sorted() {
+            report.add("event \(sequence): its personal part is gone, but nothing says that the subject was erased")
+        }
     }
 
     private mutating func compareRows(of subject: SubjectRecord) {

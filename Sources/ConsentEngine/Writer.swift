@@ -240,8 +240,9 @@ final class Writer: @unchecked Sendable {
         let version = current.version + 1
         let affected = due.union(changes.flatMap(\.affectedPurposes))
         let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
-        let sequence = group.apply(stored, document.catalog)
-        try group.redecide(purposeBits: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
+        let sequence = try group.apply(
+            stored, document.catalog,
+            redeciding: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
         applied = AppliedCatalog(
             version: version, catalog: document.catalog, text: document.text, digest: document.digest)
         return CatalogResult(version: version, sequence: sequence, changes: changes.map(\.description))

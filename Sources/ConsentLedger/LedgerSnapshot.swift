@@ -225,6 +225,7 @@ package final class LedgerSnapshot {
             "SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
         while try select.step() {
             let projection = try Projection(select, from: 2, of: select.int64(0))
+            try SubjectColumns.requireWhole(select.rawBytes(1), of: select.int64(0))
             try body(select.int64(0), select.rawBytes(1), projection)
         }
     }

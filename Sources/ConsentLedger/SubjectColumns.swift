@@ -11,9 +11,19 @@ enum SubjectColumns {
         guard let standings = Standings(decoding: row.rawBytes(9), revisionName: { revisions[$0] }) else {
             throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
         }
+        try requireWhole(row.rawBytes(8), of: id)
         return SubjectRecord(
             id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id), standings: standings,
             lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
+    }
+}
+
+extension SubjectColumns {
+    /// - Throws: ``LedgerError`` `corrupt` for identifiers that are cut off.
+    static func requireWhole(_ identifiers: UnsafeRawBufferPointer, of subject: Int64) throws {
+        guard identifiers.count % SubjectRecord.identifierSize == 0, UInt32(exactly: subject) != nil else {
+            throw LedgerError.corrupt(where: "subject \(subject)", what: "its identifiers cannot be read")
+        }
     }
 }
 

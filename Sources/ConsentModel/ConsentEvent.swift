@@ -127,6 +127,13 @@ package struct EventSource: Hashable, Sendable {
         self.channel = channel
         self.form = form
     }
+
+    // Byte for byte, as it is hashed and stored: a String's own equality takes canonically equivalent spellings for the
+    // same.
+    package static func == (left: EventSource, right: EventSource) -> Bool {
+        left.system.utf8.elementsEqual(right.system.utf8) && left.channel.utf8.elementsEqual(right.channel.utf8)
+            && left.form.utf8.elementsEqual(right.form.utf8)
+    }
 }
 
 /// Sixteen bytes that a sender chooses once per event and repeats when it retries.
@@ -137,6 +144,12 @@ package struct IdempotencyKey: Hashable, Sendable {
     package init(high: UInt64, low: UInt64) {
         self.high = high
         self.low = low
+    }
+
+    /// For one of several events that are recorded in place of one: other content, so another key, which is found again
+    /// from the first.
+    package func ofPart(_ part: Int) -> IdempotencyKey {
+        part == 0 ? self : IdempotencyKey(high: max(1, ~high), low: low ^ UInt64(part) << 32)
     }
 
     package static func random() -> IdempotencyKey {

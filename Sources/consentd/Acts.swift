@@ -87,27 +87,11 @@ private func moment(_ text: String?, _ option: String) throws -> Moment? {
     return moment
 }
 
-/// Records acts and says what became of each; exits with `refused` if a rule refused one. A "no" whose identifiers belong
-/// to several people is recorded for each identifier, so that it reaches all of them.
+/// Records acts and says what became of each; exits with `refused` if a rule refused one.
 private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
     var isRefused = false
     try await node.withClient { client in
-        var answered: [(act: ConsentAct, outcome: RecordOutcome)] = []
         for (act, outcome) in zip(acts, try await client.record(acts)) {
-            guard outcome.hasIdentifierConflict, act.state.takesAway, act.subjects.count > 1 else {
-                answered.append((act, outcome))
-                continue
-            }
-            let single = act.subjects.map { subject in
-                var single = act
-                single.subjects = [subject]
-                // The key is that of the whole act, and one key stands for one event.
-                single.key = nil
-                return single
-            }
-            answered += zip(single, try await client.record(single)).map { ($0, $1) }
-        }
-        for (act, outcome) in answered {
             isRefused = isRefused || outcome.refusal != nil
             let people = act.subjects.map(\.description).joined(separator: " ")
             if node.json {
@@ -122,8 +106,7 @@ private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
                     "refused   \(act.purpose): \(Output.printable(outcome.message)) (\(Output.words(refusal.name)))")
             } else {
                 let word = outcome.isDuplicate ? "known" : "recorded"
-                let person = act.subjects.count == acts[0].subjects.count ? "" : "  \(Output.printable(people))"
-                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)\(person)")
+                print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)")
             }
         }
     }

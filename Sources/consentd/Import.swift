@@ -120,8 +120,6 @@ private final class RegisterImport {
     /// Of events that were only judged.
     private var admitted = 0
     private var duplicates = 0
-    /// Rows whose "no" was recorded for each of several people.
-    private var severalPeople = 0
     private var answeredTo = FilePosition.start
     /// Of everything before `answeredTo`.
     private var answeredDigest = PrefixDigest().value
@@ -353,7 +351,7 @@ private final class RegisterImport {
             summary.count(row)
             let answers = Array(rest.prefix(row.events.count))
             rest = rest.dropFirst(row.events.count)
-            if let refusal = count(try await resolved(row, answers)) {
+            if let refusal = count(answers) {
                 rejected.append(RowRejection(row, rule: refusal.rule, message: refusal.message))
                 summary.move(row, toRejectedBy: refusal.rule)
             }
@@ -380,31 +378,6 @@ private final class RegisterImport {
         }
     }
 
-    /// A "no" whose identifiers belong to two people is recorded for each identifier, so that it reaches both.
-    private func resolved(_ row: RegisterRow, _ answers: [ImportOutcome]) async throws -> [ImportOutcome] {
-        var resolved: [ImportOutcome] = []
-        var isSplit = false
-        for (event, answer) in zip(row.events, answers) {
-            guard case .identifierConflict = answer, event.state.takesAway, event.identifiers.count > 1 else {
-                resolved.append(answer)
-                continue
-            }
-            isSplit = true
-            let single = event.identifiers.enumerated().map { position, identifier in
-                var single = event
-                single.identifiers = [identifier]
-                // Other content, so another key; known again all the same.
-                if let key = event.key {
-                    single.key = IdempotencyKey(high: ~key.high, low: key.low ^ UInt64(position) << 32)
-                }
-                return single
-            }
-            resolved += try await send(single)()
-        }
-        if isSplit { severalPeople += 1 }
-        return resolved
-    }
-
     /// - Returns: the first refusal.
     private func count(_ answers: [ImportOutcome]) -> (rule: String, message: String)? {
         var refusal: (rule: String, message: String)?
@@ -417,7 +390,6 @@ private final class RegisterImport {
                 duplicates += 1
                 noteNewest(sequence)
             case .admitted: admitted += 1
-            case .identifierConflict(let message): refusal = refusal ?? ("identifierConflict", message)
             case .refused(let rule, let message): refusal = refusal ?? (rule, message)
             }
         }
@@ -449,7 +421,6 @@ private final class RegisterImport {
                 "accepted": summary.acceptedCount, "withoutProof": summary.withoutProofCount,
                 "rejected": summary.rejectedCount, "rejectedByRule": summary.rejectedCounts,
                 "eventsRecorded": recorded, "eventsKnown": duplicates, "recoveredRows": summary.recoveredCount,
-                "rowsOfSeveralPeople": severalPeople,
                 "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate,
                 "rejectFile": paths.rejects ?? Output.null,
                 "notUsableShare": (summary.unusableShare * 10_000).rounded() / 10_000,
@@ -469,11 +440,6 @@ private final class RegisterImport {
         rows.append(ledger == nil ? ["  events to record", "\(admitted)"] : ["  events recorded", "\(recorded)"])
         if duplicates > 0 { rows.append(["  events that were known already", "\(duplicates)"]) }
         Output.table(rows)
-        if severalPeople > 0 {
-            print(
-                "\(Output.counted(severalPeople, "row says no", "rows say no")) for identifiers of several people: "
-                    + "recorded for each of them")
-        }
         if summary.recoveredCount > 0 {
             print(
                 "\(Output.counted(summary.recoveredCount, "row was", "rows were")) taken from behind a quote that never "

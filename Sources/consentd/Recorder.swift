@@ -69,16 +69,12 @@ struct Recorder: Sendable {
 enum ImportOutcome {
     case recorded(sequence: UInt64)
     case known(sequence: UInt64)
-    /// Its identifiers belong to two people.
-    case identifierConflict(message: String)
     case refused(rule: String, message: String)
     /// Only judged: no rule at the door stands against it.
     case admitted
 
     init(_ outcome: RecordOutcome) {
-        if outcome.hasIdentifierConflict {
-            self = .identifierConflict(message: outcome.message)
-        } else if let refusal = outcome.refusal {
+        if let refusal = outcome.refusal {
             self = .refused(rule: refusal.name, message: outcome.message)
         } else {
             self = outcome.isDuplicate ? .known(sequence: outcome.sequence) : .recorded(sequence: outcome.sequence)
@@ -93,18 +89,7 @@ enum ImportOutcome {
         }
     }
 
-    fileprivate init(_ error: AdmissionError) {
-        if case .identifierConflict = error {
-            self = .identifierConflict(message: "\(error)")
-        } else {
-            self = .refused(rule: "\(error.code)", message: "\(error)")
-        }
-    }
-}
-
-extension RecordOutcome {
-    /// Whether the identifiers of its act belong to two people.
-    var hasIdentifierConflict: Bool { refusal?.name == "identifierConflict" }
+    fileprivate init(_ error: AdmissionError) { self = .refused(rule: "\(error.code)", message: "\(error)") }
 }
 
 extension [UInt8] {

@@ -148,7 +148,7 @@ struct RecordTests {
             (.grant([kari], "p1").with { $0.key = used }, .keyReused(sequence: 2)),
             (.grant([kari, ola]), .identifierConflict(ola)),
             (.grant([.customer("new"), ola, kari]), .identifierConflict(kari)),
-            (ConsentEvent([kari, ola], "p0", .withdrawn), .identifierConflict(ola)),
+            (ConsentEvent([kari, ola], "p1", .deferred), .identifierConflict(ola)),
             (grant.with { $0.subjectAge = 151 }, .ageImplausible(151)),
             (grant.with { $0.subjectAge = -1 }, .ageImplausible(-1)),
             (grant.with { $0.capturedAt = Timestamp(millis: -1) }, .capturedTooEarly(Timestamp(millis: -1))),
@@ -295,10 +295,8 @@ struct RecordTests {
         let (mail, ola) = (Identifier.email("home@example.no"), Identifier.customer("ola"))
         #expect(try engine.recordOne(.grant([kari, mail])).isRecorded)
         let sizes = try engine.sizes()
-        for state in [EventState.deferred, .withdrawn] {
-            #expect(
-                try engine.recordOne(ConsentEvent([ola, mail], "p1", state)) == .refused(.identifierConflict(ola)))
-        }
+        #expect(
+            try engine.recordOne(ConsentEvent([ola, mail], "p1", .deferred)) == .refused(.identifierConflict(ola)))
         #expect(try engine.sizes() == sizes && engine.decision(ola) == .unknown)
         // Each for itself.
         #expect(try engine.recordOne(ConsentEvent([ola], "p0", .withdrawn)).isRecorded)
@@ -314,6 +312,62 @@ struct RecordTests {
         // Everything else may be new.
         #expect(try engine.recordOne(ConsentEvent([mail, .make(.phone, "+4799999999")], "p1", .deferred)).isRecorded)
         #expect(engine.decision(.make(.phone, "+4799999999")) == .granted)
+    }
+
+    /// Whoever of them said it: one "no" too many costs less than one that is lost.
+    @Test(arguments: [EventState.withdrawn, .refused, .revoked, .invalidated, .objected])
+    func aNoThatNamesSeveralPeopleReachesAllOfThem(state: EventState) throws {
+        let (ola, mail, new) = (Identifier.customer("ola"), Identifier.email("home@example.no"), "new")
+        _ = try engine.record([.grant([kari, mail]), .grant([ola])])
+        nextMillisecond()
+        let no = ConsentEvent([kari, ola, .make(.cookie, new)], "p0", state).with { $0.key = IdempotencyKey(7) }
+        #expect(try engine.recordOne(no) == .recorded(sequence: 4))
+        for name in [kari, mail, ola, .make(.cookie, new)] { #expect(engine.decision(name) == .denied) }
+        #expect(try engine.sizes()["subjects"] == 3)
+        // Sent again it is known, and it takes no later yes away.
+        nextMillisecond()
+        _ = try engine.record([.grant([ola])])
+        try node.restart()
+        #expect(try engine.recordOne(no) == .duplicate(sequence: 4))
+        #expect(engine.decision(ola) == .granted && engine.decision(kari) == .denied)
+        // The key is used up for whatever says something else.
+        for change in [
+            { $0.purpose = "p1" }, { $0.actor = "x" }, { $0.identifiers = [kari, ola, mail, .customer("per")] },
+            { $0.state = state == .refused ? .withdrawn : .refused },
+        ] as [(inout ConsentEvent) -> Void] {
+            #expect(try engine.recordOne(no.with(change)) == .refused(.keyReused(sequence: 4)))
+        }
+        let single = ConsentEvent([ola], "p1", state).with { $0.key = IdempotencyKey(8) }
+        let sequence = try #require(try engine.recordOne(single).sequence)
+        #expect(
+            try engine.recordOne(single.with { $0.identifiers.append(mail) })
+                == .refused(.keyReused(sequence: sequence)), "it was never recorded for another")
+        try node.expectSound()
+    }
+
+    @Test func aNoForAnAddressThatAnotherHasReachesBothAndIsKnownAgainByItsMoment() throws {
+        let (mail, ola) = (Identifier.email("home@example.no"), Identifier.customer("ola"))
+        _ = try engine.record([.grant([kari, mail], at: secondsAgo(1000))])
+        let no = ConsentEvent([ola, mail], "p0", .withdrawn, at: secondsAgo(500))
+        #expect(try engine.record([no, no]).outcomes == [.recorded(sequence: 3), .duplicate(sequence: 3)])
+        #expect(try engine.recordOne(no) == .duplicate(sequence: 3))
+        for name in [kari, mail, ola] { #expect(engine.decision(name) == .denied) }
+        #expect(try engine.sizes()["subjects"] == 2)
+        try node.expectSound()
+    }
+
+    /// Two spellings of `å`: one letter, or a letter and its ring.
+    @Test func sourcesThatLookTheSameAreKeptAsTheyWereSaid() throws {
+        let spellings = ["kasse p\u{E5} torget", "kasse pa\u{30A} torget"]
+        for (number, spelling) in spellings.enumerated() {
+            let source = EventSource(system: spelling, channel: spelling, form: spelling)
+            _ = try engine.record([.grant([.customer("c\(number)")]).with { $0.source = source }])
+        }
+        for (number, spelling) in spellings.enumerated() {
+            let kept = try #require(try engine.events(.customer("c\(number)")).first).event.source
+            #expect([kept.system, kept.channel, kept.form].allSatisfy { Array($0.utf8) == Array(spelling.utf8) })
+        }
+        try node.expectSound()
     }
 
     @Test func ofANationalIDOnlyItsKeyedHashIsKept() throws {

@@ -55,6 +55,53 @@ struct TimeTests {
         try node.expectSound()
     }
 
+    /// Though nobody was there to record it, as a grant that is uploaded late, or with the node down, ends unseen.
+    @Test func aCatalogThatLetsConsentsLastLongerBringsNoneBackThatHasEnded() async throws {
+        var catalog = SampleCatalog([.init("p0", bit: 0, basis: "consent", "validityDuration: P30D")])
+        let node = try TestNode(catalog)
+        let (ola, per) = (Identifier.customer("ola"), Identifier.customer("per"))
+        let monthsAgo = secondsAgo(40 * 86_400)
+        _ = try node.engine.record([.grant([kari], at: monthsAgo), .grant([ola])])
+        #expect(node.engine.decision(kari) == .unknown && node.engine.decision(ola) == .granted)
+        catalog.purposes[0].more = ["validityDuration: P90D"]
+        let answers = Answers<Bool>()
+        let blocked = try BlockedWriter(node.engine)
+        node.engine.record([.success(.grant([per], at: monthsAgo))]) { _ in answers.add(true) }
+        node.engine.apply(try catalog.document) { _ in answers.add(true) }
+        blocked.release()
+        _ = answers.take(2)
+        for name in [kari, per] {
+            #expect(node.engine.decision(name) == .unknown)
+            #expect(try node.engine.reason(name) == .expired)
+            #expect(try node.engine.events(name).map(\.event.state) == [.given, .expired])
+        }
+        #expect(node.engine.decision(ola) == .granted)
+        #expect(try node.engine.events(ola).count == 1)
+        // Who agrees once more has a consent that lasts as long as the new catalog says.
+        #expect(try node.engine.recordOne(.grant([kari], at: secondsAgo(35 * 86_400))).isRecorded)
+        #expect(node.engine.decision(kari) == .granted)
+        try node.expectSound()
+    }
+
+    /// What is explained is what is answered, though the system's clock was set back behind what is recorded.
+    @Test func aClockThatWasSetBackDoesNotBringBackAnOutdatedRevision() async throws {
+        let change = now.advanced(bySeconds: 3600)
+        let node = try TestNode(
+            SampleCatalog(
+                [.init("p0", bit: 0)],
+                revisions: [.init("1.0", effectiveAt: SampleCatalog.begin), .init("2.0", effectiveAt: change)]))
+        _ = try node.engine.record([.grant([kari])])
+        #expect(try node.engine.reason(kari) == .given)
+        node.clockAheadMillis = 7_200_000
+        #expect(await eventually { node.engine.decision(kari) == .unknown })
+        node.clockAheadMillis = 0
+        #expect(node.engine.decision(kari) == .unknown)
+        #expect(try node.engine.reason(kari) == .outdatedRevision)
+        try node.restart()
+        #expect(node.engine.decision(kari) == .unknown)
+        #expect(try node.engine.reason(kari) == .outdatedRevision)
+    }
+
     @Test func manyEndsAtOnceAreAllRecorded() async throws {
         let node = try TestNode(.consents(bits: 0..<1))
         let engine = node.engine

@@ -5,6 +5,7 @@ import ConsentKernel
 import ConsentLedger
 import ConsentModel
 import ConsentTestSupport
+import Crypto
 import Foundation
 import GRDB
 import Testing
@@ -160,6 +161,23 @@ struct VerificationTests {
         try expectFound(ofTheOthers.map { (["UPDATE event SET \($0.0) WHERE sequence = \($0.1)"], "event \($0.1)") })
     }
 
+    /// The commitment keeps the chain whole when a person is erased, which is an event of its own.
+    @Test func aPersonalPartThatIsGoneWithoutAnErasureIsFound() throws {
+        let database = try DatabaseQueue(path: node.folder.ledgerPath)
+        for sequence in [2, 4] {
+            let committed = try database.read { database -> Data in
+                let row = try Row.fetchOne(
+                    database,
+                    sql: "SELECT salt, personal FROM event JOIN subject ON id = event.subject WHERE event.sequence = ?",
+                    arguments: [sequence])!
+                return Data(SHA256.hash(data: (row[0] as Data) + (row[1] as Data)))
+            }
+            let hex = committed.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+            let statement = "UPDATE event SET personal = NULL, commitment = x'\(hex)' WHERE sequence = \(sequence)"
+            try expectFound([([statement], "event \(sequence): its personal part is gone")])
+        }
+    }
+
     @Test func eventsThatAreGoneOrMovedOrAddedAreFound() throws {
         let columns =
             "kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit, "
@@ -256,6 +274,17 @@ struct VerificationTests {
             ("standings = CAST(standings || standings AS BLOB)", 2, "subject 2"), ("id = 70", 1, "event 2"),
         ]
         try expectFound(changes.map { (["UPDATE subject SET \($0.0) WHERE id = \($0.1)"], $0.2) })
+        // What would pass for a row that has not been followed yet.
+        try expectFound([(["UPDATE subject SET sequence = 1 << 30 WHERE id = 1"], "subject 1: its row")])
+        let unchecked = "PRAGMA ignore_check_constraints = ON"
+        for size in [1, 16, 18] {
+            let cut = "UPDATE subject SET identifiers = substr(identifiers, 1, \(size)) WHERE id = 1"
+            try expectFound([([unchecked, cut], "subject 1")])
+            try withCopy { folder in
+                try folder.changeLedger(unchecked, cut)
+                #expect(throws: LedgerError.self) { _ = try rebuildIndex(folder) }
+            }
+        }
         try expectFound([
             (["DELETE FROM subject WHERE id = 6"], "event 11"),
             (["UPDATE subject SET id = 70 WHERE id = 1", "UPDATE subject SET id = 1 WHERE id = 2"], "event 2"),
