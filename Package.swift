@@ -119,6 +119,13 @@ let package = Package(
             name: "ConsentIndexTests",
             dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport", "IndexProbe"],
             swiftSettings: common),
+        .testTarget(
+            name: "PythonClientTests",
+            dependencies: [
+                "consentd", "ProtocolGenerator", "ConsentServer", "ConsentEngine", "ConsentLedger", "ConsentIndex",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
             name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],

@@ -1,0 +1,779 @@
+"""Bytes to frames, frames to answers, requests to bytes. Knows no socket and no clock.
+
+Whatever breaks the protocol raises ``Violation``: nothing is ever read as granted for want of a reason against it.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, IntEnum
+from typing import NamedTuple, TypeVar
+
+from . import _protocol as protocol
+from ._protocol import (
+    Decision,
+    EventState,
+    EvidenceMethod,
+    Freshness,
+    IdentifierType,
+    LawfulBasis,
+    Opcode,
+    Party,
+    State,
+)
+from .errors import UnknownPurpose
+from .values import PurposeInfo, Subject
+
+_HEADER = struct.Struct("<IBBHII")
+_U16 = struct.Struct("<H")
+_U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
+_I64 = struct.Struct("<q")
+_EVENT_HEAD = struct.Struct("<16sHBBBBBBqq")
+
+_PURPOSE_BITS = 64 * protocol.PURPOSE_WORDS_MAX
+
+DECISIONS: Mapping[State, Decision] = {
+    State.UNKNOWN: Decision.UNKNOWN,
+    State.REQUESTED: Decision.UNKNOWN,
+    State.DEFERRED: Decision.UNKNOWN,
+    State.REFUSED: Decision.DENIED,
+    State.GIVEN: Decision.GRANTED,
+    State.RENEWED: Decision.GRANTED,
+    State.WITHDRAWN: Decision.DENIED,
+    State.REVOKED: Decision.DENIED,
+    State.EXPIRED: Decision.UNKNOWN,
+    State.INVALIDATED: Decision.DENIED,
+    State.OUTDATED_REVISION: Decision.UNKNOWN,
+    State.OBJECTED: Decision.DENIED,
+    State.BASIS_HOLDS: Decision.GRANTED,
+    State.ERASED: Decision.UNKNOWN,
+}
+"""The one decision that goes with each reason."""
+
+
+class Violation(Exception):
+    """What the server did that the protocol does not allow."""
+
+
+class Frame(NamedTuple):
+    opcode: int
+    flags: int
+    argument: int
+    request: int
+    word: int
+    payload: bytes
+
+
+def scan_frame(buffer: bytearray, start: int) -> tuple[Frame, int] | None:
+    """The frame at ``start`` and where the next one begins; None where not all of it is there yet."""
+    if len(buffer) - start < 4:
+        return None
+    (length,) = _U32.unpack_from(buffer, start)
+    if not protocol.HEADER_SIZE - 4 <= length <= protocol.FRAME_SIZE_MAX - 4:
+        raise Violation(f"a frame has the impossible length {length}")
+    end = start + 4 + length
+    if len(buffer) < end:
+        return None
+    _, opcode, flags, argument, request, word = _HEADER.unpack_from(buffer, start)
+    return Frame(opcode, flags, argument, request, word, bytes(buffer[start + protocol.HEADER_SIZE : end])), end
+
+
+def frame(opcode: Opcode, request: int, payload: bytes = b"", *, flags: int = 0, argument: int = 0, word: int = 0) -> bytes:
+    return _HEADER.pack(protocol.HEADER_SIZE - 4 + len(payload), opcode, flags, argument, request, word) + payload
+
+
+def _text8(text: str | bytes) -> bytes:
+    data = text.encode() if isinstance(text, str) else text
+    return bytes((len(data),)) + data
+
+
+def _text16(text: str | bytes) -> bytes:
+    data = text.encode() if isinstance(text, str) else text
+    return _U16.pack(len(data)) + data
+
+
+_Code = TypeVar("_Code", bound=IntEnum)
+
+
+def _code(kind: type[_Code], number: int) -> _Code:
+    try:
+        return kind(number)
+    except ValueError:
+        raise Violation(f"{number} is no {kind.__name__}") from None
+
+
+class _Reader:
+    """A payload, read from its beginning to its end."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._bytes = payload
+        self._position = 0
+
+    def take(self, size: int) -> bytes:
+        end = self._position + size
+        if end > len(self._bytes):
+            raise Violation("a field reaches past the end of its frame")
+        taken = self._bytes[self._position : end]
+        self._position = end
+        return taken
+
+    def u8(self) -> int:
+        return self.take(1)[0]
+
+    def u16(self) -> int:
+        return int(_U16.unpack(self.take(2))[0])
+
+    def u32(self) -> int:
+        return int(_U32.unpack(self.take(4))[0])
+
+    def u64(self) -> int:
+        return int(_U64.unpack(self.take(8))[0])
+
+    def time(self) -> int:
+        return int(_I64.unpack(self.take(8))[0])
+
+    def bits(self, words: int) -> int:
+        return int.from_bytes(self.take(8 * words), "little")
+
+    def text8(self) -> str:
+        return self._text(self.u8())
+
+    def text16(self) -> str:
+        return self._text(self.u16())
+
+    def rest(self) -> str:
+        return self._text(len(self._bytes) - self._position)
+
+    def _text(self, size: int) -> str:
+        try:
+            return self.take(size).decode()
+        except UnicodeDecodeError:
+            raise Violation("a text is not UTF-8") from None
+
+    @property
+    def left(self) -> int:
+        return len(self._bytes) - self._position
+
+    def end(self) -> None:
+        if self.left:
+            raise Violation("bytes are left over at the end of a frame")
+
+
+def _require_header(frame: Frame, *, flags: int = 0, argument: bool = False, word: bool = False) -> None:
+    """- flags: those that have a meaning; argument, word: whether they have one."""
+    if frame.flags & ~flags or (frame.argument and not argument) or (frame.word and not word):
+        raise Violation("a reserved bit is set")
+
+
+# Answers
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    version: int
+    version_min: int
+    version_max: int
+    catalog_version: int
+    sequence: int
+    deployment: bytes
+    history: bytes
+    frame_size_max: int
+    requests_in_flight_max: int
+    subjects_per_check_max: int
+    events_per_record_max: int
+    server_name: str
+    server_version: str
+
+    @classmethod
+    def read(cls, frame: Frame) -> Welcome:
+        _require_header(frame, argument=True)
+        reader = _Reader(frame.payload)
+        welcome = cls(
+            frame.argument,
+            *(reader.u16(), reader.u16(), reader.u32(), reader.u64(), reader.take(16), reader.take(16)),
+            *(reader.u32(), reader.u32(), reader.u32(), reader.u32(), reader.text8(), reader.text8()),
+        )
+        reader.end()
+        return welcome
+
+    @property
+    def has_usable_limits(self) -> bool:
+        """Whether the smallest requests fit, and no limit is past what the protocol's fields can say."""
+        smallest = 2 * protocol.HEADER_SIZE + protocol.IDENTIFIER_SIZE_MAX
+        return (
+            smallest <= self.frame_size_max <= protocol.FRAME_SIZE_MAX
+            and self.requests_in_flight_max >= 1
+            and 1 <= self.subjects_per_check_max <= protocol.SUBJECTS_PER_CHECK_MAX
+            and 1 <= self.events_per_record_max <= protocol.EVENTS_PER_RECORD_MAX
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    code: int
+    detail: int
+    message: str
+
+    @classmethod
+    def read(cls, frame: Frame) -> ErrorAnswer:
+        _require_header(frame, argument=True, word=True)
+        reader = _Reader(frame.payload)
+        message = reader.text16()
+        reader.end()
+        if frame.argument == 0:
+            raise Violation("an error has no code")
+        return cls(frame.argument, frame.word, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    decision: Decision
+    reason: State
+    freshness: Freshness
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSet:
+    """Bitsets as whole numbers: bit n is purpose n, or subject n of those asked about."""
+
+    freshness: Freshness
+    sequence: int
+    granted: int
+    denied: int
+    bits: tuple[int, ...] = ()
+    """Of the purposes that were asked about, in their order, by the catalog of the connection that answered."""
+
+    def decision(self, bit: int) -> Decision:
+        if self.granted >> bit & 1:
+            return Decision.GRANTED
+        return Decision.DENIED if self.denied >> bit & 1 else Decision.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    decision: Decision
+    reason: State
+    freshness: Freshness
+    basis: LawfulBasis
+    deciding_state: EventState | None
+    sequence: int
+    expires_at: int
+    granted_until: int
+    deciding_sequence: int
+    deciding_captured_at: int
+    declaration: str
+    consented_revision: str
+    current_revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeMessage:
+    code: int
+    is_duplicate: bool
+    sequence: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    head: int
+    outcomes: tuple[OutcomeMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedCatalog:
+    is_dry_run: bool
+    version: int
+    sequence: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventMessage:
+    """An event as it is on the wire, with times in milliseconds; its purpose is a bit, or the name of one yet to be
+    found."""
+
+    purpose: int | str
+    state: EventState
+    key: bytes = bytes(16)
+    method: EvidenceMethod = EvidenceMethod.NONE
+    party: Party = Party.SUBJECT
+    is_explicit: bool = False
+    age: int = 255
+    captured_at: int = 0
+    expires_at: int = 0
+    declaration: str = ""
+    revision: str = ""
+    language: str = ""
+    system: str = ""
+    channel: str = ""
+    form: str = ""
+    actor: str = ""
+    evidence: str = ""
+    identifiers: tuple[tuple[IdentifierType, str], ...] = ()
+
+    @property
+    def short_texts(self) -> tuple[str, ...]:
+        texts = (self.declaration, self.revision, self.language, self.system, self.channel, self.form, self.actor)
+        return texts
+
+    def encode(self, bit: int) -> bytes:
+        body = b"".join(
+            (
+                _EVENT_HEAD.pack(
+                    *(self.key, bit, self.state, self.method, self.party, self.is_explicit, self.age),
+                    *(len(self.identifiers), self.captured_at, self.expires_at),
+                ),
+                *(_text8(text) for text in self.short_texts),
+                _text16(self.evidence),
+                *(bytes((kind,)) + _text8(value) for kind, value in self.identifiers),
+            )
+        )
+        return _U32.pack(len(body)) + body
+
+    @classmethod
+    def read(cls, reader: _Reader) -> EventMessage:
+        own = _Reader(reader.take(reader.u32()))
+        key, bit, state, method, party, flags, age, count, captured, expires = _EVENT_HEAD.unpack(
+            own.take(_EVENT_HEAD.size)
+        )
+        if flags & ~1:
+            raise Violation("a reserved bit of an event is set")
+        texts = [own.text8() for _ in range(7)]
+        evidence = own.text16()
+        identifiers = tuple((_code(IdentifierType, own.u8()), own.text8()) for _ in range(count))
+        own.end()
+        return cls(
+            bit,
+            _code(EventState, state),
+            key,
+            _code(EvidenceMethod, method),
+            _code(Party, party),
+            bool(flags),
+            age,
+            captured,
+            expires,
+            *texts,
+            evidence,
+            identifiers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    sequence: int
+    recorded_at: int
+    refers_to: int
+    hash: bytes
+    event: EventMessage
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    has_more: bool
+    head: int
+    events: tuple[RecordedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogPurposes:
+    version: int
+    digest: bytes
+    purposes: tuple[PurposeInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogDocument:
+    version: int
+    document: str
+
+
+Answer = (
+    int
+    | Checked
+    | CheckedSet
+    | Explained
+    | Recorded
+    | AppliedCatalog
+    | HistoryPage
+    | CatalogPurposes
+    | CatalogDocument
+    | tuple[tuple[str, int], ...]
+)
+
+
+def read_pong(frame: Frame) -> int:
+    _require_header(frame)
+    reader = _Reader(frame.payload)
+    echo = reader.u64()
+    reader.end()
+    return echo
+
+
+def _verdict(frame: Frame, freshness: int) -> tuple[Decision, State, Freshness]:
+    decision, reason = _code(Decision, frame.argument & 0xFF), _code(State, frame.argument >> 8)
+    if DECISIONS[reason] is not decision:
+        raise Violation(f"the decision '{decision.name}' is not that of its reason '{reason.name}'")
+    fresh = _code(Freshness, freshness)
+    if fresh is Freshness.UNAVAILABLE and decision is not Decision.UNKNOWN:
+        raise Violation("an answer is unavailable and yet decided")
+    return decision, reason, fresh
+
+
+def read_checked(frame: Frame) -> Checked:
+    if frame.flags or frame.word >> 8:
+        raise Violation("a reserved bit is set")
+    reader = _Reader(frame.payload)
+    checked = Checked(*_verdict(frame, frame.word & 0xFF), reader.u64())
+    reader.end()
+    return checked
+
+
+def _read_sets(frame: Frame, words: int, mask: int) -> CheckedSet:
+    _require_header(frame, word=True)
+    reader = _Reader(frame.payload)
+    answer = CheckedSet(_code(Freshness, frame.word & 0xFF), reader.u64(), reader.bits(words), reader.bits(words))
+    reader.end()
+    if answer.granted & answer.denied:
+        raise Violation("something is both granted and denied")
+    if (answer.granted | answer.denied) & ~mask:
+        raise Violation("an answer speaks of what was not asked")
+    return answer
+
+
+def read_checked_purposes(frame: Frame, words: int, mask: int) -> CheckedSet:
+    if frame.word >> 16 or frame.word >> 8 != words:
+        raise Violation("another number of words than was asked for")
+    return _read_sets(frame, words, mask)
+
+
+def read_checked_subjects(frame: Frame, count: int) -> CheckedSet:
+    if frame.word >> 8 & 0xFF or frame.word >> 16 != count:
+        raise Violation("another number of subjects than was asked for")
+    answer = _read_sets(frame, (count + 63) // 64, (1 << count) - 1)
+    # One purpose, so one limit of staleness: past it nothing is known of anybody.
+    if answer.freshness is Freshness.UNAVAILABLE and answer.granted | answer.denied:
+        raise Violation("an answer is unavailable and yet decided")
+    return answer
+
+
+def read_explained(frame: Frame) -> Explained:
+    if frame.flags or frame.word >> 24:
+        raise Violation("a reserved bit is set")
+    verdict = _verdict(frame, frame.word & 0xFF)
+    basis = _code(LawfulBasis, frame.word >> 8 & 0xFF)
+    state = frame.word >> 16 & 0xFF
+    reader = _Reader(frame.payload)
+    explained = Explained(
+        *verdict,
+        basis,
+        _code(EventState, state) if state else None,
+        *(reader.u64(), reader.time(), reader.time(), reader.u64(), reader.time()),
+        *(reader.text8(), reader.text8(), reader.text8()),
+    )
+    reader.end()
+    return explained
+
+
+def read_recorded(frame: Frame, count: int) -> Recorded:
+    _require_header(frame, argument=True)
+    if frame.argument != count:
+        raise Violation("another number of outcomes than events were sent")
+    reader = _Reader(frame.payload)
+    head = reader.u64()
+    outcomes = tuple(_read_outcome(reader) for _ in range(count))
+    reader.end()
+    return Recorded(head, outcomes)
+
+
+def _read_outcome(reader: _Reader) -> OutcomeMessage:
+    code, flags, reserved = reader.u16(), reader.u8(), reader.u8()
+    if flags & ~1 or reserved:
+        raise Violation("a reserved bit of an outcome is set")
+    if code:
+        _code(protocol.ErrorCode, code)
+    return OutcomeMessage(code, bool(flags), reader.u64(), reader.text16())
+
+
+def read_applied_catalog(frame: Frame, is_dry_run: bool) -> AppliedCatalog:
+    _require_header(frame, flags=1, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    sequence = reader.u64()
+    changes = tuple(reader.text16() for _ in range(frame.argument))
+    reader.end()
+    if bool(frame.flags) is not is_dry_run:
+        raise Violation("a dry run was answered as none, or the other way round")
+    return AppliedCatalog(is_dry_run, frame.word, sequence, changes)
+
+
+def read_history_page(frame: Frame) -> HistoryPage:
+    _require_header(frame, flags=1, argument=True)
+    reader = _Reader(frame.payload)
+    head = reader.u64()
+    events = tuple(
+        RecordedEvent(reader.u64(), reader.time(), reader.u64(), reader.take(32), EventMessage.read(reader))
+        for _ in range(frame.argument)
+    )
+    reader.end()
+    return HistoryPage(bool(frame.flags), head, events)
+
+
+def read_catalog_purposes(frame: Frame) -> CatalogPurposes:
+    _require_header(frame, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    digest = reader.take(32)
+    purposes = tuple(_read_purpose(reader) for _ in range(frame.argument))
+    reader.end()
+    return CatalogPurposes(frame.word, digest, purposes)
+
+
+def _read_purpose(reader: _Reader) -> PurposeInfo:
+    bit, basis, flags = reader.u16(), _code(LawfulBasis, reader.u8()), reader.u8()
+    if flags & 0xC0:
+        raise Violation("a reserved bit of a purpose is set")
+    return PurposeInfo(bit, reader.text8(), reader.text8(), basis, *(bool(flags >> n & 1) for n in range(6)))
+
+
+def read_catalog_document(frame: Frame) -> CatalogDocument:
+    _require_header(frame, word=True)
+    return CatalogDocument(frame.word, _Reader(frame.payload).rest())
+
+
+def read_statistics(frame: Frame) -> tuple[tuple[str, int], ...]:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    values = tuple((reader.text8(), reader.u64()) for _ in range(frame.argument))
+    reader.end()
+    return values
+
+
+# Requests
+
+
+class PurposeTable:
+    """Names and bits, by the catalog of one connection."""
+
+    def __init__(self, catalog: CatalogPurposes | None = None) -> None:
+        self.infos = catalog.purposes if catalog else ()
+        self._bits = {info.id: info.bit for info in self.infos}
+        self._names = {info.bit: info.id for info in self.infos}
+
+    def bit(self, purpose: str) -> int:
+        bit = self._bits.get(purpose)
+        if bit is None or bit >= _PURPOSE_BITS:
+            raise UnknownPurpose(purpose)
+        return bit
+
+    def name(self, bit: int) -> str:
+        """A bit that the catalog does not have keeps its number."""
+        return self._names.get(bit, f"bit {bit}")
+
+    def __contains__(self, purpose: str) -> bool:
+        return self._bits.get(purpose, _PURPOSE_BITS) < _PURPOSE_BITS
+
+
+class Repetition(Enum):
+    """How often a request may be sent again when a connection ended before its answer."""
+
+    NEVER = 0
+    ONCE = 1
+    ALWAYS = 2
+
+
+Encoded = tuple[bytes, Opcode, Callable[[Frame], Answer]]
+"""The bytes, the kind of frame that answers them, and what reads that frame and judges it against what was asked."""
+
+
+class Request(ABC):
+    """A request as a caller means it: purposes by name. They become bits when it is sent, by the catalog of the server that
+    it is sent to, so that a request which is repeated on another connection cannot ask about another purpose."""
+
+    repetition = Repetition.ONCE
+    is_counted = False
+    """Whether the server counts it against requestsInFlightMax."""
+
+    @abstractmethod
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        """Raises ``UnknownPurpose``; nothing is to be sent then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame; no ``Request``, as the catalog is not known then."""
+
+    deployment: bytes = bytes(16)
+    client_name: str = ""
+    client_version: str = ""
+    token: bytes = b""
+    version_min: int = protocol.VERSION_MIN
+    version_max: int = protocol.VERSION_MAX
+
+    def encode(self, request: int) -> bytes:
+        payload = (
+            struct.pack("<HHI", self.version_min, self.version_max, 0)
+            + self.deployment
+            + _text8(self.client_name)
+            + _text8(self.client_version)
+            + _text16(self.token)
+        )
+        return frame(Opcode.HELLO, request, payload, word=protocol.MAGIC)
+
+
+@dataclass(frozen=True, slots=True)
+class PingRequest(Request):
+    echo: int
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        def read(answer: Frame) -> Answer:
+            if read_pong(answer) != self.echo:
+                raise Violation("a pong brings back another value than was sent")
+            return self.echo
+
+        return frame(Opcode.PING, request, _U64.pack(self.echo)), Opcode.PONG, read
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest(Request):
+    subject: Subject
+    purpose: str
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        bit = purposes.bit(self.purpose)
+        data = frame(Opcode.CHECK, request, self.subject.value.encode(), argument=bit, word=self.subject.type)
+        return data, Opcode.CHECKED, read_checked
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPurposesRequest(Request):
+    subject: Subject
+    purposes: tuple[str, ...]
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        bits = tuple(purposes.bit(purpose) for purpose in self.purposes)
+        mask = 0
+        for bit in bits:
+            mask |= 1 << bit
+        words = max(1, (mask.bit_length() + 63) // 64)
+        payload = mask.to_bytes(8 * words, "little") + self.subject.value.encode()
+        data = frame(Opcode.CHECK_PURPOSES, request, payload, word=self.subject.type | words << 8)
+
+        def read(answer: Frame) -> Answer:
+            return replace(read_checked_purposes(answer, words, mask), bits=bits)
+
+        return data, Opcode.CHECKED_PURPOSES, read
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSubjectsRequest(Request):
+    """All of one type, and at least one."""
+
+    type: IdentifierType
+    values: tuple[bytes, ...]
+    purpose: str
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        count = len(self.values)
+        payload = b"".join(bytes((len(value),)) + value for value in self.values)
+        word = self.type | count << 16
+        data = frame(Opcode.CHECK_SUBJECTS, request, payload, argument=purposes.bit(self.purpose), word=word)
+        return data, Opcode.CHECKED_SUBJECTS, lambda answer: read_checked_subjects(answer, count)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRequest(Request):
+    is_counted = True
+    subject: Subject
+    purpose: str
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        bit = purposes.bit(self.purpose)
+        data = frame(Opcode.EXPLAIN, request, self.subject.value.encode(), argument=bit, word=self.subject.type)
+        return data, Opcode.EXPLAINED, read_explained
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRequest(Request):
+    repetition = Repetition.ALWAYS
+    is_counted = True
+    events: tuple[EventMessage, ...]
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        count = len(self.events)
+        payload = b"".join(
+            event.encode(purposes.bit(event.purpose) if isinstance(event.purpose, str) else event.purpose)
+            for event in self.events
+        )
+        data = frame(Opcode.RECORD, request, payload, argument=count)
+        return data, Opcode.RECORDED, lambda answer: read_recorded(answer, count)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyCatalogRequest(Request):
+    repetition = Repetition.NEVER
+    is_counted = True
+    document: str
+    is_dry_run: bool
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        data = frame(Opcode.APPLY_CATALOG, request, self.document.encode(), flags=int(self.is_dry_run))
+        return data, Opcode.APPLIED_CATALOG, lambda answer: read_applied_catalog(answer, self.is_dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest(Request):
+    is_counted = True
+    subject: Subject
+    after: int
+    limit: int = 0
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _U64.pack(self.after) + self.subject.value.encode()
+        data = frame(Opcode.HISTORY, request, payload, argument=self.limit, word=self.subject.type)
+        return data, Opcode.HISTORY_PAGE, read_history_page
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.CATALOG, request), Opcode.CATALOG_PURPOSES, read_catalog_purposes
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogDocumentRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.CATALOG_DOCUMENT, request), Opcode.CATALOG_TEXT, read_catalog_document
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.STATISTICS, request), Opcode.STATISTIC_VALUES, read_statistics
+
+
+Sized = TypeVar("Sized")
+
+
+def frames_of(elements: Sequence[Sized], size: Callable[[Sized], int], size_max: int, count_max: int) -> list[Sequence[Sized]]:
+    """As many elements to a frame as fit. One that fits into no frame has a frame of its own, which the server refuses."""
+    frames: list[Sequence[Sized]] = []
+    start, used = 0, protocol.HEADER_SIZE
+    for position, element in enumerate(elements):
+        wanted = size(element)
+        if position > start and (used + wanted > size_max or position - start == count_max):
+            frames.append(elements[start:position])
+            start, used = position, protocol.HEADER_SIZE
+        used += wanted
+    if start < len(elements):
+        frames.append(elements[start:])
+    return frames

@@ -1,0 +1,347 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import random
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import TracebackType
+
+from ._channel import Channel, Ticket
+from ._core import Batch, Core, Plan, Result
+from ._protocol import Advice
+from ._wire import Answer, Hello, Request
+from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
+from .values import (
+    Act,
+    CatalogOutcome,
+    CatalogText,
+    Check,
+    Endpoint,
+    Explanation,
+    HistoryEntry,
+    Options,
+    Outcome,
+    PurposeChecks,
+    PurposeInfo,
+    Subject,
+    SubjectChecks,
+)
+
+_RECEIVE_SIZE = 1 << 16
+_Outcome = Future[Answer | ConsentError]
+
+
+class _Link:
+    """One connection, and the thread that listens on it."""
+
+    def __init__(self, endpoint: Endpoint, hello: Hello, options: Options, deadline: float) -> None:
+        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout)
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._socket = _connected(endpoint, deadline)
+        self._wake_in, self._wake_out = socket.socketpair()
+        for end in (self._socket, self._wake_in, self._wake_out):
+            end.setblocking(False)
+        try:
+            while not self.channel.is_open:
+                if self.channel.failure is not None:
+                    raise self.channel.failure
+                if time.monotonic() >= deadline:
+                    raise ConnectFailed("the server did not finish the handshake in time")
+                self._turn(deadline)
+        except BaseException:
+            self._close_sockets()
+            raise
+        threading.Thread(target=self._listen, name="consentd", daemon=True).start()
+
+    @property
+    def is_usable(self) -> bool:
+        return self.channel.failure is None and not self.channel.is_draining
+
+    def submit(self, requests: Sequence[Request]) -> list[tuple[Ticket, _Outcome]]:
+        """All leave in one write."""
+        submitted = []
+        with self._lock:
+            for request in requests:
+                outcome: _Outcome = Future()
+                submitted.append((self.channel.submit(request, outcome.set_result), outcome))
+            self._send()
+            if self.channel.output:
+                self._wake()
+        return submitted
+
+    def abandon(self, ticket: Ticket) -> None:
+        with self._lock:
+            self.channel.abandon(ticket)
+
+    def retire(self) -> None:
+        """What is in flight finishes; then the connection is closed."""
+        with self._lock:
+            self.channel.is_draining = True
+            self._wake()
+
+    def close(self) -> None:
+        with self._lock:
+            self.channel.end("the client was closed")
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._is_closed:
+            try:
+                self._wake_out.send(b"\0")
+            except BlockingIOError:
+                # It is awake already.
+                return
+
+    def _listen(self) -> None:
+        while self.channel.failure is None and not (self.channel.is_draining and self.channel.is_idle):
+            self._turn(None)
+        with self._lock:
+            self.channel.end("the connection was closed")
+            self._close_sockets()
+
+    def _close_sockets(self) -> None:
+        self._is_closed = True
+        for end in (self._socket, self._wake_in, self._wake_out):
+            end.close()
+
+    def _turn(self, deadline: float | None) -> None:
+        """Waits for something to do, and does it."""
+        due = self.channel.due if deadline is None else min(deadline, self.channel.due)
+        poll = select.poll()
+        poll.register(self._wake_in, select.POLLIN)
+        poll.register(self._socket, select.POLLIN | (select.POLLOUT if self.channel.output else 0))
+        events = poll.poll(max(0.0, due - time.monotonic()) * 1000 + 1)
+        with self._lock:
+            for descriptor, event in events:
+                if descriptor == self._wake_in.fileno():
+                    self._wake_in.recv(_RECEIVE_SIZE)
+                elif event & ~select.POLLOUT:
+                    self._receive()
+            self.channel.tick(time.monotonic())
+            self._send()
+
+    def _receive(self) -> None:
+        try:
+            data = self._socket.recv(_RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.channel.end(str(error))
+            return
+        if data:
+            self.channel.receive(data, time.monotonic())
+        else:
+            self.channel.end("the server closed the connection")
+
+    def _send(self) -> None:
+        output = self.channel.output
+        try:
+            while output and self.channel.failure is None:
+                del output[: self._socket.send(output)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.channel.end(str(error))
+
+
+def _connected(endpoint: Endpoint, deadline: float) -> socket.socket:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise ConnectFailed(f"no connection to {endpoint} in time")
+    try:
+        if endpoint.path is None:
+            connected = socket.create_connection((endpoint.host, endpoint.port), timeout=left)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connected
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.settimeout(left)
+            connected.connect(endpoint.path)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+    except OSError as error:
+        raise ConnectFailed(f"no connection to {endpoint}: {error}") from error
+
+
+class Client(Core):
+    """A connection to a consent server, shared by any number of threads.
+
+    Ask immediately before each use of a person's data, and never keep an answer: a withdrawal counts from the moment it is
+    recorded. Whatever a call raises means that nothing was granted.
+
+    Requests of all threads travel on one connection without waiting for each other. Each has a deadline
+    (``Options.request_timeout``), within which it is repeated where that is harmless: checks and other reads once on
+    another connection, acts as often as needed and always with the same key, a catalog never.
+
+    Making one connects, and raises after the first attempt that fails. A process that forks makes its clients afterwards.
+    """
+
+    def __init__(self, endpoint: str | Endpoint, options: Options | None = None) -> None:
+        super().__init__(options or Options())
+        self._endpoint = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
+        self._connecting = threading.Lock()
+        self._closing = threading.Event()
+        self._refusal: tuple[HandshakeRefused, float] | None = None
+        self._not_before = 0.0
+        self._link: _Link = self._connect(time.monotonic() + self._options.connect_timeout)
+
+    def close(self) -> None:
+        """Closes the connection. Whatever waits fails."""
+        self._closing.set()
+        self._link.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # A client whose first connection failed has none.
+        link = getattr(self, "_link", None)
+        if link is not None:
+            link.close()
+
+    def check(self, subject: Subject, purpose: str) -> Check:
+        """May this person's data be used for this purpose, now?"""
+        return self._run(self._check(subject, purpose))
+
+    def check_each(self, pairs: Iterable[tuple[Subject, str]]) -> list[Check]:
+        """Many checks without waiting in between, answered in their order."""
+        return self._run(self._check_each(pairs))
+
+    def check_purposes(self, subject: Subject, purposes: Iterable[str]) -> PurposeChecks:
+        """What does this person permit of several purposes? One frame, and so one state of the ledger."""
+        return self._run(self._check_purposes(subject, purposes))
+
+    def check_subjects(self, subjects: Iterable[Subject], purpose: str) -> SubjectChecks:
+        """Which of these people permit this purpose? They are named by one type of identifier."""
+        return self._run(self._check_subjects(subjects, purpose))
+
+    def explain(self, subject: Subject, purpose: str) -> Explanation:
+        """The decision with what led to it, read from the ledger; for people, not for programs."""
+        return self._run(self._explain(subject, purpose))
+
+    def record(self, acts: Iterable[Act]) -> list[Outcome]:
+        """Records acts. When it returns, those that were not refused are durable, and checks see them.
+
+        An act without a key gets one, once, so that what this call repeats is recorded once. An act that breaks a rule is
+        refused on its own. If this raises, it is not known which acts were recorded: to repeat them, give them keys of
+        your own beforehand.
+        """
+        return self._run(self._record(acts))
+
+    def apply_catalog(self, text: str, *, dry_run: bool = False) -> CatalogOutcome:
+        """Checks a catalog and, unless this is a dry run, applies it: wholly or not at all. Never repeated on its own once
+        it may have been sent."""
+        return self._run(self._apply_catalog(text, dry_run))
+
+    def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
+        """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
+        return self._run(self._history(subject, after))
+
+    def purposes(self) -> tuple[PurposeInfo, ...]:
+        """The purposes of the catalog as it is now."""
+        return self._run(self._purposes())
+
+    def catalog_document(self) -> CatalogText:
+        """The catalog's text as it was applied."""
+        return self._run(self._catalog_document())
+
+    def statistics(self) -> dict[str, int]:
+        """Counters and sizes of the node. Names come and go with its version."""
+        return self._run(self._statistics())
+
+    def ping(self) -> float:
+        """The seconds of a round trip."""
+        start = time.perf_counter()
+        self._run(self._ping())
+        return time.perf_counter() - start
+
+    def _run(self, plan: Plan[Result]) -> Result:
+        answers: Sequence[Answer] | None = None
+        while True:
+            try:
+                requests = plan.send(answers) if answers is not None else next(plan)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            answers = self._perform(requests)
+
+    def _perform(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        deadline = time.monotonic() + self._options.request_timeout
+        batch = Batch(requests, self._options, deadline)
+        while not batch.is_done:
+            self._round(batch, deadline)
+            if batch.wait and self._closing.wait(batch.wait):
+                raise Closed
+        return batch.answers()
+
+    def _round(self, batch: Batch, deadline: float) -> None:
+        requests = batch.round()
+        try:
+            link = self._usable_link(deadline)
+        except ConsentError as error:
+            batch.not_connected(error, time.monotonic())
+            return
+        submitted = link.submit([request for _, request in requests])
+        try:
+            for (number, _), (_, outcome) in zip(requests, submitted, strict=True):
+                result = outcome.result(max(0.0, deadline - time.monotonic()))
+                batch.settle(number, Closed() if self._closing.is_set() else result, time.monotonic())
+        except FutureTimeout:
+            raise TimedOut from None
+        finally:
+            for ticket, outcome in submitted:
+                if not outcome.done():
+                    link.abandon(ticket)
+            self._table = link.channel.purposes
+
+    def _usable_link(self, deadline: float) -> _Link:
+        if self._closing.is_set():
+            raise Closed
+        if self._link.is_usable:
+            return self._link
+        if not self._connecting.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise TimedOut
+        try:
+            if not self._link.is_usable:
+                if self._link.channel.is_draining:
+                    # At a time of its own, so that not everybody comes at once.
+                    self._not_before = max(self._not_before, time.monotonic() + random.random())
+                self._link.retire()
+                self._link = self._connect_again(deadline)
+            return self._link
+        finally:
+            self._connecting.release()
+
+    def _connect_again(self, deadline: float) -> _Link:
+        if self._refusal is not None and time.monotonic() < self._refusal[1]:
+            raise self._refusal[0]
+        wait = min(self._not_before, deadline) - time.monotonic()
+        if wait > 0 and self._closing.wait(wait):
+            raise Closed
+        self._not_before = 0.0
+        return self._connect(min(deadline, time.monotonic() + self._options.connect_timeout))
+
+    def _connect(self, deadline: float) -> _Link:
+        try:
+            link = _Link(self._endpoint, self._hello, self._options, deadline)
+        except HandshakeRefused as error:
+            if error.advice is Advice.DO_NOT_RETRY:
+                self._refusal = (error, time.monotonic() + self._options.backoff_max)
+            raise
+        self._refusal = None
+        self._adopt(link.channel)
+        return link

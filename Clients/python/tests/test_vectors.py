@@ -1,0 +1,361 @@
+"""The golden vectors: every valid frame, every broken one, every beginning."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+from consentd import (
+    ConsentError,
+    Decision,
+    EventState,
+    EvidenceMethod,
+    IdentifierType,
+    Party,
+    ProtocolViolation,
+    Subject,
+)
+from consentd import _wire as wire
+from consentd._channel import Channel
+from consentd._protocol import ERROR_NAMES, ErrorCode, Opcode
+
+from .support import TABLE, Vector, open_channel, request_answered_by, vectors
+
+ALL = vectors()
+FOR_CLIENT = [vector for vector in ALL if vector.state == "client"]
+VALID = [vector for vector in ALL if vector.kind == "valid" and not vector.is_of_session]
+
+
+class Listening:
+    """A channel that waits for what this frame would be if it were right, and what came of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.results: list[Any] = []
+        self.request = int.from_bytes(data[8:12], "little") if len(data) >= 12 else 1
+        self.is_greeting = len(data) > 4 and data[4] == Opcode.WELCOME
+        if self.is_greeting:
+            self.channel = Channel(wire.Hello(), now=0.0)
+            # Hello took the first id.
+            self.channel._hello_request = self.request
+        else:
+            self.channel = open_channel()
+            self.channel._next_request = self.request or 1
+            self.channel.submit(request_answered_by(data), self.results.append)
+            self.channel.output.clear()
+
+    def feed(self, data: bytes) -> None:
+        self.channel.receive(data, 0.0)
+
+    @property
+    def answers(self) -> list[Any]:
+        return [result for result in self.results if not isinstance(result, ConsentError)]
+
+
+def bits(number: int, words: int) -> list[str]:
+    return [f"{number >> 64 * word & (1 << 64) - 1:016x}" for word in range(words)]
+
+
+def name(code: Any) -> str:
+    return str(code.name).lower()
+
+
+def event_fields(event: wire.EventMessage) -> dict[str, Any]:
+    return {
+        "key": event.key.hex(),
+        "purpose": event.purpose,
+        "state": name(event.state),
+        "method": name(event.method),
+        "party": name(event.party),
+        "express": event.is_explicit,
+        "age": event.age,
+        "capturedAt": str(event.captured_at),
+        "expiresAt": str(event.expires_at),
+        "declaration": event.declaration,
+        "revision": event.revision,
+        "language": event.language,
+        "system": event.system,
+        "channel": event.channel,
+        "form": event.form,
+        "actor": event.actor,
+        "evidence": event.evidence,
+        "identifiers": [{"type": name(kind), "value": value} for kind, value in event.identifiers],
+    }
+
+
+def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
+    """An answer in the form of the vectors' fields."""
+    match answer:
+        case int():
+            return {"echo": str(answer)}
+        case wire.Checked():
+            return {
+                "decision": name(answer.decision),
+                "reason": name(answer.reason),
+                "freshness": name(answer.freshness),
+                "sequence": str(answer.sequence),
+            }
+        case wire.CheckedSet():
+            words = len(vector.fields["granted"])
+            fields = {
+                "freshness": name(answer.freshness),
+                "sequence": str(answer.sequence),
+                "granted": bits(answer.granted, words),
+                "denied": bits(answer.denied, words),
+            }
+            return fields | ({"count": vector.fields["count"]} if "count" in vector.fields else {})
+        case wire.Explained():
+            return {
+                "decision": name(answer.decision),
+                "reason": name(answer.reason),
+                "freshness": name(answer.freshness),
+                "basis": name(answer.basis),
+                "decidingState": name(answer.deciding_state) if answer.deciding_state else None,
+                "sequence": str(answer.sequence),
+                "expiresAt": str(answer.expires_at),
+                "grantedUntil": str(answer.granted_until),
+                "decidingSequence": str(answer.deciding_sequence),
+                "decidingCapturedAt": str(answer.deciding_captured_at),
+                "declaration": answer.declaration,
+                "consentedRevision": answer.consented_revision,
+                "currentRevision": answer.current_revision,
+            }
+        case wire.Recorded():
+            outcomes = [
+                {
+                    "code": ERROR_NAMES[ErrorCode(outcome.code)] if outcome.code else None,
+                    "repeated": outcome.is_duplicate,
+                    "sequence": str(outcome.sequence),
+                    "message": outcome.message,
+                }
+                for outcome in answer.outcomes
+            ]
+            return {"head": str(answer.head), "outcomes": outcomes}
+        case wire.AppliedCatalog():
+            return {
+                "dryRun": answer.is_dry_run,
+                "version": answer.version,
+                "sequence": str(answer.sequence),
+                "changes": list(answer.changes),
+            }
+        case wire.HistoryPage():
+            events = [
+                {
+                    "sequence": str(event.sequence),
+                    "recordedAt": str(event.recorded_at),
+                    "refersTo": str(event.refers_to),
+                    "hash": event.hash.hex(),
+                    "event": event_fields(event.event),
+                }
+                for event in answer.events
+            ]
+            return {"more": answer.has_more, "head": str(answer.head), "events": events}
+        case wire.CatalogPurposes():
+            purposes = [
+                {
+                    "bit": info.bit,
+                    "basis": name(info.basis),
+                    "active": info.is_active,
+                    "explicit": info.is_explicit,
+                    "doubleOptIn": info.is_double_opt_in,
+                    "profiling": info.is_profiling,
+                    "directMarketing": info.is_direct_marketing,
+                    "sharing": info.is_sharing,
+                    "id": info.id,
+                    "controller": info.controller,
+                }
+                for info in answer.purposes
+            ]
+            return {"version": answer.version, "digest": answer.digest.hex(), "purposes": purposes}
+        case wire.CatalogDocument():
+            return {"version": answer.version, "document": answer.document}
+        case tuple():
+            return {"values": [{"name": key, "value": str(value)} for key, value in answer]}
+    raise AssertionError(f"no fields of {answer}")
+
+
+def welcome_fields(welcome: wire.Welcome) -> dict[str, Any]:
+    return {
+        "version": welcome.version,
+        "versionMin": welcome.version_min,
+        "versionMax": welcome.version_max,
+        "catalogVersion": welcome.catalog_version,
+        "sequence": str(welcome.sequence),
+        "deployment": welcome.deployment.hex(),
+        "history": welcome.history.hex(),
+        "frameSizeMax": welcome.frame_size_max,
+        "requestsInFlightMax": welcome.requests_in_flight_max,
+        "subjectsPerCheckMax": welcome.subjects_per_check_max,
+        "eventsPerRecordMax": welcome.events_per_record_max,
+        "serverName": welcome.server_name,
+        "serverVersion": welcome.server_version,
+    }
+
+
+def request_bytes(vector: Vector) -> bytes | None:
+    """None for what this client never sends, such as a bitset that is longer than it need be."""
+    fields = vector.fields
+
+    def subject() -> Subject:
+        return Subject(IdentifierType[fields["type"].upper()], fields["identifier"])
+
+    def encoded(request: wire.Request) -> bytes:
+        return request.encode(fields["request"], TABLE)[0]
+
+    match vector.opcode:
+        case Opcode.HELLO:
+            hello = wire.Hello(
+                bytes.fromhex(fields["deployment"]),
+                fields["clientName"],
+                fields["clientVersion"],
+                fields["token"].encode(),
+                fields["versionMin"],
+                fields["versionMax"],
+            )
+            return hello.encode(fields["request"])
+        case Opcode.PING:
+            return encoded(wire.PingRequest(int(fields["echo"])))
+        case Opcode.CHECK if fields["purpose"] < 960:
+            return encoded(wire.CheckRequest(subject(), f"p{fields['purpose']}"))
+        case Opcode.EXPLAIN if fields["purpose"] < 960:
+            return encoded(wire.ExplainRequest(subject(), f"p{fields['purpose']}"))
+        case Opcode.CHECK_PURPOSES:
+            words = [int(word, 16) for word in fields["purposes"]]
+            if len(words) > 1 and words[-1] == 0:
+                return None
+            asked = [64 * place + bit for place, word in enumerate(words) for bit in range(64) if word >> bit & 1]
+            return encoded(wire.CheckPurposesRequest(subject(), tuple(f"p{bit}" for bit in asked)))
+        case Opcode.CHECK_SUBJECTS if fields["purpose"] < 960:
+            values = tuple(value.encode() for value in fields["identifiers"])
+            kind = IdentifierType[fields["type"].upper()]
+            return encoded(wire.CheckSubjectsRequest(kind, values, f"p{fields['purpose']}"))
+        case Opcode.RECORD:
+            return encoded(wire.RecordRequest(tuple(event_of(event) for event in fields["events"])))
+        case Opcode.APPLY_CATALOG:
+            return encoded(wire.ApplyCatalogRequest(fields["document"], fields["dryRun"]))
+        case Opcode.HISTORY:
+            return encoded(wire.HistoryRequest(subject(), int(fields["after"]), fields["limit"]))
+        case Opcode.CATALOG:
+            return encoded(wire.CatalogRequest())
+        case Opcode.CATALOG_DOCUMENT:
+            return encoded(wire.CatalogDocumentRequest())
+        case Opcode.STATISTICS:
+            return encoded(wire.StatisticsRequest())
+    return None
+
+
+def event_of(fields: dict[str, Any]) -> wire.EventMessage:
+    texts = ("declaration", "revision", "language", "system", "channel", "form", "actor", "evidence")
+    return wire.EventMessage(
+        fields["purpose"],
+        EventState[fields["state"].upper()],
+        bytes.fromhex(fields["key"]),
+        EvidenceMethod[fields["method"].upper()],
+        Party[fields["party"].upper()],
+        fields["express"],
+        fields["age"],
+        int(fields["capturedAt"]),
+        int(fields["expiresAt"]),
+        *(fields[text] for text in texts),
+        tuple((IdentifierType[each["type"].upper()], each["value"]) for each in fields["identifiers"]),
+    )
+
+
+class VectorTests(unittest.TestCase):
+    def test_the_vectors_are_there(self) -> None:
+        self.assertGreater(len(FOR_CLIENT), 1000)
+        self.assertGreater(len(VALID), 350)
+
+    def test_valid_requests_encode_to_their_bytes(self) -> None:
+        requests = [vector for vector in VALID if vector.opcode and vector.opcode < Opcode.WELCOME]
+        encoded = 0
+        for vector in requests:
+            if (data := request_bytes(vector)) is not None:
+                encoded += 1
+                self.assertEqual(data.hex(), vector.bytes.hex(), str(vector))
+        self.assertGreater(encoded, len(requests) * 3 // 4)
+
+    def test_valid_answers_decode_to_their_fields(self) -> None:
+        for vector in self._answers():
+            with self.subTest(str(vector)):
+                listening = Listening(vector.bytes)
+                listening.feed(vector.bytes)
+                self._expect_fields(listening, vector)
+
+    def test_answers_that_come_byte_by_byte_are_the_same(self) -> None:
+        for vector in self._answers():
+            if len(vector.bytes) > 2000:
+                continue
+            with self.subTest(str(vector)):
+                listening = Listening(vector.bytes)
+                for position in range(len(vector.bytes)):
+                    self.assertEqual(listening.results, [])
+                    listening.feed(vector.bytes[position : position + 1])
+                self._expect_fields(listening, vector)
+
+    def _answers(self) -> list[Vector]:
+        """Without the answers to a request with id 0, which this client never sends."""
+        return [
+            vector
+            for vector in VALID
+            if vector.opcode and vector.opcode >= Opcode.WELCOME and (vector.fields["request"] or vector.opcode >= 224)
+        ]
+
+    def _expect_fields(self, listening: Listening, vector: Vector) -> None:
+        channel = listening.channel
+        match vector.opcode:
+            case Opcode.WELCOME:
+                assert channel.welcome is not None
+                fields = welcome_fields(channel.welcome)
+            case Opcode.GOING_AWAY:
+                self.assertTrue(channel.is_draining)
+                return
+            case Opcode.CATALOG_CHANGED:
+                # The catalog is asked for again.
+                self.assertEqual(channel.output[4], Opcode.CATALOG)
+                return
+            case Opcode.ERROR if vector.fields["request"] == 0:
+                self.assertIsNotNone(channel.failure)
+                self.assertNotIsInstance(channel.failure, ProtocolViolation)
+                return
+            case Opcode.ERROR:
+                (error,) = listening.results
+                fields = {"code": error.name, "detail": error.detail, "message": error.message}
+            case _:
+                self.assertEqual(len(listening.answers), 1, channel.failure)
+                fields = answer_fields(listening.answers[0], vector)
+        self.assertEqual(fields | {"request": vector.fields["request"]}, vector.fields)
+
+    def test_broken_answers_are_protocol_failures_and_grant_nothing(self) -> None:
+        broken = [vector for vector in FOR_CLIENT if vector.kind == "broken"]
+        self.assertGreater(len(broken), 800)
+        for vector in broken:
+            with self.subTest(str(vector)):
+                listening = Listening(vector.bytes)
+                others: list[Any] = []
+                if not listening.is_greeting:
+                    listening.channel.submit(wire.CheckRequest(Subject.customer("2"), "p3"), others.append)
+                listening.feed(vector.bytes)
+                self.assertIsInstance(listening.channel.failure, ProtocolViolation)
+                # Everything in flight failed, and nothing behind it is read.
+                self.assertEqual(listening.answers, [])
+                self.assertTrue(all(isinstance(result, ProtocolViolation) for result in others))
+                self.assertEqual(len(others), 0 if listening.is_greeting else 1)
+                listening.feed(vector.bytes)
+                self.assertEqual(listening.answers, [])
+
+    def test_incomplete_answers_are_waited_for(self) -> None:
+        for vector in FOR_CLIENT:
+            if vector.kind == "incomplete":
+                with self.subTest(str(vector)):
+                    listening = Listening(vector.bytes)
+                    listening.feed(vector.bytes)
+                    self.assertEqual(listening.results, [])
+                    self.assertIsNone(listening.channel.failure)
+
+    def test_only_reasons_of_grants_are_granted(self) -> None:
+        granted = {state.name for state, decision in wire.DECISIONS.items() if decision is Decision.GRANTED}
+        self.assertEqual(granted, {"GIVEN", "RENEWED", "BASIS_HOLDS"})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,139 @@
+import ConsentEngine
+import ConsentIndex
+import ConsentKernel
+import ConsentLedger
+import ConsentModel
+import ConsentServer
+import ConsentTestSupport
+import ConsentWire
+import Glibc
+import Testing
+
+/// The corpus of decisions as the Python client is told them: history → standing → row → session → socket → client. The
+/// server's sessions and way of a check are real; only its clock is each case's own.
+struct DecisionCorpusTests {
+    private struct Question: Encodable {
+        var endpoint: String
+        var subject: String
+        var purpose: String
+        var isAsync: Bool
+    }
+
+    @Test func theClientIsToldEveryCaseAsItSays() throws {
+        let server = try CorpusServer()
+        let python = try PythonDialogue(["tests/answer_questions.py"])
+        let cases = try DecisionCorpus.cases.get()
+        #expect(cases.count > 600)
+        for (number, example) in cases.enumerated() {
+            let subject = "case-\(number)"
+            let projection = try server.take(example, customer: subject)
+            // Every fifth by the client for asyncio.
+            let isAsync = number % 5 == 0
+            try python.say(
+                Question(
+                    endpoint: "unix:\(server.path)", subject: "customer:\(subject)", purpose: example.purpose,
+                    isAsync: isAsync))
+            try server.serveOneConnection(example)
+            // A row keeps the second in which a consent ends, and so ends it up to a second early.
+            let isLastSecond =
+                projection.endsAt.map { $0.secondsRoundedDown == example.clock.secondsRoundedDown } ?? false
+            let decision = isLastSecond ? Decision.unknown : example.decision
+            let expected = Array(repeating: decision.name, count: isAsync ? 1 : 3)
+            #expect(try python.answer([String].self) == expected, "\(example)")
+        }
+    }
+}
+
+/// Sessions over an index that holds the case in hand.
+private final class CorpusServer {
+    private let temporary = TemporaryFolder()
+    private let node: TestNode
+    private let index: IndexWriter
+    private let listener: FileDescriptor
+    private let hashKey = IdentifierHashKey(k0: 1, k1: 2)
+
+    var path: String { temporary.path + "/socket" }
+
+    init() throws {
+        // For what the handshake tells of a catalog; the purposes are the case's own.
+        node = try TestNode(SampleCatalog.consents(bits: 0..<1))
+        index = try IndexWriter(
+            creating: IndexFolder(temporary.path + "/index"), history: [UInt8](repeating: 1, count: 16),
+            keyCheck: hashKey.check, identifiers: 2000, purposes: 64)
+        listener = try Socket.listen(.unix(path: temporary.path + "/socket"))
+    }
+
+    deinit { try? index.close() }
+
+    func take(_ example: DecisionCorpus.Case, customer: String) throws -> Projection {
+        let purpose = try #require(example.catalog.purpose(id: example.purpose))
+        let retired = example.catalog.purposes.filter { !$0.isActive }.map(\.bit)
+        try index.setDefaults(granted: PurposeSet(example.catalog.defaultGrants), denied: PurposeSet(retired))
+        var standings = Standings()
+        for act in example.history { standings.fold(act, purposeBit: purpose.bit) }
+        let projection = project(standings, catalog: example.catalog, at: example.clock)
+        if !example.history.isEmpty {
+            let hash = hashKey.hash(try Identifier(type: .customer, value: customer))
+            try index.put(hash, IndexRow(projection))
+        }
+        return projection
+    }
+
+    /// Accepts a client and answers it until it closes.
+    func serveOneConnection(_ example: DecisionCorpus.Case) throws {
+        let connection = try accept()
+        var session = Session(
+            SessionSettings(
+                deployment: ID16(bytes: node.engine.identity.deployment),
+                history: ID16(bytes: node.engine.identity.history), token: nil, serverVersion: "test"))
+        let purposes = example.catalog.purposes
+        var checks = CheckPath(index.publication, hashKey: hashKey, purposes: PurposeSet(purposes.map(\.bit)))
+        var output = OutputBuffer(capacity: 1 << 16)
+        var received: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while let count = wait({ buffer.withUnsafeMutableBytes { Socket.receive(connection.raw, into: $0) } }) {
+            received += buffer[..<count]
+            var actions: [SessionAction] = []
+            checks.beginTurn(nowMillis: example.clock.millis)
+            let taken = received.withUnsafeMutableBytes {
+                session.receive(
+                    $0, checks: &checks, catalog: node.engine.catalog, head: 1, output: &output, actions: &actions)
+            }
+            received.removeFirst(taken)
+            for action in actions {
+                guard case .question(let request, .catalog) = action else {
+                    Issue.record("the client asks for more than the catalog")
+                    continue
+                }
+                CatalogPurposes(
+                    catalogVersion: 1, digest: [UInt8](repeating: 0, count: 32),
+                    purposes: purposes.map(CatalogPurposes.Entry.init)
+                ).encode(request: request, into: &output)
+                session.finishAction()
+            }
+            let answer = Array(output.bytes)
+            output.clear()
+            _ = answer.withUnsafeBytes { Socket.send(connection.raw, $0) }
+        }
+    }
+
+    private func accept() throws -> FileDescriptor {
+        while true {
+            if let connection = try Socket.accept(listener.raw) { return connection }
+            pause()
+        }
+    }
+
+    /// Bytes that came; nil at the end.
+    private func wait(_ receive: () -> Transfer) -> Int? {
+        while true {
+            switch receive() {
+            case .bytes(let count): return count
+            case .wouldBlock: pause()
+            case .closed: return nil
+            }
+        }
+    }
+
+    private func pause() { usleep(50) }
+}
