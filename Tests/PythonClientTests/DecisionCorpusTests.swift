@@ -99,6 +99,7 @@ private final class CorpusServer {
                 session.receive(
                     $0, checks: &checks, catalog: node.engine.catalog, head: 1, output: &output, actions: &actions)
             }
+            checks.flush(into: &output)
             received.removeFirst(taken)
             for action in actions {
                 guard case .question(let request, .catalog) = action else {
