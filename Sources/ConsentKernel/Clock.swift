@@ -43,6 +43,15 @@ package enum System {
         return String(text.prefix { $0 != "\n" })
     }
 
+    /// How many descriptors this process may have open at a time.
+    package static var descriptorsMax: Int {
+        let count = sysconf(Int32(_SC_OPEN_MAX))
+        return count < 0 ? .max : count
+    }
+
+    /// Takes as many descriptors as the system lets it without asking anybody; nothing changes where it does not.
+    package static func raiseDescriptorsMax() { _ = ckernel_raise_descriptors_max() }
+
     package static var processID: Int32 { getpid() }
 
     /// Processor time that a process has used, user and kernel, in nanoseconds; nil if it is gone.

@@ -26,7 +26,11 @@ package enum SocketAddress: Sendable, Equatable, CustomStringConvertible {
 /// Stream sockets. All are non-blocking unless said otherwise, and closed on exec.
 package enum Socket {
     /// Listens; on TCP several sockets may share the address (`SO_REUSEPORT`) and the kernel spreads connections.
-    package static func listen(_ address: SocketAddress, backlog: Int32 = 1024) throws(SystemError) -> FileDescriptor {
+    ///
+    /// - Parameter mode: of a Unix socket, whatever the process's mask: who may write to it may connect.
+    package static func listen(
+        _ address: SocketAddress, backlog: Int32 = 1024, mode: UInt32 = 0o600
+    ) throws(SystemError) -> FileDescriptor {
         let listener = try make(address, flags: SOCK_NONBLOCK.rawValue)
         if case .tcp = address {
             try setOption(listener, SOL_SOCKET, SO_REUSEADDR, 1)
@@ -36,6 +40,8 @@ package enum Socket {
         try unsafe withAddress(address) { pointer, size throws(SystemError) in
             try retrying("bind", "\(address)") { unsafe Int(ckernel_bind(listener.raw, pointer, size)) }
         }
+        // Before it listens nobody can connect, so the mode that it was bound with never counts.
+        if case .unix(let path) = address { try retrying("chmod", path) { unsafe Int(chmod(path, mode)) } }
         try retrying("listen", "\(address)") { Int(Glibc.listen(listener.raw, backlog)) }
         return listener
     }

@@ -104,10 +104,22 @@ extension Engine {
         case .success(let applied):
             let answer = CatalogApplied(
                 isDryRun: isDryRun, catalogVersion: UInt32(applied.version), sequence: applied.sequence,
-                changes: applied.changes)
+                changes: whatFits(applied.changes))
             return { answer.encode(request: request, into: &$0) }
         case .failure(let error): return encodeError(error, request)
         }
+    }
+
+    /// As many changes as a frame holds, and how many more there are: a catalog's text is smaller than a frame, the words
+    /// about all that it changes may not be.
+    private static func whatFits(_ changes: [String]) -> [String] {
+        var size = 0
+        let count = changes.prefix { change in
+            size += 2 + change.utf8.count
+            return size <= WireLimit.frameSizeMax - 1024
+        }.count
+        guard count < changes.count else { return changes }
+        return changes[..<count] + ["and \(changes.count - count) more"]
     }
 
     private static func encodeRecorded(_ result: Result<RecordResult, EngineError>, _ request: UInt32) -> Encode {

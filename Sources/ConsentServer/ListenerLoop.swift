@@ -74,6 +74,11 @@ struct ListenerLoop: ~Copyable {
     private var drainDeadline: Int64?
     private var isStopping = false
 
+    /// A connection whose descriptor is past this is told that there is no room: what is left is for the node's own
+    /// files, without which an index cannot grow and the ledger cannot be read.
+    private let socketMax: Int
+    private static let descriptorsKept = 32
+
     private static let readSizeMax = 1 << 18
     static let eventsPerWaitMax = 256
     private static let lingerNanos: Int64 = 1_000_000_000
@@ -104,6 +109,8 @@ struct ListenerLoop: ~Copyable {
         self.inbox = inbox
         self.counters = counters
         self.listeners = listeners
+        // Two a loop: one that was told, and may still be reading that, and the next one.
+        socketMax = System.descriptorsMax - Self.descriptorsKept - 2 * options.loops
         catalog = engine.catalog
         checks = CheckPath(
             engine.publication, hashKey: engine.hashKey, purposes: PurposeSet(catalog.catalog.purposes.map(\.bit)))
@@ -158,14 +165,20 @@ struct ListenerLoop: ~Copyable {
             do throws(SystemError) {
                 guard let socket = try Socket.accept(listener) else { return }
                 Socket.setNoDelay(socket.raw)
-                open(socket.release(), now: now)
+                let isPastRoom = socket.raw > socketMax
+                open(socket.release(), isPastRoom: isPastRoom, now: now)
+                if isPastRoom { return pauseListeners() }
             } catch {
-                // No descriptor or memory is left. Who waits would wake the loop again and again: look later.
-                listenersArePaused = true
-                for listener in listeners { try? epoll.remove(listener) }
-                return
+                // No descriptor or memory is left.
+                return pauseListeners()
             }
         }
+    }
+
+    /// Who waits would wake the loop again and again: look later.
+    private mutating func pauseListeners() {
+        listenersArePaused = true
+        for listener in listeners { try? epoll.remove(listener) }
     }
 
     private mutating func listen() throws(SystemError) {
@@ -175,7 +188,7 @@ struct ListenerLoop: ~Copyable {
         listenersArePaused = false
     }
 
-    private mutating func open(_ socket: Int32, now: Int64) {
+    private mutating func open(_ socket: Int32, isPastRoom: Bool, now: Int64) {
         let slot = freeSlots.popLast() ?? connections.count
         if slot == connections.count {
             connections.append(nil)
@@ -190,10 +203,12 @@ struct ListenerLoop: ~Copyable {
             close(slot)
             return
         }
-        if isTooMany {
-            end(
-                slot, .tooManyConnections, "the server has \(options.connectionsMax) connections, which is its limit",
-                now)
+        if isTooMany || isPastRoom {
+            let limit =
+                isTooMany
+                ? "the server has \(options.connectionsMax) connections, which is its limit"
+                : "the server has no descriptor left for one more connection"
+            end(slot, .tooManyConnections, limit, now)
         }
     }
 

@@ -100,26 +100,26 @@ private struct Listening {
     init(_ options: ServerOptions) throws {
         perLoop = Array(repeating: [], count: options.loops)
         do {
-            for address in options.addresses { try listen(on: address, loops: options.loops) }
+            for address in options.addresses { try listen(on: address, options) }
         } catch {
             for socket in perLoop.flatMap({ $0 }) + shared { _ = FileDescriptor(owning: socket) }
             throw error
         }
     }
 
-    private mutating func listen(on address: SocketAddress, loops: Int) throws {
+    private mutating func listen(on address: SocketAddress, _ options: ServerOptions) throws {
         switch address {
         case .unix(let path):
             // Left behind by a process that died: the node's lock says that nobody else serves it.
             try? File.remove(path)
-            shared.append(try Socket.listen(address).release())
+            shared.append(try Socket.listen(address, mode: options.unixSocketMode).release())
             addresses.append(address)
         case .tcp(let host, let port):
             try Socket.requireFree(address)
             let first = try Socket.listen(address)
             let bound = SocketAddress.tcp(host: host, port: port == 0 ? try Socket.port(of: first) : port)
             perLoop[0].append(first.release())
-            for loop in 1..<max(loops, 1) { perLoop[loop].append(try Socket.listen(bound).release()) }
+            for loop in 1..<max(options.loops, 1) { perLoop[loop].append(try Socket.listen(bound).release()) }
             addresses.append(bound)
         }
     }

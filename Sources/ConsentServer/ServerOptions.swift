@@ -3,6 +3,8 @@ package import ConsentKernel
 /// How a server listens, and what it lets clients do.
 package struct ServerOptions: Sendable {
     package var addresses: [SocketAddress]
+    /// Of the Unix sockets: who may write may connect.
+    package var unixSocketMode: UInt32 = 0o660
     /// What clients must show; nil: nothing, and then only local addresses are taken.
     package var token: [UInt8]?
     /// Threads that serve connections.

@@ -36,8 +36,10 @@ enum Program {
                 var command = command
                 try command.run()
             }
+            Output.flush()
             Foundation.exit(0)
         } catch {
+            Output.flush()
             Consentd.exit(withError: error)
         }
     }

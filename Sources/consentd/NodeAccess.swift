@@ -189,6 +189,7 @@ private final class EmbeddedServer {
         do {
             var options = ServerOptions(addresses: [.unix(path: Self.socketPath(engine.folder))], version: version)
             options.loops = 1
+            options.unixSocketMode = 0o600
             // Nobody else is to wait for.
             options.drainMillis = 0
             server = try Server(engine, options) { Output.error("consentd: \($0)") }

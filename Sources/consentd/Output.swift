@@ -107,9 +107,24 @@ enum Output {
     }
 
     /// Prints at once, also into a pipe.
-    static func line(_ text: String) { FileHandle.standardOutput.write(Data((text + "\n").utf8)) }
+    static func line(_ text: String) {
+        print(text)
+        flush()
+    }
 
-    static func error(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+    /// Ends the program where what it has to say cannot be written: part of an answer must not pass for all of it.
+    static func flush() {
+        guard fflush(nil) != 0 else { return }
+        error("consentd: the output cannot be written: \(String(cString: strerror(errno)))")
+        Foundation.exit(Exit.failed.rawValue)
+    }
+
+    static func error(_ text: String) { errorBytes(text + "\n") }
+
+    /// A server goes on, and ends in order, though whoever read its log is gone.
+    fileprivate static func errorBytes(_ text: String) {
+        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    }
 
     /// A number with its noun, such as `1 event` and `2 events`.
     static func counted(_ count: some BinaryInteger, _ one: String, _ many: String? = nil) -> String {
@@ -172,7 +187,7 @@ final class ProgressBar {
     func finish(_ all: Int) {
         guard isTerminal || shown != nil else { return }
         if shown != all || isTerminal { draw(all, of: all) }
-        if isTerminal { FileHandle.standardError.write(Data("\n".utf8)) }
+        if isTerminal { Output.errorBytes("\n") }
     }
 
     private func draw(_ done: Int, of all: Int) {
@@ -185,8 +200,8 @@ final class ProgressBar {
             let filled = Int(share * 30)
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
             let left = share > 0 ? Int(elapsed / share - elapsed) : 0
-            FileHandle.standardError.write(
-                Data("\r\(label) \(bar) \(percent)  \(done) \(unit), \(rate) \(unit)/s, \(left) s left  ".utf8))
+            Output.errorBytes(
+                "\r\(label) \(bar) \(percent)  \(done) \(unit), \(rate) \(unit)/s, \(left) s left  ")
         } else {
             Output.error("\(label): \(percent), \(done) \(unit), \(rate) \(unit)/s")
         }

@@ -68,6 +68,12 @@ struct Serve: ParsableCommand {
 
     private func serve(_ signals: borrowing SignalWatch) throws {
         let startedAt = Clock.monotonicNanos()
+        System.raiseDescriptorsMax()
+        if System.descriptorsMax < maxConnections {
+            Output.error(
+                "consentd: this process may have \(System.descriptorsMax) files and connections open, fewer than "
+                    + "--max-connections; raise 'ulimit -n'")
+        }
         let engine = try Engine(
             try node.existingFolder(),
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
@@ -77,7 +83,11 @@ struct Serve: ParsableCommand {
             })
         let server: Server
         do {
-            server = try Server(engine, try options()) { Output.error("consentd: \($0)") }
+            // The kernel goes on handing connections to a loop that is gone, and nobody would answer them.
+            server = try Server(engine, try options()) { reason in
+                Output.error("consentd: \(reason); the server stops rather than leave connections without an answer")
+                Foundation.exit(Exit.failed.rawValue)
+            }
         } catch {
             try engine.close()
             throw error

@@ -48,6 +48,17 @@ struct SocketTests {
         [.tcp(host: "127.0.0.1", port: 0), .tcp(host: "localhost", port: 0), .unix(path: folder.path("socket"))]
     }
 
+    /// Whoever may not write to a Unix socket may not connect, and the process's mask says nothing about that.
+    @Test(arguments: [0o600, 0o660] as [UInt32])
+    func aUnixSocketHasTheModeThatWasAskedFor(_ mode: UInt32) throws {
+        let path = folder.path("socket")
+        let listener = try Socket.listen(.unix(path: path), mode: mode)
+        var status = stat()
+        #expect(stat(path, &status) == 0)
+        #expect(status.st_mode & 0o777 == mode)
+        withExtendedLifetime(listener.raw) {}
+    }
+
     @Test func bytesGoBothWays() throws {
         for address in addresses() {
             let connection = try Connection(address)

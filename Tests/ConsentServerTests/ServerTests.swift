@@ -63,6 +63,27 @@ struct ServerTests {
         #expect(try client.request(Bytes.check("a", request: 4)).decision == .granted)
     }
 
+    /// The text fits into a frame, the words about all that it replaces do not.
+    @Test(arguments: [true, false])
+    func aCatalogThatChangesMoreThanAFrameHoldsIsAnswered(isDryRun: Bool) throws {
+        let running = try Running()
+        let client = try SocketClient.greeted(running.address(.unix))
+        func apply(_ letter: String, isDryRun: Bool) throws -> CatalogApplied {
+            let categories = (10_000..<25_000).map { "  - {id: \(letter)-\($0)-of-many-categories, name: N}\n" }
+            let text = VectorServer.sampleCatalog.text.replacingOccurrences(
+                of: "dataCategories:\n", with: "dataCategories:\n" + categories.joined())
+            let request = ApplyCatalogRequest(document: text, isDryRun: isDryRun)
+            try client.send(Bytes.make { request.encode(request: 2, into: &$0) })
+            var answer = try #require(try client.receive())
+            while answer.kind == .catalogChanged { answer = try #require(try client.receive()) }
+            return try answer.read { try CatalogApplied($0) }
+        }
+        #expect(try apply("a", isDryRun: false).changes.count == 15_000)
+        let second = try apply("b", isDryRun: isDryRun)
+        #expect(second.changes.count < 30_000)
+        #expect(second.changes.last == "and \(30_001 - second.changes.count) more")
+    }
+
     @Test(arguments: Transport.allCases)
     func everyKindOfRequestIsAnswered(_ transport: Transport) throws {
         let running = try Running()

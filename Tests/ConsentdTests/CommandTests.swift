@@ -3,6 +3,23 @@ import Testing
 
 /// Every command, from outside.
 struct CommandTests {
+    /// Part of a history must not pass for all of it.
+    @Test(arguments: [
+        ["stats"], ["stats", "--json"], ["catalog", "show"], ["check", "customer:1", "-p", "newsletter"],
+    ])
+    func anOutputThatCannotBeWrittenIsAFailure(_ command: [String]) async throws {
+        let folder = try Folder()
+        let process = Binary.process(command + ["--data", try await folder.node()])
+        let errors = Pipe()
+        process.standardOutput = FileHandle(forWritingAtPath: "/dev/full")
+        process.standardError = errors
+        try process.run()
+        process.waitUntilExit()
+        let said = String(decoding: errors.fileHandleForReading.availableData, as: UTF8.self)
+        #expect(process.terminationReason == .exit && process.terminationStatus == 3, "\(said)")
+        #expect(said.contains("cannot be written"), "\(said)")
+    }
+
     @Test func everyCommandHelpsWithAnExampleAndSpeaksJson() async throws {
         let discussions = try await CommandTree.discussions()
         let leaves = try await CommandTree.leaves()

@@ -173,14 +173,15 @@ struct ServerTests {
     @Test func aServerWithoutDescriptorsGoesOnWhenThereAreSomeAgain() async throws {
         let folder = try Folder()
         let data = try await folder.node()
-        let server = try Server(data, ["--loops", "1"], descriptorsMax: 60)
+        let server = try Server(data, ["--loops", "1"], descriptorsMax: 90)
         let first = try await connect(server)
         let port = try #require(server.address.split(separator: ":").last.flatMap { UInt16($0) })
-        let crowd = (0..<80).map { _ in connectedSocket(port) }
+        let crowd = (0..<120).map { _ in connectedSocket(port) }
         #expect(crowd.allSatisfy { $0 >= 0 })
-        // Those who are in are served all the while.
-        for number in 0..<3 {
-            #expect(try await first.record([grant(number)]).first?.isRecorded == true)
+        // Those who are in are served all the while, also where index and keys have to grow for them.
+        for round in 0..<3 {
+            let acts = try (0..<1000).map { try grant(round * 1000 + $0) }
+            #expect(try await first.record(acts).allSatisfy(\.isRecorded))
             try await Task.sleep(for: .milliseconds(300))
         }
         for socket in crowd { close(socket) }
@@ -188,6 +189,57 @@ struct ServerTests {
         #expect(try await later.check(.customer("c1"), purpose: "newsletter").isGranted)
         await later.close()
         await first.close()
+        #expect(server.end() == 0)
+    }
+
+    /// The kernel would go on handing connections to a loop that is not there, and nobody would answer them.
+    @Test func aServerThatCannotRunAllItsLoopsStops() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for descriptors in 16...36 {
+            let errors = folder.path + "/errors"
+            _ = FileManager.default.createFile(atPath: errors, contents: nil)
+            let process = Binary.process(
+                ["serve", "--data", data, "--listen", "127.0.0.1:0", "--loops", "4"], descriptorsMax: descriptors)
+            process.standardOutput = FileHandle.nullDevice
+            process.standardError = try FileHandle(forWritingTo: URL(filePath: errors))
+            try process.run()
+            for _ in 0..<10 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
+            if process.isRunning { process.terminate() }
+            process.waitUntilExit()
+            let said = try String(contentsOfFile: errors, encoding: .utf8)
+            #expect(
+                process.terminationStatus == (said.contains("Too many open files") ? 3 : 0), "\(descriptors): \(said)")
+        }
+    }
+
+    /// As where `consentd serve 2>&1 | tee log` is ended with Ctrl-C, which ends `tee` too.
+    @Test func aServerWhoseLogNobodyReadsDrainsAllTheSame() async throws {
+        let folder = try Folder()
+        let process = Binary.process(["serve", "--data", try await folder.node(), "--listen", "none"])
+        let (output, log) = (Pipe(), Pipe())
+        process.standardOutput = output
+        process.standardError = log
+        try process.run()
+        var said = ""
+        while !said.contains("ready") {
+            let more = output.fileHandleForReading.availableData
+            guard !more.isEmpty else { break }
+            said += String(decoding: more, as: UTF8.self)
+        }
+        try log.fileHandleForReading.close()
+        process.terminate()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && process.terminationStatus == 0)
+    }
+
+    @Test func theServersSocketIsForOwnerAndGroup() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let server = try Server(data)
+        var status = stat()
+        #expect(stat(data + "/consentd.sock", &status) == 0)
+        #expect(status.st_mode & 0o777 == 0o660)
         #expect(server.end() == 0)
     }
 

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,5 +72,13 @@ int ckernel_pin(int processor);
 int ckernel_name_thread(const char *name);
 /// Fills bytes from the system's random source; as getrandom(2).
 static inline long ckernel_random(void *bytes, size_t count) { return getrandom(bytes, count, 0); }
+
+/// RLIMIT_NOFILE is an enumerator in one C library and a macro in another.
+static inline int ckernel_raise_descriptors_max(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 #endif
