@@ -6,6 +6,7 @@ package enum AdmissionError: Error, Equatable, Sendable {
     case identifierTooLong(IdentifierType, size: Int)
     case identifierInvalid(IdentifierType)
     case identifiersTooMany(Int)
+    case nationalIDIsHash
     case purposeUnknown(String)
     case purposeInactive(String)
     case basisNeedsNoConsent(purpose: String, LawfulBasis)
@@ -41,6 +42,10 @@ package func admit(
     guard !event.identifiers.isEmpty else { throw .identifierMissing }
     guard event.identifiers.count <= Limit.identifiersPerEventMax else {
         throw .identifiersTooMany(event.identifiers.count)
+    }
+    // It would be hashed once more, and a withdrawal for what a history shows would be taken for somebody else.
+    guard !event.identifiers.contains(where: { $0.type == .nationalId && $0.nationalIDHash != nil }) else {
+        throw .nationalIDIsHash
     }
     guard let purpose = catalog.purpose(id: event.purpose) else { throw .purposeUnknown(event.purpose) }
     guard !event.state.isInternal else { throw .stateIsInternal(event.state) }
@@ -151,6 +156,8 @@ extension AdmissionError: CustomStringConvertible {
             "the \(type.name) identifier holds control characters or is not UTF-8"
         case .identifiersTooMany(let count):
             "the event names \(count) identifiers; at most \(Limit.identifiersPerEventMax) are taken"
+        case .nationalIDIsHash:
+            "the national_id identifier is the hash that a history shows in its place; give the number itself, or another identifier of the person"
         case .purposeUnknown(let id): "purpose '\(id)' is not in the catalog; 'consentd catalog show' lists them"
         case .purposeInactive(let id): "purpose '\(id)' is retired and takes no consent"
         case .basisNeedsNoConsent(let id, let basis):

@@ -162,7 +162,8 @@ extension AdmissionError {
     package var code: ErrorCode {
         switch self {
         case .identifierMissing: .identifierMissing
-        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid: .identifierRefused
+        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid, .nationalIDIsHash:
+            .identifierRefused
         case .identifiersTooMany: .identifiersTooMany
         case .purposeUnknown: .admissionPurposeUnknown
         case .purposeInactive: .purposeInactive

@@ -370,6 +370,17 @@ struct RecordTests {
         try node.expectSound()
     }
 
+    /// Taken for a number it would be somebody else's, who has nothing to withdraw, and the consent would stand.
+    @Test(arguments: [EventState.given, .withdrawn])
+    func whatAHistoryShowsForANationalIDIsNoIdentifier(_ state: EventState) throws {
+        let id = Identifier.make(.nationalId, "01018012345")
+        #expect(try engine.recordOne(.grant([id])).isRecorded)
+        let shown = try #require(try engine.events(id).first).event.identifiers
+        let event = ConsentEvent.grant(shown).with { $0.state = state }
+        #expect(try engine.recordOne(event) == .refused(.nationalIDIsHash))
+        #expect(AdmissionError.nationalIDIsHash.description.contains("the number itself"))
+    }
+
     @Test func ofANationalIDOnlyItsKeyedHashIsKept() throws {
         let number = "01018012345"
         let id = Identifier.make(.nationalId, number)
