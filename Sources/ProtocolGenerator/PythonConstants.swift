@@ -21,8 +21,6 @@ struct PythonConstants: Decodable {
             enumeration("ErrorCode", definition.errors.map { ($0.name, $0.code) }),
             mapping("ADVICE", "Advice", definition.errors.map { ($0.name, "Advice.\($0.advice.uppercased())") }),
             mapping("ERROR_NAMES", "str", definition.errors.map { ($0.name, "\"\($0.name)\"") }),
-            "CLOSING: Final[frozenset[ErrorCode]] = frozenset({\n"
-                + definition.errors.filter(\.closes).map { "    ErrorCode.\(constant($0.name)),\n" }.joined() + "})",
         ]
         let words = enums.sorted { $0.key < $1.key }.map { name, members in
             enumeration(

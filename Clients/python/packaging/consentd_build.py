@@ -1,5 +1,5 @@
-"""Builds the package for ``pip install``, with the standard library alone: so it installs where there is no network, and
-where setuptools is missing or too old to make a wheel by itself (before 70.1 it needs another package for that)."""
+"""Builds the package for ``pip install``, with the standard library alone: so it installs where there is no network,
+and where setuptools is missing or too old to make a wheel by itself (before 70.1 it needs another package for that)."""
 
 from __future__ import annotations
 

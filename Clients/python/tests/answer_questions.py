@@ -1,5 +1,6 @@
-"""Answers questions from its input, a JSON object a line, as another program's tests put them: where the server is, about
-whom and what. Each is asked on a connection of its own, in all shapes of a check, and answered by a line of decisions."""
+"""Answers questions from its input, a JSON object a line, as another program's tests put them: where the server is,
+about whom and what. Each is asked on a connection of its own, in all shapes of a check; the answer is a line of
+decisions."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ class Peer:
 
 
 class ScriptedServer:
-    """A server on a free port; each connection is handed to the next script, and what is past the last is turned away."""
+    """A server on a free port; each connection is handed to the next script, and none is taken past the last."""
 
     def __init__(self, *scripts: Callable[[Peer], None]) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

@@ -151,7 +151,9 @@ class ServerTests(unittest.TestCase):
             client.record([grant(person) for person in people[::3]])
             client.record([Act.withdrawal(person, "sms-offers") for person in people[1::3]])
             many = client.check_subjects(people, "sms-offers")
-            self.assertEqual(list(many), [check.decision for check in client.check_each((p, "sms-offers") for p in people)])
+            self.assertEqual(
+                list(many), [check.decision for check in client.check_each((p, "sms-offers") for p in people)]
+            )
             self.assertEqual(many.granted_count, 67)
             for position in range(3):
                 purposes = client.check_purposes(people[position], ["profiling", "sms-offers"])
@@ -241,14 +243,18 @@ class ServerTests(unittest.TestCase):
             # What pip calls, and what it does with the result: so the test needs no pip.
             build = "import consentd_build, sys; print(consentd_build.build_wheel(sys.argv[1]))"
             wheel = subprocess.run(
-                [sys.executable, "-c", build, folder], cwd=PACKAGE / "packaging", check=True, capture_output=True, text=True
+                [sys.executable, "-c", build, folder],
+                cwd=PACKAGE / "packaging",
+                check=True,
+                capture_output=True,
+                text=True,
             ).stdout.strip()
             with zipfile.ZipFile(f"{folder}/{wheel}") as archive:
                 archive.extractall(target)
             self.assertTrue(os.path.exists(f"{target}/consentd/py.typed"))
+            ping = "import consentd, sys; consentd.Client(sys.argv[1]).ping(); print(consentd.__file__)"
             run = subprocess.run(
-                [sys.executable, "-c", "import consentd, sys; consentd.Client(sys.argv[1]).ping(); print(consentd.__file__)"]
-                + [self.server.endpoint],
+                [sys.executable, "-c", ping, self.server.endpoint],
                 env=os.environ | {"PYTHONPATH": target},
                 cwd=folder,
                 capture_output=True,

@@ -244,7 +244,6 @@ def request_bytes(vector: Vector) -> bytes | None:
 
 
 def event_of(fields: dict[str, Any]) -> wire.EventMessage:
-    texts = ("declaration", "revision", "language", "system", "channel", "form", "actor", "evidence")
     return wire.EventMessage(
         fields["purpose"],
         EventState[fields["state"].upper()],
@@ -255,8 +254,15 @@ def event_of(fields: dict[str, Any]) -> wire.EventMessage:
         fields["age"],
         int(fields["capturedAt"]),
         int(fields["expiresAt"]),
-        *(fields[text] for text in texts),
-        tuple((IdentifierType[each["type"].upper()], each["value"]) for each in fields["identifiers"]),
+        declaration=fields["declaration"],
+        revision=fields["revision"],
+        language=fields["language"],
+        system=fields["system"],
+        channel=fields["channel"],
+        form=fields["form"],
+        actor=fields["actor"],
+        evidence=fields["evidence"],
+        identifiers=tuple((IdentifierType[each["type"].upper()], each["value"]) for each in fields["identifiers"]),
     )
 
 

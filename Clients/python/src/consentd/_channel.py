@@ -1,5 +1,5 @@
-"""The client's side of one connection: requests and received bytes in, bytes to send and answers out. Knows no socket, no
-thread and no clock; both clients drive it.
+"""The client's side of one connection: requests and received bytes in, bytes to send and answers out. Knows no socket,
+no thread and no clock; both clients drive it.
 
 It trusts nothing that it receives. The first frame that breaks the protocol ends it: nothing behind that frame is read,
 and every request fails.

@@ -1,7 +1,7 @@
 """What both clients share beyond one connection: what is asked for each call, and what is repeated when.
 
-A call is a *plan*: a generator that yields requests, is sent their answers, and returns the result. The clients differ only
-in how they wait.
+A call is a *plan*: a generator that yields requests, is sent their answers, and returns the result. The clients differ
+only in how they wait.
 """
 
 from __future__ import annotations
@@ -291,7 +291,8 @@ class Core:
     def _record(self, acts: Iterable[Act]) -> Plan[list[Outcome]]:
         events = [event_of(act) for act in acts]
         outcomes = [_unsendable(act, event) for act, event in events]
-        if any(outcome is None and event.purpose not in self._table for (_, event), outcome in zip(events, outcomes)):
+        sendable = [event for (_, event), outcome in zip(events, outcomes, strict=True) if outcome is None]
+        if any(event.purpose not in self._table for event in sendable):
             (catalog,) = yield [CatalogRequest()]
             self._table = PurposeTable(cast(CatalogPurposes, catalog))
         for position, (_, event) in enumerate(events):
@@ -394,7 +395,7 @@ def _refused(code: ErrorCode, message: str, key: bytes) -> Outcome:
 
 
 def _unsendable(act: Act, event: EventMessage) -> Outcome | None:
-    """What the server would say to an event that cannot be put into bytes; None for all others, which it judges itself."""
+    """What the server would say to an event that cannot be put into bytes; None for all others: it judges those."""
     if len(event.identifiers) > IDENTIFIERS_PER_EVENT_MAX:
         text = f"more than {IDENTIFIERS_PER_EVENT_MAX} identifiers"
         return _refused(ErrorCode.IDENTIFIERS_TOO_MANY, text, event.key)

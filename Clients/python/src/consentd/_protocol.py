@@ -212,20 +212,6 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
 }
 
 
-CLOSING: Final[frozenset[ErrorCode]] = frozenset({
-    ErrorCode.FRAME_TOO_LARGE,
-    ErrorCode.FRAME_TOO_SMALL,
-    ErrorCode.HELLO_EXPECTED,
-    ErrorCode.MAGIC_WRONG,
-    ErrorCode.VERSION_UNSUPPORTED,
-    ErrorCode.DEPLOYMENT_MISMATCH,
-    ErrorCode.CREDENTIALS_REFUSED,
-    ErrorCode.IDLE_TOO_LONG,
-    ErrorCode.HELLO_TOO_LATE,
-    ErrorCode.TOO_MANY_CONNECTIONS,
-})
-
-
 class LawfulBasis(IntEnum):
     CONSENT = 0
     CONTRACT = 1

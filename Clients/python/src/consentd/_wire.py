@@ -82,7 +82,9 @@ def scan_frame(buffer: bytearray, start: int) -> tuple[Frame, int] | None:
     return Frame(opcode, flags, argument, request, word, bytes(buffer[start + protocol.HEADER_SIZE : end])), end
 
 
-def frame(opcode: Opcode, request: int, payload: bytes = b"", *, flags: int = 0, argument: int = 0, word: int = 0) -> bytes:
+def frame(
+    opcode: Opcode, request: int, payload: bytes = b"", *, flags: int = 0, argument: int = 0, word: int = 0
+) -> bytes:
     return _HEADER.pack(protocol.HEADER_SIZE - 4 + len(payload), opcode, flags, argument, request, word) + payload
 
 
@@ -344,11 +346,7 @@ class EventMessage:
         )
         if flags & ~1:
             raise Violation("a reserved bit of an event is set")
-        texts = [own.text8() for _ in range(7)]
-        evidence = own.text16()
-        identifiers = tuple((_code(IdentifierType, own.u8()), own.text8()) for _ in range(count))
-        own.end()
-        return cls(
+        event = cls(
             bit,
             _code(EventState, state),
             key,
@@ -358,10 +356,19 @@ class EventMessage:
             age,
             captured,
             expires,
-            *texts,
-            evidence,
-            identifiers,
+            # Read in this order.
+            declaration=own.text8(),
+            revision=own.text8(),
+            language=own.text8(),
+            system=own.text8(),
+            channel=own.text8(),
+            form=own.text8(),
+            actor=own.text8(),
+            evidence=own.text16(),
+            identifiers=tuple((_code(IdentifierType, own.u8()), own.text8()) for _ in range(count)),
         )
+        own.end()
+        return event
 
 
 @dataclass(frozen=True, slots=True)
@@ -573,8 +580,8 @@ class PurposeTable:
         """A bit that the catalog does not have keeps its number."""
         return self._names.get(bit, f"bit {bit}")
 
-    def __contains__(self, purpose: str) -> bool:
-        return self._bits.get(purpose, _PURPOSE_BITS) < _PURPOSE_BITS
+    def __contains__(self, purpose: object) -> bool:
+        return isinstance(purpose, str) and self._bits.get(purpose, _PURPOSE_BITS) < _PURPOSE_BITS
 
 
 class Repetition(Enum):
@@ -590,8 +597,8 @@ Encoded = tuple[bytes, Opcode, Callable[[Frame], Answer]]
 
 
 class Request(ABC):
-    """A request as a caller means it: purposes by name. They become bits when it is sent, by the catalog of the server that
-    it is sent to, so that a request which is repeated on another connection cannot ask about another purpose."""
+    """A request as a caller means it: purposes by name. They become bits when it is sent, by the catalog of the server
+    that it is sent to, so that a request which is repeated on another connection cannot ask about another purpose."""
 
     repetition = Repetition.ONCE
     is_counted = False
@@ -764,8 +771,10 @@ class StatisticsRequest(Request):
 Sized = TypeVar("Sized")
 
 
-def frames_of(elements: Sequence[Sized], size: Callable[[Sized], int], size_max: int, count_max: int) -> list[Sequence[Sized]]:
-    """As many elements to a frame as fit. One that fits into no frame has a frame of its own, which the server refuses."""
+def frames_of(
+    elements: Sequence[Sized], size: Callable[[Sized], int], size_max: int, count_max: int
+) -> list[Sequence[Sized]]:
+    """As many elements to a frame as fit. One that fits into none has a frame of its own, which the server refuses."""
     frames: list[Sequence[Sized]] = []
     start, used = 0, protocol.HEADER_SIZE
     for position, element in enumerate(elements):

@@ -175,14 +175,14 @@ def _connected(endpoint: Endpoint, deadline: float) -> socket.socket:
 class Client(Core):
     """A connection to a consent server, shared by any number of threads.
 
-    Ask immediately before each use of a person's data, and never keep an answer: a withdrawal counts from the moment it is
-    recorded. Whatever a call raises means that nothing was granted.
+    Ask immediately before each use of a person's data, and never keep an answer: a withdrawal counts from the moment it
+    is recorded. Whatever a call raises means that nothing was granted.
 
     Requests of all threads travel on one connection without waiting for each other. Each has a deadline
     (``Options.request_timeout``), within which it is repeated where that is harmless: checks and other reads once on
     another connection, acts as often as needed and always with the same key, a catalog never.
 
-    Making one connects, and raises after the first attempt that fails. A process that forks makes its clients afterwards.
+    Making one connects, and raises after the first attempt that fails. A process that forks makes its own.
     """
 
     def __init__(self, endpoint: str | Endpoint, options: Options | None = None) -> None:
@@ -236,15 +236,15 @@ class Client(Core):
     def record(self, acts: Iterable[Act]) -> list[Outcome]:
         """Records acts. When it returns, those that were not refused are durable, and checks see them.
 
-        An act without a key gets one, once, so that what this call repeats is recorded once. An act that breaks a rule is
-        refused on its own. If this raises, it is not known which acts were recorded: to repeat them, give them keys of
-        your own beforehand.
+        An act without a key gets one, once, so that what this call repeats is recorded once. An act that breaks a rule
+        is refused on its own. If this raises, it is not known which acts were recorded: to repeat them, give them keys
+        of your own beforehand.
         """
         return self._run(self._record(acts))
 
     def apply_catalog(self, text: str, *, dry_run: bool = False) -> CatalogOutcome:
-        """Checks a catalog and, unless this is a dry run, applies it: wholly or not at all. Never repeated on its own once
-        it may have been sent."""
+        """Checks a catalog and, unless this is a dry run, applies it: wholly or not at all. Never repeated on its own
+        once it may have been sent."""
         return self._run(self._apply_catalog(text, dry_run))
 
     def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:

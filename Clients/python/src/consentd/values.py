@@ -192,16 +192,16 @@ def new_key() -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a person did, to be recorded. A grant names declaration, revision, language and method; a "no" needs a subject
-    and a purpose and nothing else. Consent to several purposes in one act is several of these."""
+    """What a person did, to be recorded. A grant names declaration, revision, language and method; a "no" needs a
+    subject and a purpose and nothing else. Consent to several purposes in one act is several of these."""
 
     subjects: tuple[Subject, ...]
     """The names by which the person is known; the first that the ledger knows decides who it is."""
     purpose: str
     state: EventState
     key: bytes | None = None
-    """Makes a repetition harmless. None is filled in when the act is sent; give ``new_key()`` yourself, and keep it, where
-    the act must survive an error of the request."""
+    """Makes a repetition harmless. None is filled in when the act is sent; give ``new_key()`` yourself, and keep it,
+    where the act must survive an error of the request."""
     party: Party = Party.SUBJECT
     captured_at: datetime | None = None
     """When the person acted; None is when the server records it. The newest by this time decides."""
@@ -372,7 +372,7 @@ class Options:
         if len(self.token) > 0xFFFF or len(self.name.encode()) > 0xFF:
             raise InvalidArgument("the token or the name is too long")
         times = (self.connect_timeout, self.request_timeout, self.backoff_min, self.backoff_max)
-        if min(times + (self.ping_interval, self.ping_timeout)) <= 0:
+        if min(*times, self.ping_interval, self.ping_timeout) <= 0:
             raise InvalidArgument("every time of the options is above zero")
 
 
