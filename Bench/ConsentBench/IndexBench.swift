@@ -41,6 +41,7 @@ package struct IndexBench {
             dependent.append(measureDependent(&reader, count: 2_000_000, &checksum))
             batched.append(measureBatches(&reader, count: 4_000_000, &checksum))
         }
+        let counted = measureCount(writer, rounds: rounds, &checksum)
         progress("checksum of the answers: \(String(checksum, radix: 16))")
         func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
         let bytes = Double(writer.fileSize)
@@ -50,6 +51,7 @@ package struct IndexBench {
             Figure("dependent check", median(dependent), "ns"),
             .atMost("dependent check / dependent access", median(dependent) / median(floor), "x", 1.6),
             .atMost("check in batches of 1000", median(batched), "ns", 60),
+            .atLeast("rows counted for an audience", counted / 1e6, "M/s", 5),
         ]
     }
 
@@ -82,6 +84,20 @@ package struct IndexBench {
             name.storeBytes(of: 0x7265_6d6f_7473_7563, as: UInt64.self)
             name.storeBytes(of: spread | 0x6060_6060_6060_6060, toByteOffset: 8, as: UInt64.self)
         }
+    }
+
+    /// Everybody granted one purpose and not another; the slowest of the rounds, in rows a second.
+    private func measureCount(_ writer: IndexWriter, rounds: Int, _ checksum: inout UInt64) -> Double {
+        let table = writer.publication.current
+        var slowest = Double.infinity
+        for round in 0..<rounds {
+            let start = Clock.monotonicNanos()
+            let count = table.grantedCount(purposeBit: round, exceptBit: round + 1, now: Self.now)
+            let seconds = Double(Clock.monotonicNanos() - start) / 1e9
+            checksum = checksum &* 31 &+ UInt64(count ?? 0)
+            slowest = min(slowest, Double(table.rows) / seconds)
+        }
+        return slowest
     }
 
     /// The next identifier follows from the answer before: nothing can be fetched ahead.

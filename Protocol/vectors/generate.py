@@ -37,11 +37,12 @@ VERSION = 1
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
     "applyCatalog": 34, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
+    "countGranted": 52, "people": 53,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
     "recorded": 160, "appliedCatalog": 162, "historyPage": 176, "catalogPurposes": 177, "catalogText": 178,
-    "statisticValues": 179, "error": 255,
+    "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "error": 255,
 }
 PUSHES = {"goingAway": 224, "catalogChanged": 225}
 OPCODES = REQUESTS | ANSWERS | PUSHES
@@ -60,6 +61,8 @@ RESERVED = {
     "catalog": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogPurposes": (0xFF, 0, 0),
     "catalogDocument": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogText": (0xFF, 0xFFFF, 0),
     "statistics": (0xFF, 0xFFFF, 0xFFFFFFFF), "statisticValues": (0xFF, 0, 0xFFFFFFFF),
+    "countGranted": (0xFF, 0xFFFF, 0xFFFFFFFF), "grantedCount": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "people": (0xFF, 0, 0xFFFFE000), "peoplePage": (0xFE, 0, 0xFFFFFFFF),
     "goingAway": (0xFF, 0xFFFF, 0), "catalogChanged": (0xFF, 0xFFFF, 0), "error": (0xFF, 0, 0),
 }
 
@@ -92,9 +95,11 @@ IDENTIFIER_TYPE = {
     "national_id": 8, "other": 15,
 }
 FRESHNESS = {"live": 0, "stale": 1, "unavailable": 2}
+PEOPLE_SELECTION = {"audience": 1, "ask_again": 2, "ending": 3, "active": 4, "outdated_by": 5}
+ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
-    "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS,
+    "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
 }
 
 # Code, and whether the server closes the connection after it.
@@ -107,6 +112,7 @@ ERRORS = {
     "idleTooLong": (15, True), "helloTooLate": (16, True), "tooManyConnections": (17, True),
     "purposeUnknown": (18, False), "identifierInvalid": (19, False), "catalogRejected": (20, False),
     "catalogConflict": (21, False), "ledgerUnavailable": (22, False), "ledgerDamaged": (23, False),
+    "questionInvalid": (41, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
     "purposeInactive": (68, False), "basisNeedsNoConsent": (69, False), "basisCannotBeWithdrawn": (70, False),
@@ -190,6 +196,21 @@ def purpose_bytes(purpose):
             + text8(purpose["id"]) + text8(purpose["controller"]))
 
 
+def sized8(body): return u8(len(body)) + body
+
+
+def found_people_bytes(people):
+    data, before = b"", None
+    for person in people:
+        # The identifiers of a person stand in the first entry about them.
+        named = person["identifiers"] if person["subject"] != before else []
+        before = person["subject"]
+        data += (u64(person["subject"]) + u8(STATE[person["state"]]) + u8(len(named)) + time(person["since"])
+                 + time(person["until"]) + b"".join(text8(person[one]) for one in ("purpose", "declaration", "revision"))
+                 + b"".join(u8(IDENTIFIER_TYPE[one["type"]]) + text8(one["value"]) for one in named))
+    return data
+
+
 def encode(opcode, f):
     """The frame of `opcode` with the fields `f`."""
     flags = argument = word = 0
@@ -261,6 +282,20 @@ def encode(opcode, f):
         case "statisticValues":
             argument = len(f["values"])
             payload = b"".join(text8(one["name"]) + u64(one["value"]) for one in f["values"])
+        case "countGranted":
+            payload = text8(f["purpose"]) + text8(f["except"])
+        case "grantedCount":
+            payload = u64(f["sequence"]) + u64(f["granted"]) + u64(f["known"])
+        case "people":
+            argument = f["peopleMax"]
+            word = quad(PEOPLE_SELECTION[f["selection"]],
+                        sum(1 << ASK_AGAIN_REASONS.index(one) for one in f["reasons"]))
+            payload = (u64(f["after"]) + time(f["from"]) + time(f["until"]) + u64(f["asOf"])
+                       + b"".join(text8(f[one]) for one in ("purpose", "except", "declaration", "revision", "recipient"))
+                       + f["document"].encode())
+        case "peoplePage":
+            flags, argument = flag_bits(f, ["more"]), len(f["people"])
+            payload = u64(f["head"]) + u64(f["next"]) + found_people_bytes(f["people"])
         case "goingAway":
             word = f["millis"]
         case "catalogChanged":
@@ -485,6 +520,11 @@ LONGEST = EVERY | {
 }
 NORMAL = EVERY | {"identifiers": [{"type": "customer", "value": "C-1"},
                                   {"type": "email", "value": "kåre@example.no"}]}
+PERSON = {
+    "subject": "17", "state": "given", "since": "1795258800000", "until": "1826794800000", "purpose": "newsletter",
+    "declaration": "club", "revision": "1.2",
+    "identifiers": [{"type": "customer", "value": "C-1"}, {"type": "email", "value": "kåre@example.no"}],
+}
 RECORDED = {
     "sequence": "1002", "recordedAt": "1795258800123", "refersTo": "0", "hash": "5a" * 32, "event": NORMAL,
 }
@@ -1232,6 +1272,105 @@ def reads():
     texts_in_answer(broken, data, {"first name": ("checks", 1), "second name": ("events", 1)})
 
 
+# Lists of people
+
+def people():
+    valid = Valid("countGranted")
+    valid("one purpose", {"purpose": "p3", "except": ""})
+    valid("one purpose and not another", {"purpose": "p3", "except": "p4"})
+    valid("with the largest request id and longest texts",
+          {"request": U32_MAX, "purpose": "p" * 255, "except": "語" * 85})
+    valid("no purpose, which no catalog has", {"purpose": "", "except": ""})
+    broken = Broken("countGranted")
+    data = encode("countGranted", {"request": 21, "purpose": "newsletter", "except": "profiling"})
+    common_damage(broken, "countGranted", data)
+    truncations(broken, data)
+    junk(broken, data)
+    for name, bad in NOT_UTF8.items():
+        broken(f"not UTF-8: {name}", frame("countGranted", sized8(bad) + text8(""), request=21))
+    broken("order: a reserved bit before the layout", frame("countGranted", b"", word=1, request=21), "reservedBitSet")
+
+    valid = Valid("grantedCount")
+    count = {"sequence": "1002", "granted": "123456", "known": "10000000"}
+    valid("a count", count)
+    valid("nobody", count | {"granted": "0", "known": "0"})
+    valid("with the largest numbers", {"request": U32_MAX} | dict.fromkeys(count, str(U64_MAX)))
+    client_side("grantedCount", encode("grantedCount", {"request": 1} | count))
+
+    valid = Valid("people")
+    nothing = {"peopleMax": 0, "reasons": [], "after": "0", "from": "0", "until": "0", "asOf": "0", "purpose": "",
+               "except": "", "declaration": "", "revision": "", "recipient": "", "document": ""}
+    audience = nothing | {"selection": "audience", "purpose": "p3"}
+    valid("an audience", audience)
+    valid("an audience, and not another purpose", audience | {"except": "p4"})
+    valid("an audience, further on", audience | {"after": "4711", "peopleMax": 200})
+    for reason in ASK_AGAIN_REASONS:
+        valid(f"ask again, {reason}", nothing | {"selection": "ask_again", "purpose": "p3", "reasons": [reason],
+                                                 "until": "1795258800000"})
+    valid("ask again, for every reason", nothing | {"selection": "ask_again", "purpose": "p3",
+                                                    "reasons": ASK_AGAIN_REASONS, "until": "1795258800000"})
+    valid("ending soon", nothing | {"selection": "ending", "until": "4102444800000"})
+    valid("active in a window", nothing | {"selection": "active", "from": "1795258800000", "until": "1795345200000"})
+    valid("active in a window, for a recipient, as of a sequence",
+          nothing | {"selection": "active", "from": "1795258800000", "until": "1795345200000", "asOf": "1",
+                     "recipient": "sender"})
+    valid("outdated by a revision", nothing | {"selection": "outdated_by", "declaration": "club", "revision": "1.0"})
+    valid("outdated by a revision of a catalog that is not applied",
+          nothing | {"selection": "outdated_by", "declaration": "club", "revision": "1.3", "document": DOCUMENT})
+    every = {"request": U32_MAX, "selection": "active", "peopleMax": U16_MAX, "reasons": ASK_AGAIN_REASONS,
+             "after": str(U64_MAX), "from": str(I64_MIN), "until": str(I64_MAX), "asOf": str(U64_MAX),
+             "purpose": "p" * 255, "except": "e" * 255, "declaration": "d" * 255, "revision": "語" * 85,
+             "recipient": "r" * 255, "document": "# Ω 語 😀\n"}
+    valid("with the largest numbers and longest texts", every)
+    broken = Broken("people")
+    data = encode("people", nothing | {"request": 22, "selection": "audience", "purpose": "newsletter"})
+    common_damage(broken, "people", data)
+    truncations(broken, data)
+    for code in (0, 6, 128, 255):
+        broken(f"selection {code}", with_header(data, word=code))
+    for name, bad in NOT_UTF8.items():
+        broken(f"document not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:] + bad))
+        broken(f"purpose not UTF-8: {name}",
+               with_payload(data, data[HEADER_SIZE:][:32] + sized8(bad) + text8("") * 4))
+    broken("order: a reserved bit before the layout", frame("people", b"", word=1 << 13, request=22),
+           "reservedBitSet")
+
+    valid = Valid("peoplePage")
+    valid("nobody", {"more": False, "head": "1002", "next": "0", "people": []})
+    valid("nobody among those looked at, more follow", {"more": True, "head": "1002", "next": "10000", "people": []})
+    valid("one person", {"more": False, "head": "1002", "next": "17", "people": [PERSON]})
+    valid("one person and two purposes, the identifiers once, then another",
+          {"more": True, "head": "1002", "next": "18",
+           "people": [PERSON, PERSON | {"purpose": "sms"},
+                      PERSON | {"subject": "18", "identifiers": [{"type": "customer", "value": "C-2"}]}]})
+    valid("one person of whom nothing is left but a number",
+          {"more": False, "head": "1002", "next": "17",
+           "people": [PERSON | {"since": "0", "until": "0", "declaration": "", "revision": "", "identifiers": []}]})
+    for state in STATE:
+        valid(f"state {state}", {"more": False, "head": "1002", "next": "17", "people": [PERSON | {"state": state}]})
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "more": True, "head": str(U64_MAX), "next": str(U64_MAX),
+           "people": [{"subject": str(U64_MAX), "state": "basis_holds", "since": str(I64_MIN), "until": str(I64_MAX),
+                       "purpose": "p" * 255, "declaration": "d" * 255, "revision": "語" * 85,
+                       "identifiers": [{"type": "other", "value": f"{n:03}" + "i" * 252} for n in range(255)]}]})
+    data = encode("peoplePage", {"request": 1, "more": False, "head": "1002", "next": "17", "people": [PERSON]})
+    broken = client_side("peoplePage", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"count {count}, 1 there", with_header(data, argument=count))
+    person = HEADER_SIZE + 16
+    for code in (14, 128, 255):
+        broken(f"state code {code}", patched(data, person + 8, u8(code)))
+    for count in (0, 1, 3, 255):
+        broken(f"{count} identifiers said, 2 there", patched(data, person + 9, u8(count)))
+    texts_in_answer(broken, data, {"purpose": ("newsletter", 1), "declaration": ("club", 1), "revision": ("1.2", 1),
+                                   "identifier": ("C-1", 1)})
+    at = data.rindex(b"\x01\x03C-1")
+    for code in TYPES_UNKNOWN:
+        broken(f"identifier type {code}", patched(data, at, u8(code)))
+    broken("an empty identifier",
+           with_payload(data, data[HEADER_SIZE:at] + b"\x01\x00" + data[at + 5:]))
+
+
 # Pushes, errors, frames in general
 
 def pushes():
@@ -1363,6 +1502,8 @@ def larges():
         "catalog": ("malformed", frame("catalog", request=19), 0),
         "catalogDocument": ("malformed", frame("catalogDocument", request=19), 0),
         "statistics": ("malformed", frame("statistics", request=19), 0),
+        "countGranted": ("malformed", frame("countGranted", request=19), 0),
+        "people": ("malformed", frame("people", request=19), 0),
     }
     for opcode, (error, data, used) in full.items():
         broken(f"{opcode} of exactly the largest length", with_header(data, length=LENGTH_MAX), error,
@@ -1446,7 +1587,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 reads, pushes, errors, frames, incompletes, larges, session):
+                 reads, people, pushes, errors, frames, incompletes, larges, session):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

@@ -36,6 +36,8 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case catalogRejected(String)
     case catalogConflict(String)
     case catalogMissing
+    /// A question that cannot be answered as it was asked; says why.
+    case questionInvalid(String)
     /// Another process writes to this node.
     case locked(path: String)
     case failed(String)
@@ -65,7 +67,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
             "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"
         case .catalogMissing: "no catalog is applied; 'consentd catalog apply' does that"
         case .locked(let path): "another process has the node at \(path) open for writing"
-        case .failed(let reason): reason
+        case .questionInvalid(let reason), .failed(let reason): reason
         }
     }
 }

@@ -25,7 +25,7 @@ package final class Engine: Sendable {
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let subscribers = Subscribers()
-    private let systemNow: @Sendable () -> Timestamp
+    let systemNow: @Sendable () -> Timestamp
     private let startedAt = Clock.monotonicNanos()
 
     /// Events of a group that another thread stores, while it is decided about the next group. Fewer are stored sooner
@@ -227,7 +227,7 @@ package final class Engine: Sendable {
         }
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
-            changes: changes.map(\.description) + lines)
+            changes: changes.map(\.description) + lines + (try notices(of: changes, in: document.catalog)))
     }
 
     /// Counters and sizes, by name.

@@ -614,6 +614,55 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         return totals
     }
 
+    /// Counts identifiers that permit a purpose and not another, row by row as they come: each as a check would answer at
+    /// that moment. Nil if the defaults changed meanwhile, or a newer generation took over; ask that one.
+    ///
+    /// - Parameter now: seconds since 1970.
+    package func grantedCount(purposeBit: Int, exceptBit: Int?, now: UInt32) -> Int? {
+        let version = view.version
+        guard version & 1 == 0 else { return nil }
+        let first = BitCount(view, purposeBit)
+        let second = exceptBit.map { BitCount(view, $0) }
+        var count = 0
+        var next = unsafe firstRow
+        for _ in 0..<geometry.slots {
+            let slot = unsafe Slot(words: next)
+            unsafe next += rowWords
+            guard unsafe ckernel_load(slot.words) & Self.tagMask > Self.erasedTag else { continue }
+            var isCounted = unsafe first.grants(view, slot, now)
+            if let second { isCounted &= unsafe ~second.grants(view, slot, now) }
+            count &+= Int(truncatingIfNeeded: isCounted & 1)
+        }
+        return view.version == version ? count : nil
+    }
+
+    /// One purpose's bit, and what applies where a row says nothing.
+    private struct BitCount {
+        private let word: Int
+        private let shift: UInt64
+        private let isInRows: Bool
+        private let grantedByDefault: UInt64
+        private let deniedByDefault: UInt64
+
+        init(_ view: IndexView, _ bit: Int) {
+            (word, shift) = (bit >> 6, UInt64(bit & 63))
+            isInRows = word < view.words
+            grantedByDefault = isInRows ? view.grantedDefaults(word: word) >> shift & 1 : 0
+            deniedByDefault = isInRows ? view.deniedDefaults(word: word) >> shift & 1 : 0
+        }
+
+        /// 1 if a check would answer that it is granted, without a branch on what a row says.
+        @inline(__always)
+        func grants(_ view: IndexView, _ slot: Slot, _ now: UInt32) -> UInt64 {
+            guard isInRows else { return 0 }
+            let state = unsafe view.state(slot, word: word)
+            let permitted = state.permitted >> shift & 1
+            let denied = state.denied >> shift & 1 & ~permitted
+            let ended: UInt64 = state.endsAt <= now ? permitted : 0
+            return (permitted | grantedByDefault) & ~(denied | ended | deniedByDefault)
+        }
+    }
+
     /// Sets the totals to what the rows really are, after a writer died in the middle of a change.
     func recount() {
         let counted = counted()

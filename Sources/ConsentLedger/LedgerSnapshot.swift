@@ -67,6 +67,17 @@ package final class LedgerSnapshot {
         return catalogs
     }
 
+    /// When each catalog of ``catalogs()`` came into force: the sequence and the record time of its event.
+    package func catalogMoments() throws -> [(sequence: UInt64, recordedAt: Timestamp)] {
+        let select = try prepare(
+            "SELECT sequence, recorded_at FROM event WHERE kind > 1 AND catalog IS NOT NULL ORDER BY sequence")
+        var moments: [(sequence: UInt64, recordedAt: Timestamp)] = []
+        while try select.step() {
+            moments.append((UInt64(clamping: select.int64(0)), Timestamp(millis: select.int64(1))))
+        }
+        return moments
+    }
+
     /// A catalog is in force by its event, which the chain holds.
     private static let selectCatalogs = """
         SELECT catalog.version, catalog.document, catalog.digest
@@ -147,30 +158,11 @@ package final class LedgerSnapshot {
 
     /// Events of a subject with a later sequence than `after`, oldest first.
     package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        let link = try prepare("SELECT subject, previous FROM event WHERE sequence = ?")
-        var sequences: [UInt64] = []
-        var sequence = subject.lastEvent
-        while sequence > after {
-            link.bind(1, Int64(sequence))
-            guard try link.step(), link.int64(0) == subject.id, (0..<Int64(sequence)).contains(link.int64(1)) else {
-                throw LedgerError.corrupt(
-                    where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
-            }
-            sequences.append(sequence)
-            sequence = UInt64(clamping: link.int64(1))
-            link.reset()
-        }
-        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
-        return try sequences.reversed().prefix(countMax).map { sequence in
-            select.bind(1, Int64(sequence))
-            defer { select.reset() }
-            guard try select.step() else {
-                throw LedgerError.corrupt(
-                    where: "event \(sequence)", what: "a history leads to it, but it is not there")
-            }
-            return try EventColumns.read(select).recorded
-        }
+        try histories().events(of: subject, after: after, countMax: countMax)
     }
+
+    /// For the histories of many people.
+    package func histories() throws -> SubjectHistories { try SubjectHistories(connection) }
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
@@ -215,6 +207,16 @@ package final class LedgerSnapshot {
         let revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
         let select = try prepare("\(SubjectColumns.select) ORDER BY id")
         while try select.step() { try body(SubjectColumns.read(select, revisions)) }
+    }
+
+    /// Subjects after a number, in their order, until the body says that it has enough.
+    package func walkSubjects(after number: Int64, _ body: (SubjectRecord) throws -> Bool) throws {
+        let revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+        let select = try prepare("\(SubjectColumns.select) WHERE id > ? ORDER BY id")
+        select.bind(1, number)
+        while try select.step() {
+            guard try body(SubjectColumns.read(select, revisions)) else { return }
+        }
     }
 
     /// Every subject with what the index says of its identifiers, and nothing more of it: as fast as they can be read.

@@ -184,3 +184,4 @@ extension EvidenceMethod: NamedInSnakeCase {}
 extension Party: NamedInSnakeCase {}
 extension IdentifierType: NamedInSnakeCase {}
 extension Freshness: NamedInSnakeCase {}
+extension PeopleSelection: NamedInSnakeCase {}

@@ -31,6 +31,9 @@ package struct RegisterColumns: Sendable, Equatable {
     package private(set) var nationalIDPosition: Int?
     private var positions = [Int?](repeating: nil, count: RegisterField.allCases.count)
 
+    /// Columns of an access export that only the node that wrote it can mean; passed over.
+    package static let exportPrefix = "consentd_"
+
     package static var names: String { "\(IdentifierType.names), \(RegisterField.names)" }
 
     /// - Throws: what the header lacks, has twice, or has without its being known.
@@ -40,7 +43,7 @@ package struct RegisterColumns: Sendable, Equatable {
         let ignored = Set(options.ignoredColumns.map(Self.normalized))
         nationalIDPosition = names.firstIndex(of: IdentifierType.nationalId.name)
         var unknown: [String] = []
-        for (position, name) in names.enumerated() where !ignored.contains(name) {
+        for (position, name) in names.enumerated() where !ignored.contains(name) && !name.hasPrefix(Self.exportPrefix) {
             if let type = IdentifierType(name: name) {
                 identifiers.append((type, position))
             } else if let field = RegisterField(name: name) {

@@ -57,6 +57,15 @@ extension Engine {
         case .statistics:
             let answer = StatisticValues(values: try statistics().map { .init($0.name, $0.value) })
             return { answer.encode(request: request, into: &$0) }
+        case .countGranted(let asked):
+            let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
+            let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
+            return { answer.encode(request: request, into: &$0) }
+        case .people(var asked):
+            asked.countMax =
+                asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
+            let answer = FoundPeople(try people(asked))
+            return { answer.encode(request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
     }
@@ -140,10 +149,19 @@ extension Engine {
             case .ledger: error.isDamage ? .ledgerDamaged : .ledgerUnavailable
             case .catalogRejected: .catalogRejected
             case .catalogConflict: .catalogConflict
+            case .questionInvalid: .questionInvalid
             case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))
         return { answer.encode(request: request, into: &$0) }
+    }
+}
+
+extension FoundPeople {
+    /// As many people as fit into a frame.
+    init(_ page: PeoplePage) {
+        self.init(hasMore: page.hasMore, head: page.head, next: page.next, people: page.people)
+        fitIntoFrame()
     }
 }
 

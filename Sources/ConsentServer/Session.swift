@@ -15,6 +15,8 @@ package enum Question: Sendable, Equatable {
     case catalog
     case catalogDocument
     case statistics
+    case countGranted(CountGrantedRequest)
+    case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
 }
 
@@ -196,6 +198,8 @@ package struct Session {
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
         case .statistics: try askBare(.statistics, frame, &actions)
+        case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
+        case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
         case .hello: throw WireError(.helloExpected, "hello came twice")
         default: throw WireError(.opcodeUnknown, "no request has opcode \(frame.opcode)")
         }

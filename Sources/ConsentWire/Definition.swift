@@ -50,6 +50,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case statistics = 0x33
     /// Answer to statistics.
     case statisticValues = 0xB3
+    /// How many identifiers are granted a purpose, and not another; counted in the index.
+    case countGranted = 0x34
+    /// Answer to countGranted.
+    case grantedCount = 0xB4
+    /// People of whom something holds, in the order of their numbers.
+    case people = 0x35
+    /// Answer to people.
+    case peoplePage = 0xB5
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -110,6 +118,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerUnavailable = 22
     /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
     case ledgerDamaged = 23
+    /// The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.
+    case questionInvalid = 41
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
     case identifierMissing = 64
     /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
@@ -180,6 +190,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogRejected,
             .catalogConflict,
             .ledgerDamaged,
+            .questionInvalid,
             .identifierMissing,
             .identifierRefused,
             .identifiersTooMany,
@@ -243,6 +254,7 @@ package enum WireLimit {
     package static let historyPageEventsMax = 200
     package static let identifierSizeMax = 255
     package static let identifiersPerEventMax = 16
+    package static let peoplePageMax = 1000
     package static let purposeWordsMax = 15
     package static let requestsInFlightMax = 1024
     package static let subjectsPerCheckMax = 65535

@@ -43,7 +43,7 @@ extension Frame {
     }
 }
 
-private func malformed(_ what: String) -> WireError {
+func malformed(_ what: String) -> WireError {
     WireError(.malformed, "the payload of '\(what)' does not have its layout; see the protocol's definition")
 }
 

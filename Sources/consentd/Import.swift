@@ -10,7 +10,7 @@ import Foundation
 
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Import an old customer register, a CSV file.",
+        abstract: "Import an old customer register, a CSV file, or an export of 'consentd access'.",
         discussion: """
             Columns, in any order: customer, email, phone and other types of identifiers; purpose (several with |); \
             state, captured_at, expires_at, declaration, revision, language, method, explicit, party, age, system, \
@@ -31,15 +31,19 @@ struct Import: AsyncParsableCommand {
             cannot know: identifiers of several people, a confirmation without its grant, a key that was used, and \
             which rows are known already.
 
+            An export of 'consentd access' is read in both its forms. What its node recorded by itself, such as the \
+            end of a period, is rejected, as it follows from the rest here, too.
+
             EXAMPLES
               consentd import register.csv --data club
+              consentd import kari.json
               consentd import register.csv --dry-run
               consentd import register.csv --dry-run --rejects judged.csv
             """)
 
     @OptionGroup var node: NodeOptions
 
-    @Argument(help: "CSV file in UTF-8.")
+    @Argument(help: "CSV file in UTF-8, or an access export that ends in .json.")
     var file: String
 
     @Option(help: "Where to write rejected rows [default: FILE.rejects.csv; nowhere with --dry-run].")
@@ -62,11 +66,28 @@ struct Import: AsyncParsableCommand {
         var options = RegisterOptions()
         options.ignoredColumns = ignore
         options.now = Timestamp(millis: Clock.realtimeMillis())
-        if dryRun {
-            try await judge(ImportPaths(register: file, rejects: rejects), options)
-            return
+        try await reportingFailures {
+            try await withRegister { register in
+                if dryRun {
+                    try await judge(ImportPaths(register: register, rejects: rejects), options)
+                } else {
+                    try await record(
+                        ImportPaths(register: register, rejects: rejects ?? file + ".rejects.csv"), options)
+                }
+            }
         }
-        let paths = ImportPaths(register: file, rejects: rejects ?? file + ".rejects.csv")
+    }
+
+    /// An access export that is a document becomes a register beside it, which stays until it is imported.
+    private func withRegister(_ body: (String) async throws -> Void) async throws {
+        guard let register = try AccessFile.register(file) else { return try await body(file) }
+        let path = file + ".csv"
+        try File.replace(path, with: register, mode: 0o600)
+        try await body(path)
+        try File.remove(path)
+    }
+
+    private func record(_ paths: ImportPaths, _ options: RegisterOptions) async throws {
         try await reportingFailures {
             let size = try FileDescriptor.open(paths.register, .readOnly).size()
             // A register has about one identifier for every 30 bytes; too few only means to grow once more.

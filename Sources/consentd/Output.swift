@@ -66,7 +66,8 @@ extension ConsentClientError {
         case .unknownPurpose, .invalidArgument: Exit.refused
         case .server(let code, _):
             switch code.name {
-            case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid": Exit.refused
+            case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid":
+                Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed
             }
@@ -90,7 +91,7 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid: Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

@@ -44,21 +44,22 @@ struct History: AsyncParsableCommand {
             how.joined(separator: " "), place,
         ].map(Output.printable)
     }
+}
 
-    private func object(_ entry: HistoryEntry) -> [String: Any] {
-        let act = entry.act
-        return [
-            "sequence": entry.sequence, "recordedAt": entry.recordedAt.description,
-            "capturedAt": act.capturedAt?.description ?? Output.null, "state": act.state.name, "purpose": act.purpose,
-            "declaration": act.declaration, "revision": act.revision, "language": act.language,
-            "method": act.method.name, "explicit": act.isExplicit, "party": act.party.name,
-            "age": act.subjectAge ?? Output.null,
-            "expiresAt": act.expiresAt?.description ?? Output.null,
-            "refersTo": entry.refersTo ?? Output.null, "system": act.system, "channel": act.channel, "form": act.form,
-            "actor": act.actor, "evidence": act.evidence, "identifiers": act.subjects.map(\.description),
-            "hash": entry.hash.map { String(format: "%02x", $0) }.joined(),
-        ]
-    }
+/// An event as all commands print it.
+func object(_ entry: HistoryEntry) -> [String: Any] {
+    let act = entry.act
+    return [
+        "sequence": entry.sequence, "recordedAt": entry.recordedAt.description,
+        "capturedAt": act.capturedAt?.description ?? Output.null, "state": act.state.name, "purpose": act.purpose,
+        "declaration": act.declaration, "revision": act.revision, "language": act.language,
+        "method": act.method.name, "explicit": act.isExplicit, "party": act.party.name,
+        "age": act.subjectAge ?? Output.null,
+        "expiresAt": act.expiresAt?.description ?? Output.null,
+        "refersTo": entry.refersTo ?? Output.null, "system": act.system, "channel": act.channel, "form": act.form,
+        "actor": act.actor, "evidence": act.evidence, "identifiers": act.subjects.map(\.description),
+        "hash": entry.hash.map { String(format: "%02x", $0) }.joined(),
+    ]
 }
 
 struct Stats: AsyncParsableCommand {

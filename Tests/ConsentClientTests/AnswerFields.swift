@@ -85,6 +85,13 @@ extension Answer {
         case .catalogText(let catalog): ["version": catalog.catalogVersion, "document": catalog.document]
         case .statisticValues(let values):
             ["values": values.values.map { ["name": $0.name, "value": text($0.value)] }]
+        case .grantedCount(let count):
+            ["sequence": text(count.sequence), "granted": text(count.granted), "known": text(count.known)]
+        case .peoplePage(let page):
+            [
+                "more": page.hasMore, "head": text(page.head), "next": text(page.next),
+                "people": page.people.map(\.fields),
+            ]
         }
     }
 }
@@ -140,6 +147,17 @@ extension PurposeInfo {
             "bit": bit, "basis": basis.name, "active": isActive, "explicit": requiresExplicit,
             "doubleOptIn": requiresDoubleOptIn, "profiling": isProfiling, "directMarketing": isDirectMarketing,
             "sharing": isSharing, "id": id, "controller": controller,
+        ]
+    }
+}
+
+extension FoundPerson {
+    fileprivate var fields: [String: Any] {
+        [
+            "subject": text(subject), "state": state.name, "since": text(since?.millis ?? 0),
+            "until": text(until?.millis ?? 0), "purpose": purpose, "declaration": revision?.declaration ?? "",
+            "revision": revision?.revision ?? "",
+            "identifiers": identifiers.map { ["type": $0.type.name, "value": $0.value] },
         ]
     }
 }

@@ -68,6 +68,8 @@ extension Request {
         case .catalogPurposes: self = .catalog
         case .catalogText: self = .catalogDocument
         case .statisticValues: self = .statistics
+        case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
+        case .peoplePage: self = .people(PeopleQuestion(.audience))
         default: self = .check(someSubject, purpose: "p3")
         }
     }

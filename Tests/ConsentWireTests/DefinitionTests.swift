@@ -35,6 +35,7 @@ struct DefinitionTests {
             "frameSizeMax": WireLimit.frameSizeMax, "headerSize": WireLimit.headerSize,
             "historyPageEventsMax": WireLimit.historyPageEventsMax, "identifierSizeMax": WireLimit.identifierSizeMax,
             "identifiersPerEventMax": WireLimit.identifiersPerEventMax,
+            "peoplePageMax": WireLimit.peoplePageMax,
             "purposeWordsMax": WireLimit.purposeWordsMax, "requestsInFlightMax": WireLimit.requestsInFlightMax,
             "subjectsPerCheckMax": WireLimit.subjectsPerCheckMax,
         ]
@@ -70,7 +71,8 @@ struct DefinitionTests {
         try expectNumbers(Party.self, of: "party")
         try expectNumbers(IdentifierType.self, of: "identifierType")
         try expectNumbers(Freshness.self, of: "freshness")
-        #expect(try definition["enums"].object.count == 8)
+        try expectNumbers(PeopleSelection.self, of: "peopleSelection")
+        #expect(try definition["enums"].object.count == 9)
     }
 
     @Test func theGeneratedConstantsAreFresh() throws {

@@ -233,6 +233,10 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         HistoryRequest(
             identifier: identifier, after: try fields["after"].number(), countMax: try fields["limit"].number()
         ).encode(request: request, into: &output)
+    case .countGranted:
+        CountGrantedRequest(purpose: try fields["purpose"].text, except: try fields["except"].text)
+            .encode(request: request, into: &output)
+    case .people: try PeopleQuestion(fields).encode(request: request, into: &output)
     case .catalog, .catalogDocument, .statistics: BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -294,6 +298,11 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["limit"] = .small(history.countMax)
         fields["type"] = .named(history.identifier.type)
         fields["identifier"] = .text(history.identifier.value)
+    case .countGranted:
+        let count = try CountGrantedRequest(frame)
+        fields["purpose"] = .text(count.purpose)
+        fields["except"] = .text(count.except)
+    case .people: fields.merge(try PeopleQuestion(frame).fields) { first, _ in first }
     case .catalog, .catalogDocument, .statistics: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -341,6 +350,16 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
     case .statisticValues:
         StatisticValues(
             values: try fields["values"].array.map { .init(try $0["name"].text, try $0["value"].number()) }
+        ).encode(request: request, into: &output)
+    case .grantedCount:
+        GrantedCount(
+            sequence: try fields["sequence"].number(), granted: try fields["granted"].number(),
+            known: try fields["known"].number()
+        ).encode(request: request, into: &output)
+    case .peoplePage:
+        FoundPeople(
+            hasMore: try fields["more"].bool, head: try fields["head"].number(), next: try fields["next"].number(),
+            people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
     case .catalogChanged: Push.encode(opcode, word: try fields["version"].number(), into: &output)
@@ -459,6 +478,17 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
     case .statisticValues:
         fields["values"] = .array(
             try StatisticValues(frame).values.map { .object(["name": .text($0.name), "value": .decimal($0.value)]) })
+    case .grantedCount:
+        let count = try GrantedCount(frame)
+        fields["sequence"] = .decimal(count.sequence)
+        fields["granted"] = .decimal(count.granted)
+        fields["known"] = .decimal(count.known)
+    case .peoplePage:
+        let page = try FoundPeople(frame)
+        fields["more"] = .bool(page.hasMore)
+        fields["head"] = .decimal(page.head)
+        fields["next"] = .decimal(page.next)
+        fields["people"] = .array(page.people.map(\.fields))
     case .goingAway: fields["millis"] = .small(frame.word)
     case .catalogChanged: fields["version"] = .small(frame.word)
     case .error:

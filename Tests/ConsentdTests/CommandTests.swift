@@ -221,7 +221,8 @@ struct CommandTests {
 
     @Test(arguments: [
         [], ["init"], ["serve"], ["check"], ["explain"], ["grant"], ["withdraw"], ["object"], ["confirm"], ["history"],
-        ["import"], ["catalog"], ["catalog", "check"], ["catalog", "diff"], ["catalog", "apply"], ["catalog", "show"],
+        ["audience"], ["reconsent"], ["ending"], ["breach"], ["notices"], ["access"], ["import"], ["catalog"],
+        ["catalog", "check"], ["catalog", "diff"], ["catalog", "apply"], ["catalog", "show"],
         ["stats"], ["verify"], ["rebuild"], ["ping"], ["bench"],
     ])
     func helpIsThere(command: [String]) async throws {

@@ -8,7 +8,9 @@ struct ExitCodeTests {
         ["serve"], ["check", "customer:1", "-p", "newsletter"], ["explain", "customer:1", "-p", "newsletter"],
         ["grant", "customer:1"] + grantOfNewsletter, ["withdraw", "customer:1", "-p", "newsletter"],
         ["object", "customer:1", "-p", "newsletter"], ["confirm", "customer:1", "-p", "newsletter"],
-        ["history", "customer:1"], ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
+        ["history", "customer:1"], ["audience", "-p", "newsletter"], ["reconsent", "-p", "newsletter"], ["ending"],
+        ["breach", "--from", "2026-01-01"], ["access", "customer:1"], ["notices", "club-membership-marketing", "1.2"],
+        ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
     ]
 
@@ -54,7 +56,11 @@ struct ExitCodeTests {
         ["withdraw", "customer:1", "-p", "a", "--captured-at", "yesterday"], ["check", "customer:1"],
         ["no-such-command"],
         ["sample-register", "FILE", "--subjects", "-1"], ["ping", "--count", "0"],
-        ["import", "register.csv", "--rejects", "register.csv"],
+        ["import", "register.csv", "--rejects", "register.csv"], ["audience", "-p", "a", "--type", "pigeon"],
+        ["audience", "-p", "a", "--type", "email", "--count"], ["reconsent", "-p", "a", "--why", "because"],
+        ["reconsent", "-p", "a", "--dormant-after", "long"], ["ending", "--within", "soon"],
+        ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
+        ["breach", "--from", "2026-02-01", "--as-of", "0"],
     ])
     func aValueThatCannotBeMeantIsWrongUsage(arguments: [String]) async throws {
         let folder = try Folder()

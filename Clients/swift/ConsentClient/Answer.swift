@@ -16,6 +16,8 @@ enum Answer: Sendable {
     case catalogPurposes(CatalogPurposes)
     case catalogText(CatalogText)
     case statisticValues(StatisticValues)
+    case grantedCount(GrantedCount)
+    case peoplePage(FoundPeople)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -33,6 +35,8 @@ enum Answer: Sendable {
             case (.catalogPurposes, .catalogPurposes): .catalogPurposes(try CatalogPurposes(frame))
             case (.catalogText, .catalogText): .catalogText(try CatalogText(frame))
             case (.statisticValues, .statisticValues): .statisticValues(try StatisticValues(frame))
+            case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
+            case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
             default: nil
             }
         }
@@ -60,6 +64,9 @@ enum Answer: Sendable {
             applied.isDryRun == isDryRun
         case (.historyPage(let page, _), _):
             !page.events.contains(where: \.event.hasReservedBit)
+        case (.peoplePage(let page), .peoplePage(let after)):
+            // A page that does not lead on would be asked for without end.
+            !page.hasMore || page.next > after
         default: true
         }
     }

@@ -67,6 +67,16 @@ public struct Explanation: Hashable, Sendable {
     public let currentRevision: String?
 }
 
+/// How many may be addressed.
+public struct AudienceCount: Hashable, Sendable {
+    /// Identifiers, not people: most people have several.
+    public let granted: Int
+    /// All identifiers that are known.
+    public let known: Int
+    /// Everything up to it is counted.
+    public let sequence: UInt64
+}
+
 /// One event of a subject's history.
 public struct HistoryEntry: Hashable, Sendable {
     public let sequence: UInt64

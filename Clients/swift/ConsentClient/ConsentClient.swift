@@ -1,5 +1,5 @@
 package import ConsentModel
-import ConsentWire
+package import ConsentWire
 import NIOCore
 
 /// A connection to a consent server, shared by any number of tasks.
@@ -221,6 +221,39 @@ extension ConsentClient {
             unexpectedAnswer()
         }
         return (Int(catalog.catalogVersion), catalog.document)
+    }
+
+    /// How many identifiers are granted a purpose, and not another; counted in the index in a moment, however many.
+    public func countGranted(
+        _ purpose: String, except: String? = nil
+    ) async throws(ConsentClientError) -> AudienceCount {
+        let request = CountGrantedRequest(purpose: purpose, except: except ?? "")
+        try requireShort([request.purpose, request.except])
+        guard case .grantedCount(let count) = try await dispatcher.perform(.countGranted(request)) else {
+            unexpectedAnswer()
+        }
+        return AudienceCount(
+            granted: Int(clamping: count.granted), known: Int(clamping: count.known), sequence: count.sequence)
+    }
+
+    /// One page of people of whom something holds; ask again after its `next` while it has more.
+    package func people(_ question: PeopleQuestion) async throws(ConsentClientError) -> FoundPeople {
+        try requireShort([
+            question.purpose, question.except, question.revision.declaration, question.revision.revision,
+            question.recipient,
+        ])
+        // All other fields together are far less than two KiB.
+        guard question.document.utf8.count <= published.limits.frameSizeMax - 2048 else {
+            throw .invalidArgument("the catalog has more than \(published.limits.frameSizeMax - 2048) bytes")
+        }
+        guard case .peoplePage(let page) = try await dispatcher.perform(.people(question)) else { unexpectedAnswer() }
+        return page
+    }
+
+    private func requireShort(_ names: [String]) throws(ConsentClientError) {
+        guard names.allSatisfy({ $0.utf8.count <= Limit.shortTextSizeMax }) else {
+            throw .invalidArgument("a name has more than \(Limit.shortTextSizeMax) bytes")
+        }
     }
 
     /// Counters and sizes of the node. Names come and go with its version.

@@ -16,6 +16,8 @@ enum Request: Sendable {
     case catalog
     case catalogDocument
     case statistics
+    case countGranted(CountGrantedRequest)
+    case people(PeopleQuestion)
 
     /// How often it may be sent again when a connection ended before its answer.
     enum Repetition {
@@ -80,6 +82,8 @@ enum Expectation {
     case catalogPurposes
     case catalogText
     case statisticValues
+    case grantedCount
+    case peoplePage(after: UInt64)
 }
 
 /// No purpose of the catalog has this name.
@@ -131,6 +135,12 @@ extension Request {
         case .statistics:
             BareRequest.encode(.statistics, request: id, into: &output)
             return .statisticValues
+        case .countGranted(let count):
+            count.encode(request: id, into: &output)
+            return .grantedCount
+        case .people(let question):
+            question.encode(request: id, into: &output)
+            return .peoplePage(after: question.after)
         }
     }
 
