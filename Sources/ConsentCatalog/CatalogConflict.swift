@@ -6,6 +6,8 @@ package enum CatalogConflict: Sendable, Equatable {
     case bitReassigned(bit: Int, old: String, new: String)
     case bitChanged(purpose: String, old: Int, new: Int)
     case purposeRemoved(String)
+    /// What was agreed to it before it was retired would count again.
+    case purposeReactivated(String)
     case declarationRemoved(String)
     /// `parts` are the fields that differ, by their names in the catalog.
     case revisionChanged(RevisionName, parts: [String])
@@ -22,6 +24,9 @@ extension CatalogConflict: CustomStringConvertible {
             "purpose '\(purpose)' has bit \(old) for ever and cannot take bit \(new)"
         case .purposeRemoved(let purpose):
             "purpose '\(purpose)' is gone; keep it, with 'active: false', so that its bit is never used again"
+        case .purposeReactivated(let purpose):
+            "purpose '\(purpose)' was retired, which ended every consent to it; give what begins anew a purpose and a bit "
+                + "of its own"
         case .declarationRemoved(let declaration):
             "declaration '\(declaration)' is gone; keep it, as people have been shown its revisions"
         case .revisionChanged(let name, let parts):
@@ -49,6 +54,9 @@ private func purposeConflicts(_ purpose: Purpose, in new: Catalog) -> [CatalogCo
     if let after = new.purpose(id: purpose.id) {
         if after.bit != purpose.bit {
             conflicts.append(.bitChanged(purpose: purpose.id, old: purpose.bit, new: after.bit))
+        }
+        if !purpose.isActive, after.isActive, after.basis == .consent {
+            conflicts.append(.purposeReactivated(purpose.id))
         }
     } else {
         conflicts.append(.purposeRemoved(purpose.id))

@@ -226,6 +226,18 @@ private func withRevision(
         #expect(try conflicts("basis: contract", "basis: contract\n    active: false").isEmpty)
     }
 
+    /// Else what people agreed to before would count again, though they were told that it had ended.
+    @Test func aRetiredPurposeNeverAsksForConsentAgain() throws {
+        let retired = try document(Sample.with("basis: contract", "basis: consent\n    active: false")).catalog
+        for (basis, conflicts) in [
+            ("consent", [CatalogConflict.purposeReactivated("receipts")]), ("contract", []),
+        ] {
+            let active = try document(Sample.with("basis: contract", "basis: \(basis)")).catalog
+            #expect(catalogConflicts(from: retired, to: active) == conflicts)
+        }
+        #expect(catalogConflicts(from: retired, to: retired).isEmpty)
+    }
+
     @Test(arguments: [
         ("retention: one year", "retention: ten years", "retention"),
         ("title: Ja takk", "title: Ja, takk".replacing(",", with: "!"), "texts.nb"),

@@ -116,11 +116,14 @@ struct CatalogTests {
             #expect(engine.answer(person, 0).reason == .invalidated)
             #expect(engine.answer(person, 1).reason == .invalidated)
         }
-        catalog.purposes[0].more = []
+        // What has ended stays ended; what needs nobody's consent may begin again.
         catalog.purposes[1].more = []
-        _ = try engine.apply(catalog.document)
-        #expect(engine.decision(kari) == .granted)
-        #expect(engine.decision(stranger) == .unknown)
+        let mailAgain = catalog.document
+        catalog.purposes[0].more = []
+        let everythingAgain = catalog.document
+        #expect(throws: EngineError.self) { try engine.apply(everythingAgain) }
+        _ = try engine.apply(mailAgain)
+        #expect(engine.decision(kari) == .denied && engine.decision(stranger) == .denied)
         #expect(engine.decision(stranger, 1) == .granted)
         #expect(engine.decision(.customer("no"), 1) == .denied)
     }
