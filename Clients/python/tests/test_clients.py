@@ -342,8 +342,8 @@ class ClientTests(unittest.TestCase):
             asked = peer.frame()
             assert asked is not None and asked.opcode == Opcode.CATALOG
             peer.send(catalog_frame(asked.request, NAMES))
-            # Until the client goes: a peer that left would be asked for anew.
-            peer.frame()
+            # It stays, so that the client has somebody to ask.
+            self.assertIsNone(peer.frame())
 
         def claim(is_async: bool) -> None:
             with ScriptedServer(script) as server, Both(is_async, server.endpoint) as client:

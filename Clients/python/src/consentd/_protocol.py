@@ -13,6 +13,7 @@ HEADER_SIZE: Final = 16
 HISTORY_PAGE_EVENTS_MAX: Final = 200
 IDENTIFIER_SIZE_MAX: Final = 255
 IDENTIFIERS_PER_EVENT_MAX: Final = 16
+PEOPLE_PAGE_MAX: Final = 1000
 PURPOSE_WORDS_MAX: Final = 15
 REQUESTS_IN_FLIGHT_MAX: Final = 1024
 SUBJECTS_PER_CHECK_MAX: Final = 65535
@@ -43,6 +44,10 @@ class Opcode(IntEnum):
     CATALOG_TEXT = 178
     STATISTICS = 51
     STATISTIC_VALUES = 179
+    COUNT_GRANTED = 52
+    GRANTED_COUNT = 180
+    PEOPLE = 53
+    PEOPLE_PAGE = 181
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -78,6 +83,7 @@ class ErrorCode(IntEnum):
     CATALOG_CONFLICT = 21
     LEDGER_UNAVAILABLE = 22
     LEDGER_DAMAGED = 23
+    QUESTION_INVALID = 41
     IDENTIFIER_MISSING = 64
     IDENTIFIER_REFUSED = 65
     IDENTIFIERS_TOO_MANY = 66
@@ -130,6 +136,7 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.CATALOG_CONFLICT: Advice.DO_NOT_RETRY,
     ErrorCode.LEDGER_UNAVAILABLE: Advice.RETRY_LATER,
     ErrorCode.LEDGER_DAMAGED: Advice.DO_NOT_RETRY,
+    ErrorCode.QUESTION_INVALID: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_MISSING: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_REFUSED: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIERS_TOO_MANY: Advice.DO_NOT_RETRY,
@@ -183,6 +190,7 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.CATALOG_CONFLICT: "catalogConflict",
     ErrorCode.LEDGER_UNAVAILABLE: "ledgerUnavailable",
     ErrorCode.LEDGER_DAMAGED: "ledgerDamaged",
+    ErrorCode.QUESTION_INVALID: "questionInvalid",
     ErrorCode.IDENTIFIER_MISSING: "identifierMissing",
     ErrorCode.IDENTIFIER_REFUSED: "identifierRefused",
     ErrorCode.IDENTIFIERS_TOO_MANY: "identifiersTooMany",
@@ -282,6 +290,14 @@ class Party(IntEnum):
     CONTROLLER = 2
     AUTHORITY = 3
     SYSTEM = 4
+
+
+class peopleSelection(IntEnum):
+    AUDIENCE = 1
+    ASK_AGAIN = 2
+    ENDING = 3
+    ACTIVE = 4
+    OUTDATED_BY = 5
 
 
 class State(IntEnum):

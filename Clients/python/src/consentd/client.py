@@ -100,11 +100,14 @@ class _Link:
                 return
 
     def _listen(self) -> None:
-        while self.channel.failure is None and not (self.channel.is_draining and self.channel.is_idle):
-            self._turn(None)
-        with self._lock:
-            self.channel.end("the connection was closed")
-            self._close_sockets()
+        try:
+            while self.channel.failure is None and not (self.channel.is_draining and self.channel.is_idle):
+                self._turn(None)
+        finally:
+            # Whatever ended it: nobody may wait for a thread that is gone.
+            with self._lock:
+                self.channel.end("the connection was closed")
+                self._close_sockets()
 
     def _close_sockets(self) -> None:
         self._is_closed = True
@@ -343,5 +346,8 @@ class Client(Core):
                 self._refusal = (error, time.monotonic() + self._options.backoff_max)
             raise
         self._refusal = None
+        if self._closing.is_set():
+            link.close()
+            raise Closed
         self._adopt(link.channel)
         return link
