@@ -7,7 +7,8 @@ struct PythonConstants: Decodable {
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
         "basis": "LawfulBasis", "decision": "Decision", "eventState": "EventState", "freshness": "Freshness",
-        "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party", "state": "State",
+        "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
+        "peopleSelection": "PeopleSelection", "state": "State",
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(PythonConstants.self, from: json) }

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from consentd import EventState, IdentifierType, LawfulBasis, PurposeInfo, Subject
+from consentd import EventState, IdentifierType, LawfulBasis, PeopleQuestion, PeopleSelection, PurposeInfo, Subject
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
 from consentd._wire import (
@@ -22,11 +22,13 @@ from consentd._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    CountGrantedRequest,
     EventMessage,
     ExplainRequest,
     Frame,
     Hello,
     HistoryRequest,
+    PeopleRequest,
     PingRequest,
     PurposeTable,
     RecordRequest,
@@ -150,6 +152,10 @@ def request_answered_by(data: bytes) -> Request:
             return ApplyCatalogRequest("", bool(flags & 1))
         case Opcode.HISTORY_PAGE:
             return HistoryRequest(SOMEBODY, 0)
+        case Opcode.GRANTED_COUNT:
+            return CountGrantedRequest("p3")
+        case Opcode.PEOPLE_PAGE:
+            return PeopleRequest(PeopleQuestion(PeopleSelection.AUDIENCE, purpose="p3"), after=0, as_of=0)
         case Opcode.CATALOG_PURPOSES:
             return CatalogRequest()
         case Opcode.CATALOG_TEXT:

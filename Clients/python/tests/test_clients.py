@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import struct
 import threading
 import time
 import unittest
@@ -21,10 +22,14 @@ from consentd import (
     Disconnected,
     ErrorCode,
     HandshakeRefused,
+    IdentifierType,
     InvalidArgument,
     Options,
+    PeopleQuestion,
+    PeopleSelection,
     ProtocolViolation,
     ServerError,
+    State,
     Subject,
     TimedOut,
     UnknownPurpose,
@@ -33,7 +38,7 @@ from consentd import (
 from consentd._protocol import Opcode
 from consentd._wire import frame
 
-from .support import Peer, ScriptedServer, catalog_frame, checked_frame, error_frame, welcome_frame
+from .support import Peer, ScriptedServer, catalog_frame, checked_frame, error_frame, text8, welcome_frame
 
 KARI = Subject.customer("kari")
 NAMES = {"news": 3}
@@ -350,6 +355,43 @@ class ClientTests(unittest.TestCase):
                 self.assertEqual(client.check(KARI, "sms").decision, Decision.UNKNOWN)
                 with self.assertRaises(UnknownPurpose):
                     client.check(KARI, "nothing")
+
+        self.both(claim)
+
+    def test_people_are_listed_page_by_page_and_counted(self) -> None:
+        def page(request: int, subject: int, more: bool) -> bytes:
+            texts = text8("news") + text8("club") + text8("1.2") + b"\x01" + text8(f"C{subject}")
+            person = struct.pack("<QBBqq", subject, State.GIVEN, 1, 5, 0) + texts
+            payload = struct.pack("<QQ", 9, subject) + person
+            return frame(Opcode.PEOPLE_PAGE, request, payload, flags=int(more), argument=1)
+
+        def script(peer: Peer) -> None:
+            peer.greet(NAMES)
+            for subject, after in ((7, 0), (8, 7)):
+                asked = peer.frame()
+                assert asked is not None and asked.opcode == Opcode.PEOPLE
+                assert struct.unpack_from("<Q", asked.payload)[0] == after
+                peer.send(page(asked.request, subject, more=subject == 7))
+            asked = peer.frame()
+            assert asked is not None and asked.opcode == Opcode.COUNT_GRANTED
+            peer.send(frame(Opcode.GRANTED_COUNT, asked.request, struct.pack("<QQQ", 9, 2, 3)))
+            asked = peer.frame()
+            assert asked is not None and asked.opcode == Opcode.PEOPLE
+            # Says that more follow, and stays where it is.
+            peer.send(frame(Opcode.PEOPLE_PAGE, asked.request, struct.pack("<QQ", 9, 0), flags=1))
+            peer.frame()
+
+        def claim(is_async: bool) -> None:
+            audience = PeopleQuestion(PeopleSelection.AUDIENCE, purpose="news")
+            with ScriptedServer(script) as server, Both(is_async, server.endpoint) as client:
+                found = client.people(audience)
+                self.assertEqual([person.subject for person in found], [7, 8])
+                self.assertEqual(found[0].identifiers, ((IdentifierType.CUSTOMER, "C7"),))
+                self.assertEqual(client.count_granted("news").granted, 2)
+                with self.assertRaises(ProtocolViolation):
+                    client.people(audience)
+                with self.assertRaises(InvalidArgument):
+                    client.count_granted("n" * 256)
 
         self.both(claim)
 

@@ -12,6 +12,7 @@ from consentd import (
     EvidenceMethod,
     IdentifierType,
     Party,
+    PeopleSelection,
     ProtocolViolation,
     Subject,
 )
@@ -149,6 +150,23 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 for event in answer.events
             ]
             return {"more": answer.has_more, "head": str(answer.head), "events": events}
+        case wire.GrantedCount():
+            return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
+        case wire.PeoplePage():
+            people = [
+                {
+                    "subject": str(found.subject),
+                    "state": name(found.state),
+                    "since": str(found.since),
+                    "until": str(found.until),
+                    "purpose": found.purpose,
+                    "declaration": found.declaration,
+                    "revision": found.revision,
+                    "identifiers": [{"type": name(kind), "value": value} for kind, value in found.identifiers],
+                }
+                for found in answer.people
+            ]
+            return {"more": answer.has_more, "head": str(answer.head), "next": str(answer.next), "people": people}
         case wire.CatalogPurposes():
             purposes = [
                 {
@@ -234,6 +252,24 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.ApplyCatalogRequest(fields["document"], fields["dryRun"]))
         case Opcode.HISTORY:
             return encoded(wire.HistoryRequest(subject(), int(fields["after"]), fields["limit"]))
+        case Opcode.COUNT_GRANTED:
+            return encoded(wire.CountGrantedRequest(fields["purpose"], fields["except"]))
+        case Opcode.PEOPLE:
+            known = ["unknown", "requested", "expired", "outdated", "dormant"]
+            question = wire.PeopleQuestion(
+                PeopleSelection[fields["selection"].upper()],
+                sum(1 << known.index(reason) for reason in fields["reasons"]),
+                int(fields["from"]),
+                int(fields["until"]),
+                fields["purpose"],
+                fields["except"],
+                fields["declaration"],
+                fields["revision"],
+                fields["recipient"],
+                fields["document"],
+            )
+            asked = wire.PeopleRequest(question, int(fields["after"]), int(fields["asOf"]), fields["peopleMax"])
+            return encoded(asked)
         case Opcode.CATALOG:
             return encoded(wire.CatalogRequest())
         case Opcode.CATALOG_DOCUMENT:

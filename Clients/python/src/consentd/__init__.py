@@ -13,8 +13,10 @@ from ._protocol import (
     IdentifierType,
     LawfulBasis,
     Party,
+    PeopleSelection,
     State,
 )
+from ._wire import FoundPerson, GrantedCount, PeopleQuestion
 from .aio import AsyncClient
 from .client import Client
 from .errors import (
@@ -68,7 +70,9 @@ __all__ = [
     "EventState",
     "EvidenceMethod",
     "Explanation",
+    "FoundPerson",
     "Freshness",
+    "GrantedCount",
     "HandshakeRefused",
     "HistoryEntry",
     "IdentifierType",
@@ -77,6 +81,8 @@ __all__ = [
     "Options",
     "Outcome",
     "Party",
+    "PeopleQuestion",
+    "PeopleSelection",
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",

@@ -36,12 +36,18 @@ from ._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    CountGrantedRequest,
     EventMessage,
     Explained,
     ExplainRequest,
+    FoundPerson,
+    GrantedCount,
     Hello,
     HistoryPage,
     HistoryRequest,
+    PeoplePage,
+    PeopleQuestion,
+    PeopleRequest,
     PingRequest,
     PurposeTable,
     Recorded,
@@ -337,6 +343,27 @@ class Core:
                 raise ProtocolViolation("a page of a history says that more follow and does not lead on")
             after = page.events[-1].sequence
 
+    def _count_granted(self, purpose: str, but_not: str) -> Plan[GrantedCount]:
+        _require_names(purpose, but_not)
+        (answer,) = yield [CountGrantedRequest(purpose, but_not)]
+        return cast(GrantedCount, answer)
+
+    def _people(self, question: PeopleQuestion, as_of: int) -> Plan[list[FoundPerson]]:
+        _require_names(
+            question.purpose, question.but_not, question.declaration, question.revision, question.recipient
+        )
+        found: list[FoundPerson] = []
+        after = 0
+        while True:
+            (answer,) = yield [PeopleRequest(question, after, as_of)]
+            page = cast(PeoplePage, answer)
+            found += page.people
+            if not page.has_more:
+                return found
+            if page.next <= after:
+                raise ProtocolViolation("a page of people says that more follow and does not lead on")
+            after = page.next
+
     def _purposes(self) -> Plan[tuple[PurposeInfo, ...]]:
         (answer,) = yield [CatalogRequest()]
         return cast(CatalogPurposes, answer).purposes
@@ -352,6 +379,11 @@ class Core:
 
     def _ping(self) -> Plan[None]:
         yield [PingRequest(random.getrandbits(64))]
+
+
+def _require_names(*names: str) -> None:
+    if any(len(name.encode()) > 255 for name in names):
+        raise InvalidArgument("a name has more than 255 bytes")
 
 
 def _check(answer: Checked) -> Check:

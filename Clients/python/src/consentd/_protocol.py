@@ -292,7 +292,7 @@ class Party(IntEnum):
     SYSTEM = 4
 
 
-class peopleSelection(IntEnum):
+class PeopleSelection(IntEnum):
     AUDIENCE = 1
     ASK_AGAIN = 2
     ENDING = 3

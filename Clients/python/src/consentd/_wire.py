@@ -22,6 +22,7 @@ from ._protocol import (
     LawfulBasis,
     Opcode,
     Party,
+    PeopleSelection,
     State,
 )
 from .errors import UnknownPurpose
@@ -388,6 +389,55 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantedCount:
+    """Identifiers that are granted, of all that are known, at a sequence or later."""
+
+    sequence: int
+    granted: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleQuestion:
+    """Whom to list: the protocol's `people` says what each selection needs. Times are milliseconds since 1970; what a
+    selection does not name stays empty."""
+
+    selection: PeopleSelection
+    reasons: int = 0
+    start: int = 0
+    until: int = 0
+    purpose: str = ""
+    but_not: str = ""
+    declaration: str = ""
+    revision: str = ""
+    recipient: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPerson:
+    """A person and a purpose; one of whom several purposes were found has several. Times are milliseconds since 1970,
+    zero for none."""
+
+    subject: int
+    state: State
+    since: int
+    until: int
+    purpose: str
+    declaration: str
+    revision: str
+    identifiers: tuple[tuple[IdentifierType, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    has_more: bool
+    head: int
+    next: int
+    people: tuple[FoundPerson, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogPurposes:
     version: int
     digest: bytes
@@ -408,6 +458,8 @@ Answer = (
     | Recorded
     | AppliedCatalog
     | HistoryPage
+    | GrantedCount
+    | PeoplePage
     | CatalogPurposes
     | CatalogDocument
     | tuple[tuple[str, int], ...]
@@ -528,6 +580,37 @@ def read_history_page(frame: Frame) -> HistoryPage:
     )
     reader.end()
     return HistoryPage(bool(frame.flags), head, events)
+
+
+def read_granted_count(frame: Frame) -> GrantedCount:
+    _require_header(frame)
+    reader = _Reader(frame.payload)
+    count = GrantedCount(reader.u64(), reader.u64(), reader.u64())
+    reader.end()
+    return count
+
+
+def read_people_page(frame: Frame) -> PeoplePage:
+    _require_header(frame, flags=1, argument=True)
+    reader = _Reader(frame.payload)
+    head, last = reader.u64(), reader.u64()
+    people: list[FoundPerson] = []
+    for _ in range(frame.argument):
+        people.append(_read_found_person(reader, people[-1] if people else None))
+    reader.end()
+    return PeoplePage(bool(frame.flags), head, last, tuple(people))
+
+
+def _read_found_person(reader: _Reader, before: FoundPerson | None) -> FoundPerson:
+    subject, state, count = reader.u64(), _code(State, reader.u8()), reader.u8()
+    since, until = reader.time(), reader.time()
+    purpose, declaration, revision = reader.text8(), reader.text8(), reader.text8()
+    identifiers = tuple((_code(IdentifierType, reader.u8()), reader.text8()) for _ in range(count))
+    if any(not value for _, value in identifiers):
+        raise Violation("an identifier is empty")
+    if not count and before is not None and before.subject == subject:
+        identifiers = before.identifiers
+    return FoundPerson(subject, state, since, until, purpose, declaration, revision, identifiers)
 
 
 def read_catalog_purposes(frame: Frame) -> CatalogPurposes:
@@ -742,6 +825,35 @@ class HistoryRequest(Request):
         payload = _U64.pack(self.after) + self.subject.value.encode()
         data = frame(Opcode.HISTORY, request, payload, argument=self.limit, word=self.subject.type)
         return data, Opcode.HISTORY_PAGE, read_history_page
+
+
+@dataclass(frozen=True, slots=True)
+class CountGrantedRequest(Request):
+    is_counted = True
+    purpose: str
+    but_not: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.purpose) + _text8(self.but_not)
+        return frame(Opcode.COUNT_GRANTED, request, payload), Opcode.GRANTED_COUNT, read_granted_count
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleRequest(Request):
+    is_counted = True
+    question: PeopleQuestion
+    after: int
+    as_of: int
+    people_max: int = 0
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        asked = self.question
+        numbers = struct.pack("<QqqQ", self.after, asked.start, asked.until, self.as_of)
+        names = (asked.purpose, asked.but_not, asked.declaration, asked.revision, asked.recipient)
+        payload = numbers + b"".join(_text8(name) for name in names) + asked.document.encode()
+        word = asked.selection | asked.reasons << 8
+        data = frame(Opcode.PEOPLE, request, payload, argument=self.people_max, word=word)
+        return data, Opcode.PEOPLE_PAGE, read_people_page
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import cast
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice
-from ._wire import Answer, Hello, Request
+from ._wire import Answer, FoundPerson, GrantedCount, Hello, PeopleQuestion, Request
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -195,6 +195,17 @@ class AsyncClient(Core):
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return await self._run(self._history(subject, after))
+
+    async def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
+        """How many identifiers are granted a purpose, and not another; counted in the index."""
+        return await self._run(self._count_granted(purpose, but_not))
+
+    async def people(self, question: PeopleQuestion, as_of: int = 0) -> list[FoundPerson]:
+        """Everybody whom a question is about, in the order in which the ledger met them.
+
+        Pages are each of their own moment; only the selection `active` holds to the sequence ``as_of``.
+        """
+        return await self._run(self._people(question, as_of))
 
     async def purposes(self) -> tuple[PurposeInfo, ...]:
         """The purposes of the catalog as it is now."""
