@@ -295,6 +295,17 @@ private func peerFigures(_ folder: String, identifiers: Int, seconds: Double) as
             Figure("\(name): server processor time per check", median { $0.ours.nanos / 1000 }, "µs"),
             Figure("\(name): server processor time per GETBIT", median { $0.redis.nanos / 1000 }, "µs"),
         ]
+        let shares = (ours: median { $0.ours.share }, redis: median { $0.redis.share })
+        figures += [
+            Figure("\(name): processor in use, our server", shares.ours * 100, "%"),
+            Figure("\(name): processor in use, Redis", shares.redis * 100, "%"),
+        ]
+        // Each server has one processor: what it left idle it was not asked for.
+        if min(shares.ours, shares.redis) < 0.9 {
+            note(
+                "\(name): a server was not kept busy; the generator was the limit, or something ran beside: trust "
+                    + "processor time more than throughput")
+        }
         let processor = median { $0.ours.nanos / $0.redis.nanos }
         let p99 = median { $0.ours.p99 / $0.redis.p99 }
         figures +=
@@ -316,6 +327,9 @@ private struct Round {
     var p99: Double
     /// The server's processor time per answer.
     var nanos: Double
+
+    /// How much of one processor the server used.
+    var share: Double { nanos * perSecond / 1e9 }
 }
 
 /// - Throws: ``Failure`` if an answer was wrong.
