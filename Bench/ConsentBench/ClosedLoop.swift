@@ -1,13 +1,14 @@
 package import ConsentKernel
 
-/// A generator with a fixed number of connections, each of which sends its next request when the last one is answered.
-/// One thread; the same for every peer, so that what differs is the peer.
+/// A generator with a fixed number of connections, each of which sends its next requests, as many as the pipeline is deep
+/// and in one write, when all of the last ones are answered. One thread; the same for every peer, so that what differs is
+/// the peer.
 package struct ClosedLoop {
     /// How to talk to a peer: requests of one shape, and where an answer ends.
     package struct Conversation {
         /// Sent once, answered once, before anything is measured. Empty: nothing is.
         package var greeting: [UInt8]
-        /// Replaces the buffer's content by the next request.
+        /// Appends the next request to the buffer.
         package var nextRequest: (inout [UInt8]) -> Void
         /// The size of the answer at the front of the bytes; nil while it is not whole.
         package var answerSize: (UnsafeRawBufferPointer) -> Int?
@@ -27,6 +28,9 @@ package struct ClosedLoop {
 
     package struct Result: Sendable {
         package var answers = 0
+        /// With those of the warm-up.
+        package var answersInAll = 0
+        /// With those of the warm-up.
         package var wrong = 0
         package var seconds = 0.0
         /// Sorted.
@@ -42,14 +46,21 @@ package struct ClosedLoop {
 
     package enum Failure: Error, CustomStringConvertible {
         case disconnected
+        case requestsNotTaken
 
-        package var description: String { "the peer closed a connection" }
+        package var description: String {
+            switch self {
+            case .disconnected: "the peer closed a connection"
+            case .requestsNotTaken: "a connection did not take a whole pipeline of requests at once; make it less deep"
+            }
+        }
     }
 
     private final class Connection {
         let socket: Int32
         var received: [UInt8] = []
         var sentAt: Int64 = 0
+        var awaited = 0
 
         init(_ socket: Int32) { self.socket = socket }
         deinit { _ = FileDescriptor(owning: socket) }
@@ -57,7 +68,8 @@ package struct ClosedLoop {
 
     /// Connects, warms up, then counts for a time.
     package static func run(
-        _ address: SocketAddress, connections: Int, seconds: Double, warmUp: Double, _ conversation: Conversation
+        _ address: SocketAddress, connections: Int, pipeline: Int = 1, seconds: Double, warmUp: Double,
+        _ conversation: Conversation
     ) throws -> Result {
         let epoll = try Epoll(eventsPerWaitMax: connections)
         var open: [Connection] = []
@@ -69,14 +81,17 @@ package struct ClosedLoop {
             open.append(Connection(raw))
             try epoll.add(raw, .readable, token: UInt64(number))
         }
-        var request: [UInt8] = []
-        func send(_ connection: Connection, _ now: Int64) {
-            conversation.nextRequest(&request)
+        var requests: [UInt8] = []
+        func send(_ connection: Connection, _ now: Int64) throws {
+            requests.removeAll(keepingCapacity: true)
+            for _ in 0..<pipeline { conversation.nextRequest(&requests) }
             connection.sentAt = now
-            _ = request.withUnsafeBytes { Socket.send(connection.socket, $0) }
+            connection.awaited = pipeline
+            let transfer = requests.withUnsafeBytes { Socket.send(connection.socket, $0) }
+            guard transfer == .bytes(requests.count) else { throw Failure.requestsNotTaken }
         }
         let begin = Clock.monotonicNanos()
-        for connection in open { send(connection, begin) }
+        for connection in open { try send(connection, begin) }
         let countFrom = begin + Int64(warmUp * 1e9)
         let end = countFrom + Int64(seconds * 1e9)
         var result = Result()
@@ -90,29 +105,31 @@ package struct ClosedLoop {
                     if transfer == .wouldBlock { continue }
                     throw Failure.disconnected
                 }
-                let judge = { (bytes: UnsafeRawBufferPointer) -> Bool? in
-                    conversation.answerSize(bytes).map { size in
-                        conversation.isRight(UnsafeRawBufferPointer(rebasing: bytes[..<size]))
-                    }
-                }
-                var right: Bool?
-                if connection.received.isEmpty {
-                    right = buffer.withUnsafeBytes { judge(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-                }
-                if right == nil {
-                    connection.received += buffer[..<count]
-                    right = connection.received.withUnsafeBytes(judge)
-                }
-                guard let right else { continue }
-                // One answer a request, so nothing follows it.
-                connection.received.removeAll(keepingCapacity: true)
                 now = Clock.monotonicNanos()
-                if now >= countFrom {
-                    result.answers += 1
-                    if !right { result.wrong += 1 }
-                    result.latenciesMicros.append(Float(now - connection.sentAt) / 1000)
+                func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+                    var used = 0
+                    while let size = conversation.answerSize(UnsafeRawBufferPointer(rebasing: bytes[used...])) {
+                        let answer = UnsafeRawBufferPointer(rebasing: bytes[used..<used + size])
+                        used += size
+                        connection.awaited -= 1
+                        result.answersInAll += 1
+                        // More answers than requests: one of them answers nothing.
+                        if connection.awaited < 0 || !conversation.isRight(answer) { result.wrong += 1 }
+                        guard now >= countFrom else { continue }
+                        result.answers += 1
+                        result.latenciesMicros.append(Float(now - connection.sentAt) / 1000)
+                    }
+                    return used
                 }
-                send(connection, now)
+                if connection.received.isEmpty {
+                    let used = buffer.withUnsafeBytes { take(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+                    if used < count { connection.received += buffer[used..<count] }
+                } else {
+                    connection.received += buffer[..<count]
+                    let used = connection.received.withUnsafeBytes(take)
+                    connection.received.removeFirst(used)
+                }
+                if connection.awaited <= 0 { try send(connection, now) }
             }
             now = Clock.monotonicNanos()
         }

@@ -4,7 +4,7 @@ import ConsentWire
 extension ClosedLoop.Conversation {
     /// Single checks of random identifiers `customer:NNNNNN`; right is a granted, denied or unknown as `expected` says.
     package static func checks(
-        token: [UInt8], identifiers: Int, purposeBit: UInt16, expected: @escaping (Int) -> Decision?
+        token: [UInt8], identifiers: Int, purposeBit: UInt16, expected: @escaping (Int) -> Decision
     ) -> Self {
         var numbers = SeededNumbers(seed: 11)
         var asked = [Int](repeating: 0, count: 1 << 16)
@@ -21,9 +21,10 @@ extension ClosedLoop.Conversation {
                 let number = Int(numbers.next() % UInt64(identifiers))
                 request &+= 1
                 asked[Int(request & 0xFFFF)] = number
-                if buffer.count != template.count { buffer = template }
+                let start = buffer.count
+                buffer += template
                 buffer.withUnsafeMutableBytes { bytes in
-                    bytes.storeBytes(of: request.littleEndian, toByteOffset: 8, as: UInt32.self)
+                    bytes.storeBytes(of: request.littleEndian, toByteOffset: start + 8, as: UInt32.self)
                     setName(number, endingAt: bytes.count, in: bytes)
                 }
             },
@@ -31,8 +32,7 @@ extension ClosedLoop.Conversation {
             isRight: { frame in
                 guard frame.count == 24, frame[4] == Opcode.checked.rawValue else { return false }
                 let id = UInt32(littleEndian: frame.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
-                guard let wanted = expected(asked[Int(id & 0xFFFF)]) else { return true }
-                return frame[6] == wanted.rawValue
+                return frame[6] == expected(asked[Int(id & 0xFFFF)]).rawValue
             })
     }
 
@@ -58,7 +58,6 @@ extension ClosedLoop.Conversation {
                 event.identifiers = [.init(typeByte: IdentifierType.customer.rawValue, value: "\(run)-\(number)")]
                 var output = OutputBuffer(capacity: 256)
                 RecordRequest(events: [event]).encode(request: UInt32(truncatingIfNeeded: number), into: &output)
-                buffer.removeAll(keepingCapacity: true)
                 buffer.append(contentsOf: output.bytes)
             },
             answerSize: frameSize,
@@ -68,20 +67,21 @@ extension ClosedLoop.Conversation {
             })
     }
 
-    /// Redis `GETBIT` of one of as many keys.
+    /// Redis `GETBIT` of one of as many keys, in each of which that bit is set.
     package static func redisGetBit(keys: Int) -> Self {
         var numbers = SeededNumbers(seed: 11)
         let head = "*3\r\n$6\r\nGETBIT\r\n$16\r\n\(name(0))"
-        let template = Array("\(head)\r\n$1\r\n3\r\n".utf8)
+        let template = Array("\(head)\r\n$2\r\n19\r\n".utf8)
         return Self(
             greeting: [],
             nextRequest: { buffer in
                 let number = Int(numbers.next() % UInt64(keys))
-                if buffer.count != template.count { buffer = template }
-                buffer.withUnsafeMutableBytes { setName(number, endingAt: head.utf8.count, in: $0) }
+                let end = buffer.count + head.utf8.count
+                buffer += template
+                buffer.withUnsafeMutableBytes { setName(number, endingAt: end, in: $0) }
             },
             answerSize: { bytes in bytes.firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } },
-            isRight: { $0.first == UInt8(ascii: ":") })
+            isRight: { $0.elementsEqual(":1\r\n".utf8) })
     }
 
     /// Sixteen bytes, the same for every peer.
