@@ -25,6 +25,7 @@ let package = Package(
     products: [
         .executable(name: "consentd", targets: ["consentd"]),
         .library(name: "ConsentClient", targets: ["ConsentClient"]),
+        .library(name: "ConsentReader", targets: ["ConsentReader"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -66,6 +67,9 @@ let package = Package(
         .target(
             name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", nioCore, nioPosix],
             path: "Clients/swift/ConsentClient", swiftSettings: common),
+        .target(
+            name: "ConsentReader", dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel"],
+            path: "Clients/swift/ConsentReader", swiftSettings: common),
         .executableTarget(
             name: "consent-client-sample", dependencies: ["ConsentClient"], path: "Clients/swift/Sample",
             swiftSettings: common),
@@ -89,7 +93,7 @@ let package = Package(
             name: "ConsentEngineTests",
             dependencies: [
                 "ConsentEngine", "ConsentLedger", "ConsentIndex", "ConsentCatalog", "ConsentModel", "ConsentKernel",
-                "ConsentTestSupport", grdb, crypto,
+                "ConsentReader", "ConsentTestSupport", grdb, crypto,
             ],
             swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),

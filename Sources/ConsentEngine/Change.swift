@@ -122,6 +122,14 @@ package struct AppliedCatalog: Sendable {
         let retired = catalog.purposes.filter { !$0.isActive }.map(\.bit)
         return (PurposeSet(catalog.defaultGrants), PurposeSet(retired))
     }
+
+    /// For how many seconds an answer counts when it is not live any more, by purpose bit.
+    var maxStaleness: [Int: UInt32] {
+        let fixed = catalog.purposes.filter { $0.failPolicy == .static }
+        return Dictionary(uniqueKeysWithValues: fixed.map { ($0.bit, UInt32(clamping: $0.maxStaleness.seconds)) })
+    }
+
+    var purposeBits: [(bit: Int, id: String)] { catalog.purposes.map { ($0.bit, $0.id) } }
 }
 
 extension AppliedCatalog {

@@ -73,8 +73,9 @@ package final class Engine: Sendable {
         queue = try ChangeQueue()
         questions = try QuestionQueue(threads: 2)
         let writer = try Writer(
-            ledger, hashKey: hashKey, index: index, keys: keys, catalog: inForce, queue: queue,
-            subscribers: subscribers, overlapWeightMin: overlapWeightMin, systemNow: systemNow, fatal: fatal)
+            ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, catalog: inForce,
+            queue: queue, subscribers: subscribers, overlapWeightMin: overlapWeightMin, systemNow: systemNow,
+            fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
     }
 

@@ -20,9 +20,23 @@ package enum IndexRecovery: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
+/// Opens the index, and tells those who map it what they need of the catalog.
+func openIndex(
+    folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey, catalog: AppliedCatalog,
+    progress: (Int, Int) -> Void
+) throws -> (IndexWriter, IndexRecovery) {
+    let (index, recovery) = try openFollowed(
+        folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
+    index.setRole(.authoritative)
+    index.setLiveMillis(IndexTable.liveMillisDefault)
+    index.setMaxStaleness(catalog.maxStaleness)
+    try folder.indexFolder.setPurposes(catalog.purposeBits)
+    return (index, recovery)
+}
+
 /// Opens the index of a node and makes it agree with the ledger: replay if it is only behind, rebuild if it cannot be
 /// trusted.
-func openIndex(
+private func openFollowed(
     folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey, catalog: AppliedCatalog,
     progress: (Int, Int) -> Void
 ) throws -> (IndexWriter, IndexRecovery) {
@@ -88,6 +102,8 @@ func rebuildIndex(
             creating: folder.indexFolder, history: ledger.identity.history, keyCheck: hashKey.check,
             identifiers: count, purposes: purposes)
         try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
+        index.setMaxStaleness(catalog.maxStaleness)
+        try folder.indexFolder.setPurposes(catalog.purposeBits)
         try fill(index, from: snapshot, count: count, progress: progress)
         guard try snapshot.totals(of: .index) == DerivedTotals(index.totals) else {
             throw LedgerError.corrupt(derived: .index)

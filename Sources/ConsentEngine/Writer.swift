@@ -14,6 +14,7 @@ final class Writer: @unchecked Sendable {
     private let ledger: Ledger
     private let hashKey: IdentifierHashKey
     private let index: IndexWriter
+    private let folder: IndexFolder
     private let keys: KeyMap
     private let catalog: CatalogInForce
     private let queue: ChangeQueue
@@ -33,6 +34,8 @@ final class Writer: @unchecked Sendable {
     private var nextEnd: Timestamp?
     private var mustLookForEnds = true
     private var overlapsInARow = 0
+    /// What the ledger holds could not be put into the index.
+    private var isIndexBehind = false
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
@@ -48,13 +51,14 @@ final class Writer: @unchecked Sendable {
     ///   - index: has followed the ledger.
     ///   - keys: likewise.
     init(
-        _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, keys: KeyMap, catalog: CatalogInForce,
-        queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
+        _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
+        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
         systemNow: @escaping @Sendable () -> Timestamp, fatal: @escaping @Sendable (String) -> Void
     ) throws {
         self.ledger = ledger
         self.hashKey = hashKey
         self.index = index
+        self.folder = folder
         self.keys = keys
         self.catalog = catalog
         self.queue = queue
@@ -77,6 +81,7 @@ final class Writer: @unchecked Sendable {
             let (changes, isClosing) = queue.take(weightMax: Self.groupEventsMax)
             if !changes.isEmpty { commit(changes) }
             passTime()
+            if inStore == nil { vouch() }
             if changes.isEmpty {
                 settle()
                 if isClosing { break }
@@ -156,7 +161,13 @@ final class Writer: @unchecked Sendable {
             return false
         }
         end = decided.group.end
+        vouch()
         return true
+    }
+
+    /// Tells those who map the index that it holds all that the ledger holds; nothing may be in the storer's hands.
+    private func vouch() {
+        if !isIndexBehind { index.vouch(at: Clock.boottimeMillis()) }
     }
 
     /// One transaction for all; if it fails, each change alone, so that one that cannot be stored takes nobody along.
@@ -257,6 +268,7 @@ final class Writer: @unchecked Sendable {
             keys.setApplied(head)
             try follow(stored, index)
         } catch {
+            isIndexBehind = true
             fatal("the index cannot follow the ledger: \(error)")
             return
         }
@@ -281,6 +293,8 @@ final class Writer: @unchecked Sendable {
             try index.put(change.hash, change.row, owner: change.subject)
         }
         if let new = stored.catalog {
+            try folder.setPurposes(new.purposeBits)
+            index.setMaxStaleness(new.maxStaleness)
             catalog.set(new)
             try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
         }

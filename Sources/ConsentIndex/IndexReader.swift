@@ -56,6 +56,24 @@ package struct IndexReader: ~Copyable {
     /// The sequence up to which the rows hold everything. Read it before the rows that it is to vouch for.
     package var appliedSequence: UInt64 { view.appliedSequence }
 
+    /// The moment up to which the rows hold everything, see ``IndexTable``. Read it before the rows that it is to vouch
+    /// for.
+    var vouchedAt: UInt64 { view.vouchedAt }
+
+    /// How current an answer is; ask when it has been read.
+    ///
+    /// - Parameters:
+    ///   - vouchedAt: as it was before the rows were read.
+    ///   - bootMillis: the clock of the boot, read after the rows.
+    func freshness(purposeBit: Int, vouchedAt: UInt64, bootMillis: UInt64, bootID: BootID) -> Freshness {
+        guard vouchedAt != 0, bootMillis >= vouchedAt, (0..<Limit.purposesMax).contains(purposeBit),
+            !view.isSuperseded, view.bootID == bootID
+        else { return .unavailable }
+        let age = bootMillis - vouchedAt
+        if age <= view.liveMillis { return .live }
+        return age <= view.maxStalenessSeconds(purposeBit: purposeBit) * 1000 ? .stale : .unavailable
+    }
+
     /// Lets go of an outdated generation, so that its memory can be freed though no check comes in.
     package mutating func refresh() {
         if view.isSuperseded { lookAgain() }

@@ -2,11 +2,11 @@ import CKernel
 package import ConsentKernel
 package import ConsentModel
 
-// One generation of the index: a file of a header page and rows, all words little-endian.
+// One generation of the index: a file of two header pages and rows, all words little-endian.
 //
 //     OFFSET  SIZE  FIELD             MEANING
 //     0       8     magic             "CNSDIDX1"
-//     8       8     format version    1
+//     8       8     format version    2
 //     16      16    history id        of the ledger that it was derived from
 //     32      8     key check         of the key of the identifier hashes
 //     40      8     words             of each row's bitsets: 1, 3, 7 or 15
@@ -24,7 +24,17 @@ package import ConsentModel
 //     376     120   denied defaults   for purposes that were retired
 //     496     8     owners digest     XOR over all rows' places and subjects
 //     512     8     version           of the defaults: odd while they change; all ones: superseded, look for a newer file
-//     4096    …     rows              16 (words + 1) bytes each, aligned to their size
+//     576     8     vouched at        CLOCK_BOOTTIME in milliseconds: the rows hold all that the authoritative node had then;
+//                                     0: never
+//     584     8     live millis       for how long after that an answer counts as live
+//     592     8     role              0 authoritative, 1 edge
+//     4096    3840  max staleness     u32 a purpose: for how many seconds an answer counts when it is not live any more
+//     8192    …     rows              16 (words + 1) bytes each, aligned to their size
+//
+// Who maps the file without writing it loads vouched at before the rows and the clock after them, so that sleeping in
+// between makes an answer older and never younger. The clock is not the one that can be set, and it begins anew with
+// each boot: what was vouched for is worth nothing under another boot id, so a writer sets vouched at to 0 before it
+// puts its own boot id.
 //
 // A row's home is (place · lines) >> 32, where its place is the upper half of the hash's other word and a line holds the
 // rows of 64 bytes, at least one; if taken, the next free slot. Places stand in a file beside it, the owners, of eight
@@ -105,12 +115,13 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     case uncleanFromAnotherBoot
     case digestWrong
     case superseded
+    case purposesUnreadable
 
     package var description: String {
         switch self {
         case .missing: "there is none yet"
         case .notAnIndex: "the file is not an index"
-        case .formatVersion(let version): "it has format version \(version); this program reads 1"
+        case .formatVersion(let version): "it has format version \(version); this program reads 2"
         case .headerDamaged: "its header does not match its checksum"
         case .sizeWrong(let size, let expected): "it has \(size) bytes where its header says \(expected)"
         case .anotherHistory: "it was derived from another ledger"
@@ -118,6 +129,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         case .uncleanFromAnotherBoot: "it was not closed in order before the machine went down"
         case .digestWrong: "its rows or their owners do not match their digest"
         case .superseded: "it says that a newer one has taken its place"
+        case .purposesUnreadable: "its list of purposes is not one that this program reads"
         }
     }
 }
@@ -161,6 +173,19 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     var appliedSequence: UInt64 { word(Offset.appliedSequence) }
     @inline(__always)
     func grantedDefaults(word position: Int) -> UInt64 { word(Offset.grantedDefaults + position * 8) }
+    var vouchedAt: UInt64 { word(Offset.vouchedAt) }
+    var liveMillis: UInt64 { word(Offset.liveMillis) }
+    /// Two purposes to a word.
+    func maxStalenessSeconds(purposeBit bit: Int) -> UInt64 {
+        word(Offset.maxStaleness + bit / 2 * 8) >> UInt64(bit % 2 * 32) & 0xFFFF_FFFF
+    }
+    var bootID: BootID {
+        BootID(
+            words: (
+                word(Offset.bootID), word(Offset.bootID + 8), word(Offset.bootID + 16), word(Offset.bootID + 24),
+                word(Offset.bootID + 32) & 0xFFFF_FFFF
+            ))
+    }
     @inline(__always)
     func deniedDefaults(word position: Int) -> UInt64 { word(Offset.deniedDefaults + position * 8) }
 
@@ -244,9 +269,12 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 // Sendable though it is changed while others read: the order of stores above is what makes that right, and only the one
 // writer calls the functions that change it.
 @safe package final class IndexTable: @unchecked Sendable {
-    static let headerSize = 4096
+    static let headerSize = 8192
+    /// What every format's header has at least: enough to tell which format it is, and to supersede the file.
+    private static let pageSize = 4096
+    package static let liveMillisDefault: UInt64 = 5000
     private static let magic: UInt64 = 0x3158_4449_4453_4E43
-    private static let formatVersion: UInt64 = 1
+    private static let formatVersion: UInt64 = 2
     fileprivate static let supersededVersion: UInt64 = .max
 
     fileprivate enum Offset {
@@ -256,6 +284,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         static let grantedDefaults = 256, deniedDefaults = 376, ownersDigest = 496
         // A line of its own: every check reads it, and what the writer counts must not take it away.
         static let version = 512
+        static let vouchedAt = 576, liveMillis = 584, role = 592, maxStaleness = 4096
     }
 
     private static let tagMask = IndexView.tagMask
@@ -287,6 +316,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         table.setWord(Offset.slots, UInt64(geometry.slots))
         table.setWord(Offset.generation, generation)
         table.setWord(Offset.checksum, table.headerChecksum)
+        table.setWord(Offset.liveMillis, liveMillisDefault)
         return table
     }
 
@@ -316,11 +346,12 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     package static func open(
         path: String, access: MappedFile.Access, history: [UInt8]?, keyCheck: UInt64, hasOwners: Bool
     ) throws -> IndexTable {
-        let mapping = try map(path, access: access, sizeMin: headerSize)
+        let mapping = try map(path, access: access, sizeMin: pageSize)
         // A stand-in geometry, to read the header by; the real one is what the header says.
         let header = IndexTable(mapping, owners: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
         guard header.word(0) == magic else { throw IndexProblem.notAnIndex }
         guard header.word(8) == formatVersion else { throw IndexProblem.formatVersion(header.word(8)) }
+        guard mapping.size >= headerSize else { throw IndexProblem.notAnIndex }
         guard header.word(Offset.checksum) == header.headerChecksum else { throw IndexProblem.headerDamaged }
         let geometry = IndexGeometry(words: Int(header.word(Offset.words)), slots: Int(header.word(Offset.slots)))
         guard mapping.size == geometry.fileSize else {
@@ -381,7 +412,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     /// As above, for a file that only others have mapped. A file that is not an index is left as it is.
     static func supersede(fileAt path: String) {
-        guard let mapping = try? map(path, access: .readWrite, sizeMin: headerSize) else { return }
+        guard let mapping = try? map(path, access: .readWrite, sizeMin: pageSize) else { return }
         let table = IndexTable(mapping, owners: nil, geometry: IndexGeometry(words: 1, slots: 2), generation: 0)
         if table.word(0) == magic { table.supersede() }
     }
@@ -393,9 +424,27 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     /// From here until ``close()`` the file must not be trusted after the machine goes down. Durable on return.
     func markInUse(bootID: String) throws(SystemError) {
+        if self.bootID != bootID { setWord(Offset.vouchedAt, 0) }
         setBytes(Offset.bootID, Array(bootID.utf8.prefix(36)))
         setWord(Offset.clean, 0)
         try mapping.synchronizeFirstPage()
+    }
+
+    package var vouchedAt: UInt64 { view.vouchedAt }
+    package var liveMillis: UInt64 { view.liveMillis }
+    package var role: IndexRole { IndexRole(rawValue: word(Offset.role)) ?? .edge }
+    package func maxStalenessSeconds(purposeBit: Int) -> UInt64 { view.maxStalenessSeconds(purposeBit: purposeBit) }
+
+    func vouch(at bootMillis: UInt64) { setWord(Offset.vouchedAt, bootMillis) }
+    func setLiveMillis(_ millis: UInt64) { setWord(Offset.liveMillis, millis) }
+    func setRole(_ role: IndexRole) { setWord(Offset.role, role.rawValue) }
+
+    /// - Parameter seconds: by purpose bit; a purpose that is not in it has none.
+    func setMaxStaleness(_ seconds: [Int: UInt32]) {
+        for bit in stride(from: 0, to: Limit.purposesMax, by: 2) {
+            setWord(
+                Offset.maxStaleness + bit * 4, UInt64(seconds[bit] ?? 0) | UInt64(seconds[bit + 1] ?? 0) << 32)
+        }
     }
 
     /// Makes all rows and their owners durable, then says so.
@@ -425,7 +474,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         for offset in stride(from: Offset.grantedDefaults, to: Offset.deniedDefaults + 120, by: 8) {
             setWord(offset, older.word(offset))
         }
+        for offset in stride(from: Offset.maxStaleness, to: Self.headerSize, by: 8) {
+            setWord(offset, older.word(offset))
+        }
         setApplied(sequence: older.appliedSequence, chain: older.appliedChain)
+        for offset in [Offset.vouchedAt, Offset.liveMillis, Offset.role] { setWord(offset, older.word(offset)) }
         setBytes(Offset.bootID, older.bytes(Offset.bootID, 36))
     }
 

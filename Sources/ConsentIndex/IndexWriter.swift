@@ -49,12 +49,39 @@ package final class IndexPublication: Sendable {
 ///
 ///     index/current            → generation-7.cidx
 ///     index/generation-7.cidx  (and .cidx.owners)
+///     index/purposes           which purpose has which bit, for those who map the index
 package struct IndexFolder: Sendable {
     package let path: String
 
     package init(_ path: String) { self.path = path }
 
     package var currentPath: String { path + "/current" }
+
+    package var purposesPath: String { path + "/purposes" }
+
+    /// `consentd-purposes 1`, then a line for each purpose: its bit, a tab, its id.
+    private static let purposesHeading = "consentd-purposes 1"
+
+    /// Names the purposes, durably and at once.
+    package func setPurposes(_ purposes: [(bit: Int, id: String)]) throws(SystemError) {
+        let lines = [Self.purposesHeading] + purposes.map { "\($0.bit)\t\($0.id)" }
+        try File.replace(purposesPath, with: Array((lines.joined(separator: "\n") + "\n").utf8))
+    }
+
+    /// - Throws: ``IndexProblem`` `purposesUnreadable` for another file or another format.
+    package func purposes() throws -> [String: Int] {
+        let lines = String(decoding: try File.read(purposesPath), as: UTF8.self).split(separator: "\n")
+        guard lines.first == Self.purposesHeading[...] else { throw IndexProblem.purposesUnreadable }
+        var bits: [String: Int] = [:]
+        for line in lines.dropFirst() {
+            let fields = line.split(separator: "\t", omittingEmptySubsequences: false)
+            guard fields.count == 2, let bit = Int(fields[0]), (0..<Limit.purposesMax).contains(bit) else {
+                throw IndexProblem.purposesUnreadable
+            }
+            bits[String(fields[1])] = bit
+        }
+        return bits
+    }
 
     func filePath(generation: UInt64) -> String { path + "/" + Self.name(generation) }
 
@@ -200,6 +227,18 @@ package final class IndexWriter {
     ///
     /// - Parameter chain: the first 8 bytes of that event's hash.
     package func setApplied(sequence: UInt64, chain: UInt64) { table.setApplied(sequence: sequence, chain: chain) }
+
+    /// Says that the rows hold all that the authoritative node had at a moment.
+    ///
+    /// - Parameter bootMillis: of ``Clock/boottimeMillis()``, read no later than it was found to be so.
+    package func vouch(at bootMillis: UInt64) { table.vouch(at: bootMillis) }
+
+    package func setLiveMillis(_ millis: UInt64) { table.setLiveMillis(millis) }
+    package func setRole(_ role: IndexRole) { table.setRole(role) }
+
+    /// Sets for how long each purpose's answers count when they are not live any more, see
+    /// ``IndexTable/setMaxStaleness(_:)``.
+    package func setMaxStaleness(_ seconds: [Int: UInt32]) { table.setMaxStaleness(seconds) }
 
     /// Makes room for this many rows at once, which is cheaper than growing step by step.
     package func reserve(identifiers: Int) throws(SystemError) {

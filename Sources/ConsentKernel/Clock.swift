@@ -14,6 +14,12 @@ package enum Clock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
+    /// Milliseconds since the machine was started, asleep or not; never steps, and is the same in all processes.
+    package static func boottimeMillis() -> UInt64 {
+        let time = read(CLOCK_BOOTTIME)
+        return UInt64(time.tv_sec) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+    }
+
     private static func read(_ clock: clockid_t) -> timespec {
         var time = timespec()
         unsafe clock_gettime(clock, &time)

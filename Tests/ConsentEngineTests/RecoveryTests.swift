@@ -131,7 +131,7 @@ struct RecoveryTests {
         for folder in [node.folder.indexFolder, node.folder.keysFolder] {
             for suffix in ["", ".owners"] {
                 let bytes = try File.read(folder.currentFilePath + suffix)
-                let used = ((suffix.isEmpty ? 4096 : 0)..<bytes.count).filter { bytes[$0] != 0 && bytes[$0] != 0xFF }
+                let used = ((suffix.isEmpty ? 8192 : 0)..<bytes.count).filter { bytes[$0] != 0 && bytes[$0] != 0xFF }
                 for _ in 0..<10 {
                     let position = generator.pick(used)
                     let flipped = bytes[position] ^ 1 << UInt8(generator.below(8))

@@ -66,9 +66,11 @@ struct HeaderTests {
 
     @Test func anotherFormatVersionIsNamed() throws {
         let folder = try Self.closedIndex()
-        try overwrite(folder.currentFile, at: 8, littleEndian(2))
-        #expect(Self.problem(opening: folder) == .formatVersion(2))
-        #expect(Self.problem(mapping: folder) == .formatVersion(2))
+        for version in [1, 3] as [UInt64] {
+            try overwrite(folder.currentFile, at: 8, littleEndian(version))
+            #expect(Self.problem(opening: folder) == .formatVersion(version))
+            #expect(Self.problem(mapping: folder) == .formatVersion(version))
+        }
     }
 
     @Test func theIndexOfAnotherLedgerIsRefused() throws {
@@ -89,7 +91,7 @@ struct HeaderTests {
         let size = try File.read(folder.currentFile).count
         for other in Array(stride(from: size - 1, through: 0, by: -509)) + [1, 0] {
             try FileDescriptor.open(folder.currentFile, .readWrite).truncate(size: other)
-            let expected = other < 4_096 ? IndexProblem.notAnIndex : .sizeWrong(other, expected: size)
+            let expected = other < 8_192 ? IndexProblem.notAnIndex : .sizeWrong(other, expected: size)
             #expect(Self.problem(opening: folder) == expected, "\(other) bytes")
             #expect(Self.problem(mapping: folder) == expected, "\(other) bytes")
         }
@@ -128,7 +130,7 @@ struct HeaderTests {
     @Test func aChangedByteOfARowOrItsOwnerIsNoticed() throws {
         let folder = try Self.closedIndex()
         let owners = folder.currentFile + ".owners"
-        for (file, size, begin) in [(folder.currentFile, 64, 4_096), (owners, 8, 0)] {
+        for (file, size, begin) in [(folder.currentFile, 64, 8_192), (owners, 8, 0)] {
             let sound = try File.read(file)
             let used = try #require((begin..<sound.count).first { sound[$0] != 0 })
             let row = begin + (used - begin) / size * size
@@ -220,8 +222,8 @@ struct HeaderTests {
         let hash = IdentifierHash(high: 9 << 40, low: 0)
         do { _ = try IndexWriter(creating: folder) }
         // The upper bits of a sequence, the lower ones, permitted, denied; in the first slot of all.
-        try overwrite(folder.currentFile, at: 4_096, [1, 0, 0, 0, 0, 0, 0, 0])
-        try overwrite(folder.currentFile, at: 4_104, [UInt8](repeating: 0xFF, count: 24))
+        try overwrite(folder.currentFile, at: 8_192, [1, 0, 0, 0, 0, 0, 0, 0])
+        try overwrite(folder.currentFile, at: 8_200, [UInt8](repeating: 0xFF, count: 24))
         let writer = try IndexWriter(opening: folder)
         var reader = IndexReader(writer.publication)
         #expect(writer.rows == 0 && writer.digest == 0)
