@@ -93,7 +93,8 @@ int consent_reader_purpose(consent_reader *reader, const char *id, uint32_t *bit
 
 // One subject, one purpose. Fills `answer` in every case and returns its error.
 int consent_reader_check(
-    consent_reader *reader, uint8_t type, const char *value, size_t size, uint32_t purpose_bit, consent_answer *answer);
+    consent_reader *reader, uint8_t type, const char *value, size_t size, uint32_t purpose_bit,
+    consent_answer *answer);
 
 // Many subjects, one purpose. Fills `count` answers in every case and returns the first error among them.
 int consent_reader_check_many(
@@ -101,8 +102,8 @@ int consent_reader_check_many(
     consent_answer *answers);
 
 // One subject, many purposes: bit n of word w stands for purpose 64 w + n, in 1 to 15 words. Of the purposes asked for,
-// what is in neither set is unknown. Fills both sets in every case. `summary` holds the sequence, the error, and the worst
-// freshness among the purposes; its decision and reason say nothing.
+// what is in neither set is unknown. Fills both sets in every case. `summary` holds the sequence, the error, and the
+// worst freshness among the purposes; its decision and reason say nothing.
 int consent_reader_check_purposes(
     consent_reader *reader, uint8_t type, const char *value, size_t size, const uint64_t *purposes, size_t words,
     uint64_t *granted, uint64_t *denied, consent_answer *summary);
