@@ -1,20 +1,23 @@
 // Writes the constants of the wire protocol for one language, from its machine-readable definition.
 //
 //     ProtocolGenerator Protocol/protocol.json swift > Sources/ConsentWire/Definition.swift
+//     ProtocolGenerator Protocol/protocol.json c > Clients/c/consent_protocol.h
 
 import Foundation
 
 guard CommandLine.arguments.count == 3 else {
-    FileHandle.standardError.write(Data("usage: ProtocolGenerator <protocol.json> swift\n".utf8))
+    FileHandle.standardError.write(Data("usage: ProtocolGenerator <protocol.json> swift|c\n".utf8))
     exit(64)
 }
 do {
     let definition = try ProtocolDefinition(json: Data(contentsOf: URL(filePath: CommandLine.arguments[1])))
-    guard CommandLine.arguments[2] == "swift" else {
-        FileHandle.standardError.write(Data("no constants can be written for '\(CommandLine.arguments[2])'\n".utf8))
+    switch CommandLine.arguments[2] {
+    case "swift": print(definition.swiftConstants(), terminator: "")
+    case "c": print(definition.cConstants(), terminator: "")
+    case let language:
+        FileHandle.standardError.write(Data("no constants can be written for '\(language)'\n".utf8))
         exit(64)
     }
-    print(definition.swiftConstants(), terminator: "")
 } catch {
     FileHandle.standardError.write(Data("\(CommandLine.arguments[1]): \(error)\n".utf8))
     exit(65)
