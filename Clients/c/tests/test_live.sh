@@ -11,7 +11,7 @@ export CONSENTD_DATA=$out/club
 server=$!
 trap 'kill $server; wait $server || true' EXIT
 tries=0
-until grep -q '^ready' "$out/serve.log"; do
+until grep -qs '^ready' "$out/serve.log"; do
     tries=$((tries + 1))
     [ $tries -lt 100 ] || { cat "$out/serve.log"; exit 1; }
     sleep 0.1
