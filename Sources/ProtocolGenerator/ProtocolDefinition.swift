@@ -72,6 +72,64 @@ struct ProtocolDefinition: Decodable {
         """
     }
 
+    /// The C header of the constants.
+    func cConstants() -> String {
+        """
+        // Generated from Protocol/protocol.json by ProtocolGenerator. Change the definition, then run `./dev generate`.
+        #ifndef CONSENT_PROTOCOL_H
+        #define CONSENT_PROTOCOL_H
+
+        enum {
+            CONSENT_VERSION_MIN = \(versionMin),
+            CONSENT_VERSION_MAX = \(versionMax),
+            CONSENT_MAGIC = \(hex(magic))
+        };
+
+        enum {
+        \(limits.sorted { $0.key < $1.key }.map { "    CONSENT_LIMIT_\(upper($0.key)) = \($0.value)" }
+            .joined(separator: ",\n"))
+        };
+
+        enum {
+        \(opcodes.map { "    CONSENT_OPCODE_\(upper($0.name)) = \($0.code)" }.joined(separator: ",\n"))
+        };
+
+        // What a server answers instead, see the table of errors in Protocol/protocol.md.
+        enum {
+        \(errors.map { "    CONSENT_ERROR_\(upper($0.name)) = \($0.code)" }.joined(separator: ",\n"))
+        };
+
+        // What a client should do about an error.
+        enum { CONSENT_DO_NOT_RETRY = 0, CONSENT_RETRY_LATER = 1, CONSENT_RECONNECT = 2 };
+
+        // A code that is not known is not tried again.
+        static inline int consent_error_advice(int code) {
+            switch (code) {
+        \(errors.filter { $0.advice != "do_not_retry" }
+            .map { "    case CONSENT_ERROR_\(upper($0.name)): return CONSENT_\($0.advice.uppercased());" }
+            .joined(separator: "\n"))
+            default: return CONSENT_DO_NOT_RETRY;
+            }
+        }
+
+        static inline const char *consent_error_meaning(int code) {
+            switch (code) {
+        \(errors.map { "    case CONSENT_ERROR_\(upper($0.name)): return \"\($0.about)\";" }
+            .joined(separator: "\n"))
+            default: return "an error that this version does not know";
+            }
+        }
+
+        #endif
+
+        """
+    }
+
+    /// `frameSizeMax` as `FRAME_SIZE_MAX`.
+    private func upper(_ name: String) -> String {
+        name.map { $0.isUppercase ? "_\($0)" : $0.uppercased() }.joined()
+    }
+
     private func hex(_ number: Int) -> String { "0x" + String(number, radix: 16, uppercase: true) }
 
     private func adviceCases() -> String {

@@ -2,11 +2,12 @@
 //
 //     ProtocolGenerator Protocol/protocol.json swift > Sources/ConsentWire/Definition.swift
 //     ProtocolGenerator Protocol/protocol.json python > Clients/python/src/consentd/_protocol.py
+//     ProtocolGenerator Protocol/protocol.json c > Clients/c/consent_protocol.h
 
 import Foundation
 
 guard CommandLine.arguments.count == 3 else {
-    FileHandle.standardError.write(Data("usage: ProtocolGenerator <protocol.json> swift|python\n".utf8))
+    FileHandle.standardError.write(Data("usage: ProtocolGenerator <protocol.json> swift|python|c\n".utf8))
     exit(64)
 }
 do {
@@ -15,8 +16,9 @@ do {
     switch CommandLine.arguments[2] {
     case "swift": print(definition.swiftConstants(), terminator: "")
     case "python": print(try PythonConstants(json: json).source(definition), terminator: "")
-    default:
-        FileHandle.standardError.write(Data("no constants can be written for '\(CommandLine.arguments[2])'\n".utf8))
+    case "c": print(definition.cConstants(), terminator: "")
+    case let language:
+        FileHandle.standardError.write(Data("no constants can be written for '\(language)'\n".utf8))
         exit(64)
     }
 } catch {

@@ -75,20 +75,23 @@ struct DefinitionTests {
         #expect(try definition["enums"].object.count == 9)
     }
 
-    @Test func theGeneratedConstantsAreFresh() throws {
+    @Test(arguments: [
+        ("swift", "Sources/ConsentWire/Definition.swift"), ("c", "Clients/c/consent_protocol.h"),
+    ])
+    func theGeneratedConstantsAreFresh(language: String, path: String) throws {
         // Beside the binary that runs the tests, where the build has put it.
         let ownPath = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let generator = Process()
         generator.executableURL = URL(filePath: ownPath).deletingLastPathComponent().appending(
             path: "ProtocolGenerator")
-        generator.arguments = [Project.root.appending(path: "Protocol/protocol.json").path, "swift"]
+        generator.arguments = [Project.root.appending(path: "Protocol/protocol.json").path, language]
         let output = Pipe()
         generator.standardOutput = output
         try generator.run()
         let generated = output.fileHandleForReading.readDataToEndOfFile()
         generator.waitUntilExit()
         #expect(generator.terminationStatus == 0)
-        let kept = try Project.file("Sources/ConsentWire/Definition.swift")
+        let kept = try Project.file(path)
         #expect(generated == kept, "run './dev generate'")
     }
 }

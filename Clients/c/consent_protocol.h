@@ -1,0 +1,180 @@
+// Generated from Protocol/protocol.json by ProtocolGenerator. Change the definition, then run `./dev generate`.
+#ifndef CONSENT_PROTOCOL_H
+#define CONSENT_PROTOCOL_H
+
+enum {
+    CONSENT_VERSION_MIN = 1,
+    CONSENT_VERSION_MAX = 1,
+    CONSENT_MAGIC = 0x44534E43
+};
+
+enum {
+    CONSENT_LIMIT_EVENTS_PER_RECORD_MAX = 4096,
+    CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
+    CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
+    CONSENT_LIMIT_HEADER_SIZE = 16,
+    CONSENT_LIMIT_HISTORY_PAGE_EVENTS_MAX = 200,
+    CONSENT_LIMIT_IDENTIFIER_SIZE_MAX = 255,
+    CONSENT_LIMIT_IDENTIFIERS_PER_EVENT_MAX = 16,
+    CONSENT_LIMIT_PURPOSE_WORDS_MAX = 15,
+    CONSENT_LIMIT_REQUESTS_IN_FLIGHT_MAX = 1024,
+    CONSENT_LIMIT_SUBJECTS_PER_CHECK_MAX = 65535
+};
+
+enum {
+    CONSENT_OPCODE_HELLO = 1,
+    CONSENT_OPCODE_WELCOME = 129,
+    CONSENT_OPCODE_PING = 2,
+    CONSENT_OPCODE_PONG = 130,
+    CONSENT_OPCODE_CHECK = 16,
+    CONSENT_OPCODE_CHECKED = 144,
+    CONSENT_OPCODE_CHECK_PURPOSES = 17,
+    CONSENT_OPCODE_CHECKED_PURPOSES = 145,
+    CONSENT_OPCODE_CHECK_SUBJECTS = 18,
+    CONSENT_OPCODE_CHECKED_SUBJECTS = 146,
+    CONSENT_OPCODE_EXPLAIN = 19,
+    CONSENT_OPCODE_EXPLAINED = 147,
+    CONSENT_OPCODE_RECORD = 32,
+    CONSENT_OPCODE_RECORDED = 160,
+    CONSENT_OPCODE_APPLY_CATALOG = 34,
+    CONSENT_OPCODE_APPLIED_CATALOG = 162,
+    CONSENT_OPCODE_HISTORY = 48,
+    CONSENT_OPCODE_HISTORY_PAGE = 176,
+    CONSENT_OPCODE_CATALOG = 49,
+    CONSENT_OPCODE_CATALOG_PURPOSES = 177,
+    CONSENT_OPCODE_CATALOG_DOCUMENT = 50,
+    CONSENT_OPCODE_CATALOG_TEXT = 178,
+    CONSENT_OPCODE_STATISTICS = 51,
+    CONSENT_OPCODE_STATISTIC_VALUES = 179,
+    CONSENT_OPCODE_GOING_AWAY = 224,
+    CONSENT_OPCODE_CATALOG_CHANGED = 225,
+    CONSENT_OPCODE_ERROR = 255
+};
+
+// What a server answers instead, see the table of errors in Protocol/protocol.md.
+enum {
+    CONSENT_ERROR_MALFORMED = 1,
+    CONSENT_ERROR_FRAME_TOO_LARGE = 2,
+    CONSENT_ERROR_FRAME_TOO_SMALL = 3,
+    CONSENT_ERROR_OPCODE_UNKNOWN = 4,
+    CONSENT_ERROR_RESERVED_BIT_SET = 5,
+    CONSENT_ERROR_HELLO_EXPECTED = 6,
+    CONSENT_ERROR_MAGIC_WRONG = 7,
+    CONSENT_ERROR_VERSION_UNSUPPORTED = 8,
+    CONSENT_ERROR_DEPLOYMENT_MISMATCH = 9,
+    CONSENT_ERROR_CREDENTIALS_REFUSED = 10,
+    CONSENT_ERROR_BUSY = 11,
+    CONSENT_ERROR_TOO_MANY_IN_FLIGHT = 12,
+    CONSENT_ERROR_SHUTTING_DOWN = 13,
+    CONSENT_ERROR_INTERNAL_FAILURE = 14,
+    CONSENT_ERROR_IDLE_TOO_LONG = 15,
+    CONSENT_ERROR_HELLO_TOO_LATE = 16,
+    CONSENT_ERROR_TOO_MANY_CONNECTIONS = 17,
+    CONSENT_ERROR_PURPOSE_UNKNOWN = 18,
+    CONSENT_ERROR_IDENTIFIER_INVALID = 19,
+    CONSENT_ERROR_CATALOG_REJECTED = 20,
+    CONSENT_ERROR_CATALOG_CONFLICT = 21,
+    CONSENT_ERROR_LEDGER_UNAVAILABLE = 22,
+    CONSENT_ERROR_LEDGER_DAMAGED = 23,
+    CONSENT_ERROR_IDENTIFIER_MISSING = 64,
+    CONSENT_ERROR_IDENTIFIER_REFUSED = 65,
+    CONSENT_ERROR_IDENTIFIERS_TOO_MANY = 66,
+    CONSENT_ERROR_ADMISSION_PURPOSE_UNKNOWN = 67,
+    CONSENT_ERROR_PURPOSE_INACTIVE = 68,
+    CONSENT_ERROR_BASIS_NEEDS_NO_CONSENT = 69,
+    CONSENT_ERROR_BASIS_CANNOT_BE_WITHDRAWN = 70,
+    CONSENT_ERROR_OBJECTION_IS_ABSOLUTE = 71,
+    CONSENT_ERROR_STATE_IS_INTERNAL = 72,
+    CONSENT_ERROR_DECLARATION_MISSING = 73,
+    CONSENT_ERROR_DECLARATION_UNKNOWN = 74,
+    CONSENT_ERROR_REVISION_UNKNOWN = 75,
+    CONSENT_ERROR_REVISION_NOT_CURRENT = 76,
+    CONSENT_ERROR_REVISION_LACKS_PURPOSE = 77,
+    CONSENT_ERROR_LANGUAGE_UNKNOWN = 78,
+    CONSENT_ERROR_METHOD_MISSING = 79,
+    CONSENT_ERROR_METHOD_IS_NOT_CONSENT = 80,
+    CONSENT_ERROR_CAPTURED_IN_FUTURE = 81,
+    CONSENT_ERROR_ENDS_BEFORE_CAPTURE = 82,
+    CONSENT_ERROR_TEXT_TOO_LONG = 83,
+    CONSENT_ERROR_NOTHING_TO_CONFIRM = 84,
+    CONSENT_ERROR_KEY_REUSED = 85,
+    CONSENT_ERROR_IDENTIFIER_CONFLICT = 86,
+    CONSENT_ERROR_AGE_IMPLAUSIBLE = 87,
+    CONSENT_ERROR_PARTY_CANNOT_CONSENT = 88,
+    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89
+};
+
+// What a client should do about an error.
+enum { CONSENT_DO_NOT_RETRY = 0, CONSENT_RETRY_LATER = 1, CONSENT_RECONNECT = 2 };
+
+// A code that is not known is not tried again.
+static inline int consent_error_advice(int code) {
+    switch (code) {
+    case CONSENT_ERROR_BUSY: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_TOO_MANY_IN_FLIGHT: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_SHUTTING_DOWN: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_INTERNAL_FAILURE: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_IDLE_TOO_LONG: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_HELLO_TOO_LATE: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_TOO_MANY_CONNECTIONS: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_LEDGER_UNAVAILABLE: return CONSENT_RETRY_LATER;
+    default: return CONSENT_DO_NOT_RETRY;
+    }
+}
+
+static inline const char *consent_error_meaning(int code) {
+    switch (code) {
+    case CONSENT_ERROR_MALFORMED: return "The payload does not have the layout of its opcode; nothing of the frame took effect.";
+    case CONSENT_ERROR_FRAME_TOO_LARGE: return "The length field says more than frameSizeMax.";
+    case CONSENT_ERROR_FRAME_TOO_SMALL: return "The length field says less than the rest of the header.";
+    case CONSENT_ERROR_OPCODE_UNKNOWN: return "No request has this opcode in the version spoken.";
+    case CONSENT_ERROR_RESERVED_BIT_SET: return "A bit that must be zero is one.";
+    case CONSENT_ERROR_HELLO_EXPECTED: return "The first frame was not hello, or hello came twice.";
+    case CONSENT_ERROR_MAGIC_WRONG: return "hello does not carry the magic: another protocol is spoken here.";
+    case CONSENT_ERROR_VERSION_UNSUPPORTED: return "No version is spoken by both. Detail: u16 oldest, u16 newest that the server speaks.";
+    case CONSENT_ERROR_DEPLOYMENT_MISMATCH: return "The client is meant for another deployment.";
+    case CONSENT_ERROR_CREDENTIALS_REFUSED: return "The token is missing or wrong.";
+    case CONSENT_ERROR_BUSY: return "The queue of changes or of reads is full; nothing was stored.";
+    case CONSENT_ERROR_TOO_MANY_IN_FLIGHT: return "The connection has requestsInFlightMax requests unanswered; nothing of this one was done.";
+    case CONSENT_ERROR_SHUTTING_DOWN: return "The server drains and takes no new change.";
+    case CONSENT_ERROR_INTERNAL_FAILURE: return "The server failed; its log says why. Nothing is known to be stored: retry with the same key.";
+    case CONSENT_ERROR_IDLE_TOO_LONG: return "Nothing was received within the idle limit.";
+    case CONSENT_ERROR_HELLO_TOO_LATE: return "hello did not arrive within the handshake limit.";
+    case CONSENT_ERROR_TOO_MANY_CONNECTIONS: return "The server has as many connections as it may.";
+    case CONSENT_ERROR_PURPOSE_UNKNOWN: return "The applied catalog has no purpose with this bit. Detail: the bit.";
+    case CONSENT_ERROR_IDENTIFIER_INVALID: return "The identifier is empty, too long, not UTF-8, holds control characters, or its type is unknown.";
+    case CONSENT_ERROR_CATALOG_REJECTED: return "The catalog breaks rules; the message names line and rule of each. Nothing was applied.";
+    case CONSENT_ERROR_CATALOG_CONFLICT: return "The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.";
+    case CONSENT_ERROR_LEDGER_UNAVAILABLE: return "The ledger could not be used, such as on a full disk. Nothing was stored.";
+    case CONSENT_ERROR_LEDGER_DAMAGED: return "What the ledger holds contradicts itself; the message says where. Nothing was stored.";
+    case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_ADMISSION_PURPOSE_UNKNOWN: return "Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PURPOSE_INACTIVE: return "Rule at the door: the purpose is retired. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_BASIS_NEEDS_NO_CONSENT: return "Rule at the door: the purpose does not rest on consent. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_BASIS_CANNOT_BE_WITHDRAWN: return "Rule at the door: the purpose's basis leaves no room for withdrawal or objection; the message names it. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_OBJECTION_IS_ABSOLUTE: return "Rule at the door: only the person may lift an objection to direct marketing or profiling. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_STATE_IS_INTERNAL: return "Rule at the door: only the node records this state. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_DECLARATION_MISSING: return "Rule at the door: a grant without declaration and revision. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_DECLARATION_UNKNOWN: return "Rule at the door: no such declaration. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_REVISION_UNKNOWN: return "Rule at the door: no such revision. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_REVISION_NOT_CURRENT: return "Rule at the door: the revision was not current at capture; the message names the one that was. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_REVISION_LACKS_PURPOSE: return "Rule at the door: the revision does not cover the purpose. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_LANGUAGE_UNKNOWN: return "Rule at the door: the revision has no text in the language. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_METHOD_MISSING: return "Rule at the door: a grant without evidence method. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_METHOD_IS_NOT_CONSENT: return "Rule at the door: preticked, silence, implied and bundled are not consent. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_CAPTURED_IN_FUTURE: return "Rule at the door: capture time ahead of the node's clock: by more than five minutes, or without an idempotency key. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_ENDS_BEFORE_CAPTURE: return "Rule at the door: the consent would end before it began. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_TEXT_TOO_LONG: return "Rule at the door: a text is over its limit. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_NOTHING_TO_CONFIRM: return "Rule at the door: no grant waits to be confirmed. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_KEY_REUSED: return "Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_CONFLICT: return "Rule at the door: the identifiers name two people. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
+    default: return "an error that this version does not know";
+    }
+}
+
+#endif
