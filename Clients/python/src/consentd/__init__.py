@@ -24,6 +24,7 @@ from .errors import (
     ConsentError,
     Disconnected,
     HandshakeRefused,
+    IndexUnavailable,
     InvalidArgument,
     ProtocolViolation,
     ServerError,
@@ -31,6 +32,7 @@ from .errors import (
     UnknownPurpose,
     VersionUnsupported,
 )
+from .reader import MappedReader
 from .values import (
     Act,
     CatalogOutcome,
@@ -72,8 +74,10 @@ __all__ = [
     "HandshakeRefused",
     "HistoryEntry",
     "IdentifierType",
+    "IndexUnavailable",
     "InvalidArgument",
     "LawfulBasis",
+    "MappedReader",
     "Options",
     "Outcome",
     "Party",
