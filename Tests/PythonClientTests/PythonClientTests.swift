@@ -4,7 +4,7 @@ import Testing
 
 /// The Python client's own tests, with the programs of this build.
 struct PythonClientTests {
-    static let suites = ["test_vectors", "test_clients", "test_server"]
+    static let suites = ["test_vectors", "test_clients", "test_server", "test_reader", "test_native"]
 
     @Test(arguments: suites)
     func itsSuitePasses(_ name: String) throws {

@@ -26,6 +26,7 @@ from .errors import (
     ConsentError,
     Disconnected,
     HandshakeRefused,
+    IndexUnavailable,
     InvalidArgument,
     ProtocolViolation,
     ServerError,
@@ -33,6 +34,7 @@ from .errors import (
     UnknownPurpose,
     VersionUnsupported,
 )
+from .reader import MappedReader
 from .values import (
     Act,
     CatalogOutcome,
@@ -76,8 +78,10 @@ __all__ = [
     "HandshakeRefused",
     "HistoryEntry",
     "IdentifierType",
+    "IndexUnavailable",
     "InvalidArgument",
     "LawfulBasis",
+    "MappedReader",
     "Options",
     "Outcome",
     "Party",

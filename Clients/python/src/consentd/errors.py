@@ -99,3 +99,9 @@ class Closed(ConsentError):
 
     def __init__(self) -> None:
         super().__init__("the client is closed")
+
+
+class IndexUnavailable(ConsentError):
+    """The index of a node cannot be mapped."""
+
+    advice = Advice.RETRY_LATER
