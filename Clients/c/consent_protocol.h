@@ -16,6 +16,7 @@ enum {
     CONSENT_LIMIT_HISTORY_PAGE_EVENTS_MAX = 200,
     CONSENT_LIMIT_IDENTIFIER_SIZE_MAX = 255,
     CONSENT_LIMIT_IDENTIFIERS_PER_EVENT_MAX = 16,
+    CONSENT_LIMIT_PEOPLE_PAGE_MAX = 1000,
     CONSENT_LIMIT_PURPOSE_WORDS_MAX = 15,
     CONSENT_LIMIT_REQUESTS_IN_FLIGHT_MAX = 1024,
     CONSENT_LIMIT_SUBJECTS_PER_CHECK_MAX = 65535
@@ -46,6 +47,10 @@ enum {
     CONSENT_OPCODE_CATALOG_TEXT = 178,
     CONSENT_OPCODE_STATISTICS = 51,
     CONSENT_OPCODE_STATISTIC_VALUES = 179,
+    CONSENT_OPCODE_COUNT_GRANTED = 52,
+    CONSENT_OPCODE_GRANTED_COUNT = 180,
+    CONSENT_OPCODE_PEOPLE = 53,
+    CONSENT_OPCODE_PEOPLE_PAGE = 181,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255
@@ -76,6 +81,7 @@ enum {
     CONSENT_ERROR_CATALOG_CONFLICT = 21,
     CONSENT_ERROR_LEDGER_UNAVAILABLE = 22,
     CONSENT_ERROR_LEDGER_DAMAGED = 23,
+    CONSENT_ERROR_QUESTION_INVALID = 41,
     CONSENT_ERROR_IDENTIFIER_MISSING = 64,
     CONSENT_ERROR_IDENTIFIER_REFUSED = 65,
     CONSENT_ERROR_IDENTIFIERS_TOO_MANY = 66,
@@ -147,6 +153,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_CATALOG_CONFLICT: return "The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.";
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return "The ledger could not be used, such as on a full disk. Nothing was stored.";
     case CONSENT_ERROR_LEDGER_DAMAGED: return "What the ledger holds contradicts itself; the message says where. Nothing was stored.";
+    case CONSENT_ERROR_QUESTION_INVALID: return "The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.";
     case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";

@@ -118,9 +118,9 @@ struct CatalogTests {
         }
         // What has ended stays ended; what needs nobody's consent may begin again.
         catalog.purposes[1].more = []
-        let mailAgain = catalog.document
+        let mailAgain = try catalog.document
         catalog.purposes[0].more = []
-        let everythingAgain = catalog.document
+        let everythingAgain = try catalog.document
         #expect(throws: EngineError.self) { try engine.apply(everythingAgain) }
         _ = try engine.apply(mailAgain)
         #expect(engine.decision(kari) == .denied && engine.decision(stranger) == .denied)
