@@ -88,7 +88,7 @@ struct ListenerLoop: ~Copyable {
     private static let listenerToken = UInt64.max - 1024
     private static let inboxToken = UInt64.max
 
-    /// One read of a connection that had nothing left over from before, in either direction.
+    /// One read of a connection, behind what was left of the read before.
     private struct Arrival {
         var token: UInt64
         var bytes: Range<Int>
