@@ -46,7 +46,7 @@ package final class LedgerSnapshot {
     /// The moment of the newest note that a revision became current, or of the last applied catalog.
     package func lastCatalogMoment() throws -> Timestamp? {
         let select = try prepare(
-            "SELECT captured_at FROM event WHERE kind > 1 ORDER BY sequence DESC LIMIT 1")
+            "SELECT captured_at FROM event WHERE kind BETWEEN 2 AND 3 ORDER BY sequence DESC LIMIT 1")
         return try select.step() ? Timestamp(millis: select.int64(0)) : nil
     }
 
@@ -70,7 +70,7 @@ package final class LedgerSnapshot {
     /// When each catalog of ``catalogs()`` came into force: the sequence and the record time of its event.
     package func catalogMoments() throws -> [(sequence: UInt64, recordedAt: Timestamp)] {
         let select = try prepare(
-            "SELECT sequence, recorded_at FROM event WHERE kind > 1 AND catalog IS NOT NULL ORDER BY sequence")
+            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence")
         var moments: [(sequence: UInt64, recordedAt: Timestamp)] = []
         while try select.step() {
             moments.append((UInt64(clamping: select.int64(0)), Timestamp(millis: select.int64(1))))
@@ -82,7 +82,7 @@ package final class LedgerSnapshot {
     private static let selectCatalogs = """
         SELECT catalog.version, catalog.document, catalog.digest
         FROM event JOIN catalog ON catalog.version = event.catalog
-        WHERE event.kind > 1 AND event.catalog IS NOT NULL ORDER BY event.sequence
+        WHERE event.kind BETWEEN 2 AND 3 AND event.catalog IS NOT NULL ORDER BY event.sequence
         """
 
     /// Versions of catalogs that stand there without having been applied.
@@ -90,7 +90,7 @@ package final class LedgerSnapshot {
         let select = try prepare(
             """
             SELECT version FROM catalog WHERE version NOT IN
-                (SELECT catalog FROM event WHERE kind > 1 AND catalog IS NOT NULL) ORDER BY version
+                (SELECT catalog FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL) ORDER BY version
             """)
         var versions: [Int] = []
         while try select.step() { versions.append(select.int(0)) }
@@ -197,7 +197,7 @@ package final class LedgerSnapshot {
 
     /// Whether an event after a sequence changed the catalog, and with it the rows of people it does not name.
     package func catalogChanged(after sequence: UInt64) throws -> Bool {
-        let select = try prepare("SELECT 1 FROM event WHERE sequence > ? AND kind > 1 LIMIT 1")
+        let select = try prepare("SELECT 1 FROM event WHERE sequence > ? AND kind BETWEEN 2 AND 3 LIMIT 1")
         select.bind(1, Int64(clamping: sequence))
         return try select.step()
     }

@@ -6,6 +6,7 @@ enum Schema {
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { try $0.execute(sql: version1) }
+        migrator.registerMigration("2") { try $0.execute(sql: version2) }
         return migrator
     }
 
@@ -109,6 +110,50 @@ enum Schema {
         CREATE INDEX event_keyed ON event (kind) WHERE key IS NOT NULL;
         -- The few that are about no subject.
         CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1;
+        CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
+            BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        """
+
+    // SQLite changes the checks of a table only with the table.
+    private static let version2 = """
+        -- kind 4: personal data was read; kind 5: identifiers of a subject were linked or unlinked; kind 6: a subject was
+        -- erased. detail: what these say beyond the common columns, as Chain.swift lays it out.
+        CREATE TABLE event_2 (
+            sequence INTEGER PRIMARY KEY CHECK (sequence > 0 AND sequence < 1099511627776),
+            kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 6),
+            recorded_at INTEGER NOT NULL,
+            captured_at INTEGER NOT NULL,
+            subject INTEGER REFERENCES subject (id),
+            purpose INTEGER REFERENCES purpose (bit),
+            state INTEGER,
+            revision INTEGER REFERENCES revision (id),
+            language TEXT,
+            method INTEGER,
+            party INTEGER,
+            explicit INTEGER CHECK (explicit BETWEEN 0 AND 1),
+            age INTEGER,
+            expires_at INTEGER,
+            refers_to INTEGER,
+            source INTEGER REFERENCES source (id),
+            actor TEXT,
+            key BLOB CHECK (length(key) = 16),
+            personal BLOB,
+            commitment BLOB CHECK (length(commitment) = 32),
+            catalog INTEGER REFERENCES catalog (version),
+            previous INTEGER,
+            hash BLOB NOT NULL CHECK (length(hash) = 32),
+            detail BLOB,
+            CHECK ((kind = 1) = (subject IS NOT NULL AND purpose IS NOT NULL AND state IS NOT NULL)),
+            CHECK ((kind = 2) = (catalog IS NOT NULL)),
+            CHECK ((kind > 3) = (detail IS NOT NULL))
+        ) STRICT;
+        INSERT INTO event_2 SELECT *, NULL FROM event;
+        DROP TABLE event;
+        ALTER TABLE event_2 RENAME TO event;
+        CREATE INDEX event_keyed ON event (kind) WHERE key IS NOT NULL;
+        -- The few that are about no consent, in the order of their kind.
+        CREATE INDEX event_of_catalog ON event (sequence) WHERE kind BETWEEN 2 AND 3;
+        CREATE INDEX event_of_kind ON event (kind, sequence) WHERE kind > 3;
         CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
         """
