@@ -132,7 +132,7 @@ let package = Package(
             swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
-            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],
+            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient", grdb],
             swiftSettings: common),
     ]
 )

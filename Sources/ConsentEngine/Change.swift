@@ -54,7 +54,10 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 
     /// Whether ``ledger(_:)`` is damaged; if not, trying again may help.
     package var isDamage: Bool {
-        if case .ledger(.corrupt) = self { true } else { false }
+        switch self {
+        case .ledger(.corrupt), .ledger(.closedAsDamaged), .ledger(.notALedger): true
+        default: false
+        }
     }
 
     package var description: String {

@@ -25,6 +25,7 @@ package final class Engine: Sendable {
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let subscribers = Subscribers()
+    private let damage: DamageWatch
     let systemNow: @Sendable () -> Timestamp
     private let startedAt = Clock.monotonicNanos()
 
@@ -46,21 +47,23 @@ package final class Engine: Sendable {
     ///   - progress: is told how far a rebuild has come: done and all identifiers.
     ///   - overlapWeightMin: see ``overlapWeightMin``; zero for always.
     ///   - systemNow: the system's clock.
-    ///   - fatal: is told why the writer had to stop for good: the index cannot follow the ledger any more.
+    ///   - fatal: is told, on any thread, why the node cannot go on; it must be closed.
     /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running.
     package init(
         _ folder: NodeFolder, identifiersExpected: Int = 0, overlapWeightMin: Int = Engine.overlapWeightMin,
         progress: @Sendable (Int, Int) -> Void = { _, _ in },
         systemNow: @escaping @Sendable () -> Timestamp = { Timestamp(millis: Clock.realtimeMillis()) },
-        fatal: @escaping @Sendable (String) -> Void
+        fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
         guard folder.exists else { throw LedgerError.missing(path: folder.ledgerPath) }
         guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
+        damage = try DamageWatch(folder, fatal: fatal)
         self.folder = folder
         self.lock = LockHolder(lock)
         self.systemNow = systemNow
         ledger = try Ledger(path: folder.ledgerPath)
         identity = ledger.identity
+        try Self.requireWholeEnd(ledger)
         hashKey = try folder.hashKey(of: identity)
         let catalog = try loadCatalog(ledger)
         inForce = CatalogInForce(catalog)
@@ -74,9 +77,18 @@ package final class Engine: Sendable {
         questions = try QuestionQueue(threads: 2)
         let writer = try Writer(
             ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, catalog: inForce,
-            queue: queue, subscribers: subscribers, overlapWeightMin: overlapWeightMin, systemNow: systemNow,
-            fatal: fatal)
+            queue: queue, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
+            systemNow: systemNow, fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
+    }
+
+    /// The last events are what a crash of the machine or of the disk is likely to have torn. All of the chain is
+    /// 'verify's to check: it takes longer than a node may take to open.
+    private static func requireWholeEnd(_ ledger: Ledger) throws {
+        try ledger.read { snapshot in
+            let head = try snapshot.head().sequence
+            try snapshot.walkChain(after: head - min(head, 1000)) { _, _ in }
+        }
     }
 
     package var catalog: AppliedCatalog { inForce.value }
@@ -147,6 +159,9 @@ package final class Engine: Sendable {
     package func unsubscribe(_ number: Int) { subscribers.remove(number) }
 
     // MARK: Questions to the ledger
+
+    /// Tells the engine of an error that a question met: a damaged ledger ends the node.
+    package func notice(_ error: EngineError) { damage.report(error) }
 
     /// Runs a question beside the writer, on a thread for such work.
     ///

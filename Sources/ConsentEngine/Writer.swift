@@ -20,7 +20,8 @@ final class Writer: @unchecked Sendable {
     private let queue: ChangeQueue
     private let subscribers: Subscribers
     private let systemNow: @Sendable () -> Timestamp
-    private let fatal: @Sendable (String) -> Void
+    private let damage: DamageWatch
+    private let fatal: @Sendable (NodeFailure) -> Void
     private let storer: Storer
     private let overlapWeightMin: Int
     /// Where the ledger ends, without the group that is in the storer's hands.
@@ -36,6 +37,7 @@ final class Writer: @unchecked Sendable {
     private var overlapsInARow = 0
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
+    private var looksForDamageAt = Clock.monotonicNanos()
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
@@ -46,14 +48,16 @@ final class Writer: @unchecked Sendable {
     private static let dueSubjectsMax = 1000
     /// An end is recorded within a second; the index has kept it since the moment itself.
     private static let sweepMillis: Int32 = 250
+    private static let damageLookNanos: Int64 = 500_000_000
 
     /// - Parameters:
     ///   - index: has followed the ledger.
     ///   - keys: likewise.
     init(
         _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
-        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
-        systemNow: @escaping @Sendable () -> Timestamp, fatal: @escaping @Sendable (String) -> Void
+        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, damage: DamageWatch,
+        overlapWeightMin: Int, systemNow: @escaping @Sendable () -> Timestamp,
+        fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
         self.ledger = ledger
         self.hashKey = hashKey
@@ -63,6 +67,7 @@ final class Writer: @unchecked Sendable {
         self.catalog = catalog
         self.queue = queue
         self.subscribers = subscribers
+        self.damage = damage
         self.overlapWeightMin = overlapWeightMin
         self.systemNow = systemNow
         self.fatal = fatal
@@ -81,6 +86,7 @@ final class Writer: @unchecked Sendable {
             let (changes, isClosing) = queue.take(weightMax: Self.groupEventsMax)
             if !changes.isEmpty { commit(changes) }
             passTime()
+            lookForDamage()
             if inStore == nil { vouch() }
             if changes.isEmpty {
                 settle()
@@ -93,7 +99,7 @@ final class Writer: @unchecked Sendable {
             try index.close()
             try keys.close()
         } catch {
-            fatal("the index could not be closed in order, it will be rebuilt: \(error)")
+            fatal(.indexBehind("the index could not be closed in order, it will be rebuilt: \(error)"))
         }
     }
 
@@ -185,6 +191,7 @@ final class Writer: @unchecked Sendable {
             if changes.count > 1 {
                 for change in changes { store([change]) }
             } else {
+                damage.report(.ledger(error))
                 changes[0].fail(.ledger(error))
             }
         }
@@ -269,7 +276,7 @@ final class Writer: @unchecked Sendable {
             try follow(stored, index)
         } catch {
             isIndexBehind = true
-            fatal("the index cannot follow the ledger: \(error)")
+            fatal(.indexBehind("the index cannot follow the ledger: \(error)"))
             return
         }
         for acknowledge in stored.acknowledgements { acknowledge() }
@@ -319,7 +326,15 @@ final class Writer: @unchecked Sendable {
         } catch {
             // Checks keep every end by themselves; recording it is tried again at the next turn.
             mustLookForEnds = true
+            damage.report(EngineError(error))
         }
+    }
+
+    private func lookForDamage() {
+        let now = Clock.monotonicNanos()
+        guard now >= looksForDamageAt else { return }
+        looksForDamageAt = now + Self.damageLookNanos
+        damage.look()
     }
 
     private func recordEnds() throws {

@@ -70,7 +70,8 @@ package final class LedgerSnapshot {
     /// When each catalog of ``catalogs()`` came into force: the sequence and the record time of its event.
     package func catalogMoments() throws -> [(sequence: UInt64, recordedAt: Timestamp)] {
         let select = try prepare(
-            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence")
+            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence"
+        )
         var moments: [(sequence: UInt64, recordedAt: Timestamp)] = []
         while try select.step() {
             moments.append((UInt64(clamping: select.int64(0)), Timestamp(millis: select.int64(1))))
@@ -232,16 +233,22 @@ package final class LedgerSnapshot {
         }
     }
 
-    /// Walks the whole chain.
+    /// Walks the chain to its end.
     ///
-    /// - Parameter body: called for every event in order, with the one before it of the same subject; nil for one that is
-    ///   not about a subject.
+    /// - Parameters:
+    ///   - start: the event to begin behind; zero walks the whole chain.
+    ///   - body: called for every event in order, with the one before it of the same subject; nil for one that
+    ///     is not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
-    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws
-        -> ChainHead
-    {
-        var head = ChainHead(history: identity.history)
-        let select = try prepare("\(EventColumns.select) ORDER BY event.sequence")
+    @discardableResult
+    package func walkChain(
+        after start: UInt64 = 0, _ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void
+    ) throws -> ChainHead {
+        guard var head = try chainHead(at: start) else {
+            throw LedgerError.corrupt(where: "event \(start)", what: "it is missing")
+        }
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence > ? ORDER BY event.sequence")
+        select.bind(1, Int64(clamping: start))
         while try select.step() {
             let sequence = UInt64(clamping: select.int64(0))
             guard sequence == head.sequence + 1 else {

@@ -31,6 +31,7 @@ extension Engine {
             }
         } catch {
             complete(Self.encodeError(error, request))
+            notice(EngineError(error))
         }
     }
 

@@ -220,7 +220,7 @@ private func ledgerFigures(_ folder: String, subjects: Int) async throws -> [Fig
 private func makeNode(_ data: String, identifiers: Int) async throws -> (purposeBit: UInt16, revision: RevisionName) {
     let folder = NodeFolder(data)
     _ = try await runSelf(["init", "--data", data], in: data)
-    let engine = try Engine(folder, identifiersExpected: identifiers) { note($0) }
+    let engine = try Engine(folder, identifiersExpected: identifiers) { note("\($0)") }
     let catalog = engine.catalog.catalog
     let now = Timestamp(millis: Clock.realtimeMillis())
     guard

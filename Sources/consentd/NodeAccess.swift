@@ -116,9 +116,9 @@ struct NodeOptions: ParsableArguments {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             do {
-                let engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
-                    Output.error("consentd: \(reason)")
-                    Foundation.exit(Exit.failed.rawValue)
+                let engine = try Engine(folder, identifiersExpected: identifiersExpected) { failure in
+                    Output.error("consentd: \(failure)")
+                    Foundation.exit(failure.exitCode.rawValue)
                 }
                 if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
                 return engine
