@@ -504,7 +504,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     typealias Slot = IndexView.Slot
 
-    func prefetch(_ hash: IdentifierHash) { view.prefetch(hash) }
+    /// Fetches what a change of a row touches: the row and, where they are mapped, its owner.
+    func prefetch(_ hash: IdentifierHash) {
+        view.prefetch(hash)
+        if let owners = unsafe owners { unsafe ckernel_prefetch(owners + view.homeSlot(place: IndexView.place(hash))) }
+    }
     func find(_ hash: IdentifierHash) -> Slot? { unsafe view.find(hash) }
 
     func row(_ slot: Slot) -> IndexRow {

@@ -143,13 +143,6 @@ package final class LedgerSnapshot {
             size: try one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
     }
 
-    /// Looks at every subject.
-    package func identifierCount() throws -> Int {
-        let select = try prepare(
-            "SELECT ifnull(sum(length(identifiers)), 0) / \(SubjectRecord.identifierSize) FROM subject")
-        return try select.step() ? select.int(0) : 0
-    }
-
     /// Nil if there is none with this number.
     package func subject(_ id: Int64) throws -> SubjectRecord? {
         let select = try prepare("\(SubjectColumns.select) WHERE id = ?")
