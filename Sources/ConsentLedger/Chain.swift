@@ -174,10 +174,10 @@ enum Personal {
         var identifiers: [Identifier] = []
         for _ in 0..<count {
             guard let type = take(1)?.first.flatMap(IdentifierType.init(rawValue:)), let size = take(1)?.first,
-                let value = take(Int(size)), let text = String(validating: value, as: UTF8.self),
-                let identifier = try? Identifier(type: type, value: text)
+                let value = take(Int(size)), let text = String(validating: value, as: UTF8.self), !text.isEmpty
             else { return nil }
-            identifiers.append(identifier)
+            // Not brought into its normal form again: the commitment is to what was recorded.
+            identifiers.append(Identifier(recorded: type, value: text))
         }
         guard let size = take(2), let evidence = take(Int(size.first!) | Int(size.last!) << 8), rest.isEmpty,
             let text = String(validating: evidence, as: UTF8.self)

@@ -30,6 +30,19 @@ package enum AdmissionError: Error, Equatable, Sendable {
     case ageImplausible(Int)
     case partyCannotConsent(Party)
     case capturedTooEarly(Timestamp)
+    case identifierWithoutNormalForm(IdentifierType, IdentifierFault)
+
+    package init(_ fault: IdentifierFault, of type: IdentifierType) {
+        self =
+            switch fault {
+            case .notText: .identifierInvalid(type)
+            case .empty: .identifierEmpty(type)
+            case .nationalIDIsHash: .nationalIDIsHash
+            case .emailCharacters, .phoneWithoutCountry, .phoneOfAnotherCountry, .phoneMalformed, .nationalIDMalformed,
+                .nobody:
+                .identifierWithoutNormalForm(type, fault)
+            }
+    }
 }
 
 /// Judges an event at the door, before anything about the subject is read.
@@ -156,8 +169,7 @@ extension AdmissionError: CustomStringConvertible {
             "the \(type.name) identifier holds control characters or is not UTF-8"
         case .identifiersTooMany(let count):
             "the event names \(count) identifiers; at most \(Limit.identifiersPerEventMax) are taken"
-        case .nationalIDIsHash:
-            "the national_id identifier is the hash that a history shows in its place; give the number itself, or another identifier of the person"
+        case .nationalIDIsHash: IdentifierFault.nationalIDIsHash.advice
         case .purposeUnknown(let id): "purpose '\(id)' is not in the catalog; 'consentd catalog show' lists them"
         case .purposeInactive(let id): "purpose '\(id)' is retired and takes no consent"
         case .basisNeedsNoConsent(let id, let basis):
@@ -197,6 +209,7 @@ extension AdmissionError: CustomStringConvertible {
             "consent is given by the person or a guardian, not by '\(party.name)'"
         case .capturedTooEarly(let time):
             "captured at \(time.iso8601), before \(Limit.captureMin.iso8601); check the capturing system's clock"
+        case .identifierWithoutNormalForm(_, let fault): fault.advice
         }
     }
 }

@@ -16,5 +16,8 @@ package struct RegisterOptions: Sendable {
     /// leaves that to the node.
     package var now = Timestamp(millis: .max)
 
+    /// Of phone numbers that do not say theirs; nil refuses these.
+    package var phoneCountry: PhoneCountry?
+
     package init() {}
 }

@@ -78,8 +78,10 @@ struct RowInterpreter {
     private func identifier(_ type: IdentifierType, _ field: UnsafeBufferPointer<UInt8>) throws(RowFault) -> Identifier
     {
         if type == .nationalId, field.elementsEqual(RejectFile.nationalIDNote) { throw .nationalIDWithheld }
+        let value = String(decoding: field, as: UTF8.self)
         do throws(AdmissionError) {
-            return try Identifier(type: type, value: String(decoding: field, as: UTF8.self))
+            if type == .phone, let phoneCountry = options.phoneCountry { return try phoneCountry.identifier(value) }
+            return try Identifier(type: type, value: value)
         } catch {
             throw .identifierInvalid(error)
         }

@@ -181,7 +181,8 @@ extension AdmissionError {
     package var code: ErrorCode {
         switch self {
         case .identifierMissing: .identifierMissing
-        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid, .nationalIDIsHash:
+        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid, .nationalIDIsHash,
+            .identifierWithoutNormalForm:
             .identifierRefused
         case .identifiersTooMany: .identifiersTooMany
         case .purposeUnknown: .admissionPurposeUnknown

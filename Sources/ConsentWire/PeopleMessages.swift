@@ -173,8 +173,8 @@ extension FoundPerson {
         var identifiers: [Identifier] = []
         for _ in 0..<count where unsafe reader.isIntact {
             let (type, value) = unsafe (IdentifierType(rawValue: reader.u8()), reader.text8())
-            guard let type, let identifier = try? Identifier(type: type, value: value) else { return nil }
-            identifiers.append(identifier)
+            guard let type, !value.isEmpty else { return nil }
+            identifiers.append(Identifier(recorded: type, value: value))
         }
         guard let state, unsafe reader.isIntact else { return nil }
         if let before, before.subject == subject, identifiers.isEmpty { identifiers = before.identifiers }

@@ -125,15 +125,16 @@ package struct IdentifierField {
             throw WireError(.identifierInvalid, "identifier type \(typeByte) is not known")
         }
         let text = unsafe bytes.assumingMemoryBound(to: UInt8.self)
-        guard bytes.count > 0, bytes.count <= WireLimit.identifierSizeMax,
-            unsafe Identifier.isText(UnsafeBufferPointer(text))
-        else {
-            throw WireError(
-                .identifierInvalid,
-                "an identifier has 1 to \(WireLimit.identifierSizeMax) bytes of UTF-8 without control characters")
+        guard bytes.count > 0, bytes.count <= WireLimit.identifierSizeMax else {
+            let sizeMax = WireLimit.identifierSizeMax
+            throw WireError(.identifierInvalid, "an identifier has 1 to \(sizeMax) bytes, this one \(bytes.count)")
         }
-        let size = unsafe Identifier.normalize(text, type: type)
-        guard size > 0 else { throw WireError(.identifierInvalid, "nothing is left of the identifier's value") }
+        let size: Int
+        do throws(IdentifierFault) {
+            size = try unsafe Identifier.normalize(text, type: type)
+        } catch {
+            throw WireError(.identifierInvalid, error.advice)
+        }
         unsafe self.type = type
         unsafe value = UnsafeRawBufferPointer(rebasing: bytes[..<size])
     }
@@ -141,7 +142,7 @@ package struct IdentifierField {
     /// As a value of its own, for work that outlives the receive buffer.
     package var identifier: Identifier {
         // Judged above: it is text of a fitting size in its normal form.
-        unsafe try! Identifier(type: type, value: String(decoding: value, as: UTF8.self))
+        unsafe Identifier(recorded: type, value: String(decoding: value, as: UTF8.self))
     }
 }
 

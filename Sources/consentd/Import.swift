@@ -8,6 +8,10 @@ import ConsentRegister
 import ConsentServer
 import Foundation
 
+extension PhoneCountry: ExpressibleByArgument {
+    package init?(argument: String) { self.init(code: argument) }
+}
+
 struct Import: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Import an old customer register, a CSV file, or an export of 'consentd access'.",
@@ -27,6 +31,10 @@ struct Import: AsyncParsableCommand {
             The import can be interrupted: run again, it goes on where it stopped, or begins anew if the file or the \
             ledger is not what it was. Running it twice records nothing twice.
 
+            A phone number needs its country: + or 00 and the country in front. --phone-country puts one in front of \
+            those without, by its own rules: 47 makes 90 00 00 00 to +4790000000, 46 makes 070-123 45 67 to \
+            +46701234567. What is no number of that country is rejected.
+
             --dry-run judges each row by the node's catalog and records nothing. What depends on recorded events it \
             cannot know: identifiers of several people, a confirmation without its grant, a key that was used, and \
             which rows are known already.
@@ -39,6 +47,7 @@ struct Import: AsyncParsableCommand {
               consentd import kari.json
               consentd import register.csv --dry-run
               consentd import register.csv --dry-run --rejects judged.csv
+              consentd import register.csv --phone-country 47
             """)
 
     @OptionGroup var node: NodeOptions
@@ -51,6 +60,9 @@ struct Import: AsyncParsableCommand {
 
     @Option(help: "Column to pass over; may be repeated.")
     var ignore: [String] = []
+
+    @Option(help: "Country of phone numbers without one: \(PhoneCountry.all.map(\.code).joined(separator: ", ")).")
+    var phoneCountry: PhoneCountry?
 
     @Flag(help: "Judge the rows by the node's catalog, and record nothing.")
     var dryRun = false
@@ -65,6 +77,7 @@ struct Import: AsyncParsableCommand {
     func run() async throws {
         var options = RegisterOptions()
         options.ignoredColumns = ignore
+        options.phoneCountry = phoneCountry
         options.now = Timestamp(millis: Clock.realtimeMillis())
         try await reportingFailures {
             try await withRegister { register in

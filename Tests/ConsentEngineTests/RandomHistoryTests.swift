@@ -173,7 +173,8 @@ struct RandomHistoryTests {
         let identifiers = (0...generator.below(3)).map { _ -> Identifier in
             // Seldom somebody else's: that is refused as soon as both are known.
             let owner = generator.oneIn(12) ? generator.below(12) : person
-            return .make(generator.pick([.customer, .email, .phone, .nationalId]), "\(owner)")
+            let type = generator.pick([IdentifierType.customer, .email, .phone, .nationalId])
+            return .make(type, type == .phone ? "+479000000\(owner)" : "\(owner)")
         }
         names += identifiers
         let state = generator.pick(Self.states)

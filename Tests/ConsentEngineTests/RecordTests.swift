@@ -381,6 +381,18 @@ struct RecordTests {
         #expect(AdmissionError.nationalIDIsHash.description.contains("the number itself"))
     }
 
+    /// An earlier version had another normal form; what it recorded is what it committed to.
+    @Test func aSpellingThatIsNoNormalFormAnyMoreStaysAsItWasRecorded() throws {
+        let old = [
+            Identifier(recorded: .phone, value: "22334455"), Identifier(recorded: .email, value: "Åse@example.no"),
+            Identifier(recorded: .customer, value: " "),
+        ]
+        #expect(try engine.recordOne(.grant(old)).isRecorded)
+        #expect(try engine.events(old[0]).map(\.event.identifiers) == [old])
+        #expect(engine.decision(.make(.email, "åse@example.no")) == .unknown)
+        try node.expectSound()
+    }
+
     @Test func ofANationalIDOnlyItsKeyedHashIsKept() throws {
         let number = "01018012345"
         let id = Identifier.make(.nationalId, number)

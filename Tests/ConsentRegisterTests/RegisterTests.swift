@@ -160,10 +160,25 @@ import Testing
 
     @Test func marksOfSpreadsheetsAreNoPartOfAField() throws {
         let register = try readRegister(
-            "phone,customer,purpose,state,evidence\n'+47 1,o'=1,'=sms,withdrawn,\"a \"\"'-b\"\"; '+c 'd\"\n")
+            "phone,customer,purpose,state,evidence\n'+47 90000000,o'=1,'=sms,withdrawn,\"a \"\"'-b\"\"; '+c 'd\"\n")
         let event = try #require(register.events.first)
-        #expect(event.identifiers.map(\.text) == ["customer:o'=1", "phone:+471"])
+        #expect(event.identifiers.map(\.text) == ["customer:o'=1", "phone:+4790000000"])
         #expect(event.purpose == "=sms" && event.evidence == "a \"-b\"; +c 'd")
+    }
+
+    @Test func numbersWithoutACountryHaveTheOneThatIsGiven() throws {
+        let rows = "1,90 00 00 00,sms,withdrawn\n2,+46701234567,sms,withdrawn\n3,0123,sms,given\n4,,sms,withdrawn\n"
+        var options = RegisterOptions()
+        options.phoneCountry = PhoneCountry(code: "47")
+        let register = try readRegister("customer,phone,purpose,state\n" + rows, options: options)
+        #expect(
+            register.events.map { $0.identifiers.map(\.text) } == [
+                ["customer:1", "phone:+4790000000"], ["customer:2", "phone:+46701234567"], ["customer:4"],
+            ])
+        #expect(register.rules == ["identifier_invalid"])
+        let without = try readRegister("customer,phone,purpose,state\n" + rows, options: RegisterOptions())
+        // A "no" counts for who is left.
+        #expect(without.events.map { $0.identifiers.map(\.text) }.first == ["customer:1"])
     }
 
     struct Rejected: Sendable {

@@ -56,8 +56,8 @@ import Testing
             "=1", "a;=2", "\"a,-3\"", "\"a\n +4\"", "\"say \"\"=5\"\"\"", "'=6", "'", "it's", "\"\t=7\"", "", "''=8",
         ].filter { !$0.contains(delimiter) || $0.hasPrefix("\"") }
         for note in notes {
-            let row = ["+47 12 34", "-c", "@sms", "withdrawn", "", note].joined(separator: delimiter)
-            let broken = ["+47 12 34", "-c", "@sms", "sometime", "", note].joined(separator: delimiter)
+            let row = ["+47 90 00 00 00", "-c", "@sms", "withdrawn", "", note].joined(separator: delimiter)
+            let broken = ["+47 90 00 00 00", "-c", "@sms", "sometime", "", note].joined(separator: delimiter)
             let direct = try readRegister(names + "\n" + row + "\n").events
             let copied = try #require(try rejected(Array((names + "\n" + broken + "\n").utf8)).first?.fields[3])
             let mended = copied.replacing("sometime", with: "withdrawn", maxReplacements: 1)

@@ -100,8 +100,34 @@ static void refuses_the_identifiers_that_a_node_refuses(void) {
         CHECK(is_unavailable(answer) && answer.error == CONSENT_READER_IDENTIFIER_INVALID);
     }
     CHECK(is(ask(&node, CONSENT_CUSTOMER, "bl\xc3\xa5" "b\xc3\xa6r \xf0\x9f\x98\x80", 0), 2, 12));
-    CHECK(is(ask(&node, CONSENT_PHONE, "00", 0), 2, 12));
+    CHECK(is(ask(&node, CONSENT_PHONE, "0047 2233 4455", 0), 2, 12));
     end_node(&node);
+}
+
+// Lines of tests/identifier_vectors.py: type, value and normal form in hexadecimal, `-` where there is none.
+static int follow_the_vectors_of_identifiers(FILE *lines) {
+    unsigned type, count = 0;
+    char value[1024], form[1024];
+    while (fscanf(lines, "%u %1023s %1023s", &type, value, form) == 3) {
+        unsigned char bytes[512], normal[IDENTIFIER_SIZE_MAX];
+        size_t size = value[0] == '-' ? 0 : strlen(value) / 2;
+        for (size_t position = 0; position < size; position++) {
+            unsigned byte;
+            CHECK(sscanf(value + 2 * position, "%2x", &byte) == 1);
+            bytes[position] = (unsigned char)byte;
+        }
+        bool is_whole = size > 0 && size <= IDENTIFIER_SIZE_MAX && is_text(bytes, size);
+        size_t normal_size = is_whole ? normalize((uint8_t)type, bytes, size, normal) : 0;
+        char found[2 * IDENTIFIER_SIZE_MAX + 1] = "-";
+        for (size_t position = 0; position < normal_size; position++) sprintf(found + 2 * position, "%02x", normal[position]);
+        if (strcmp(found, form) != 0) {
+            printf("identifiers: type %u, %s: %s instead of %s\n", type, value, found, form);
+            failures++;
+        }
+        count++;
+    }
+    CHECK(count > 600);
+    return failures ? 1 : 0;
 }
 
 static void answers_as_the_index_of_the_node_does(size_t words) {
@@ -461,6 +487,7 @@ static int make_node(const char *parent) {
 
 // `test_reader` runs every test; `test_reader PARENT` makes a node's folder in another and says its path.
 int main(int count, char **arguments) {
+    if (count == 2 && strcmp(arguments[1], "--identifiers") == 0) return follow_the_vectors_of_identifiers(stdin);
     if (count == 2) return make_node(arguments[1]);
     the_hash_is_that_of_the_node();
     refuses_the_identifiers_that_a_node_refuses();

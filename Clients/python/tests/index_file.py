@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from consentd import Subject
-from consentd._hash import HashKey, normal_form
+from consentd._hash import HashKey
+from consentd._normal import normal_form
 
 KEY = bytes(range(16))
 HEADER = 8192

@@ -1,27 +1,10 @@
-"""Identifiers as the index knows them: a normal form, and the keyed hash of it."""
+"""The keyed hash by which the index knows an identifier."""
 
 from __future__ import annotations
 
 import struct
 
-from ._protocol import IdentifierType
-from .values import Subject
-
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
-_PHONE_PUNCTUATION = str.maketrans("", "", " -.()")
-_UPPER_CASE = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
-
-
-def normal_form(subject: Subject) -> bytes:
-    """What the server makes of an identifier; empty if nothing is left of it."""
-    match subject.type:
-        case IdentifierType.EMAIL:
-            return subject.value.strip(" ").translate(_UPPER_CASE).encode()
-        case IdentifierType.PHONE:
-            digits = subject.value.translate(_PHONE_PUNCTUATION).encode()
-            return b"+" + digits[2:] if len(digits) > 2 and digits.startswith(b"00") else digits
-        case _:
-            return subject.value.encode()
 
 
 class HashKey:

@@ -140,5 +140,5 @@ class NativeReader:
 
 def _check(answer: _Answer) -> Check:
     if answer.error == _IDENTIFIER_INVALID:
-        raise InvalidArgument("nothing is left of an identifier in its normal form")
+        raise InvalidArgument("an identifier has no normal form")
     return Check(_DECISIONS[answer.decision], _STATES[answer.reason], _FRESHNESS[answer.freshness], answer.sequence)

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ._hash import HashKey, normal_form
+from ._hash import HashKey
+from ._normal import normal_form
 from ._protocol import Decision, Freshness, State
-from .errors import IndexUnavailable, InvalidArgument, UnknownPurpose
+from .errors import IndexUnavailable, UnknownPurpose
 from .values import Check, PurposeChecks, Subject, SubjectChecks
 
 _MAGIC = int.from_bytes(b"CNSDIDX1", "little")
@@ -234,12 +235,7 @@ class MappedReader:
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_SECONDS:
             self._look_again()
         bits = [self._bit(purpose) for purpose in purposes]
-        hashes = []
-        for subject in subjects:
-            form = normal_form(subject)
-            if not form:
-                raise InvalidArgument("nothing is left of an identifier in its normal form")
-            hashes.append(self._key.hash(subject.type, form))
+        hashes = [self._key.hash(subject.type, normal_form(subject)) for subject in subjects]
         return [self._answers(hashed, bits) for hashed in hashes]
 
     def _answers(self, hashed: tuple[int, int], bits: Sequence[int]) -> list[Check]:
