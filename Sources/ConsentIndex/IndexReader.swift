@@ -114,13 +114,15 @@ package struct IndexReader: ~Copyable {
 
     @inline(__always)
     private static func check(
-        _ table: IndexView, _ hash: IdentifierHash, purposeBit: Int, now: UInt32
+        _ table: IndexView, _ hash: IdentifierHash, purposeBit: Int, now: UInt32, fetchesNext: Bool = true
     ) -> IndexAnswer {
         let word = purposeBit >> 6
         let bit = UInt64(truncatingIfNeeded: purposeBit & 63)
         guard word < table.words else { return .unknown }
         var (endsAt, permitted, denied): (UInt32, UInt64, UInt64) = (0, 0, 0)
-        if let slot = unsafe table.find(hash) { (endsAt, permitted, denied) = unsafe table.state(slot, word: word) }
+        if let slot = unsafe table.find(hash, fetchesNext: fetchesNext) {
+            (endsAt, permitted, denied) = unsafe table.state(slot, word: word)
+        }
         return IndexAnswer(
             permitted: permitted >> bit & 1, denied: denied >> bit & 1,
             // Any consent of the row could be the one that has ended.
@@ -130,9 +132,12 @@ package struct IndexReader: ~Copyable {
     }
 
     /// As many rows as a processor has fetches in flight.
-    private static let ahead = 24
+    private static let homeAhead = 40
+    /// When the home of a row is there, and its next line can still come in time.
+    private static let nextAhead = 16
 
     /// Answers for many identifiers, each asked for from memory some steps before it is read: memory serves many at once.
+    /// The line after a row's home is asked for where the row is not at home only, so that memory serves less.
     ///
     /// - Parameter answers: as many as there are hashes.
     package mutating func check(
@@ -142,10 +147,13 @@ package struct IndexReader: ~Copyable {
         precondition(hashes.count == answers.count, "an answer for each identifier")
         let (view, count) = (view, hashes.count)
         let version = view.version
-        for position in 0..<min(Self.ahead, count) { unsafe view.prefetch(hashes[position]) }
+        for position in 0..<min(Self.homeAhead, count) { unsafe view.prefetchHome(hashes[position]) }
+        for position in 0..<min(Self.nextAhead, count) { unsafe view.prefetchNext(hashes[position]) }
         for position in 0..<count {
-            if position + Self.ahead < count { unsafe view.prefetch(hashes[position + Self.ahead]) }
-            unsafe answers[position] = Self.check(view, hashes[position], purposeBit: purposeBit, now: now)
+            if position + Self.homeAhead < count { unsafe view.prefetchHome(hashes[position + Self.homeAhead]) }
+            if position + Self.nextAhead < count { unsafe view.prefetchNext(hashes[position + Self.nextAhead]) }
+            unsafe answers[position] = Self.check(
+                view, hashes[position], purposeBit: purposeBit, now: now, fetchesNext: false)
         }
         if version & 1 == 0, view.version == version { return }
         for position in 0..<count {

@@ -217,12 +217,31 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         unsafe ckernel_prefetch(home + 8)
     }
 
+    /// Asks for the home line alone.
     @inline(__always)
-    func find(_ hash: IdentifierHash) -> Slot? {
+    func prefetchHome(_ hash: IdentifierHash) {
+        unsafe ckernel_prefetch(firstRow + homeSlot(place: Self.place(hash)) &* rowWords)
+    }
+
+    /// Asks for the line after the home where the row is not in its home, which is there by now.
+    @inline(__always)
+    func prefetchNext(_ hash: IdentifierHash) {
+        let home = unsafe firstRow + homeSlot(place: Self.place(hash)) &* rowWords
+        guard slotsPerLine == 2 else { return unsafe ckernel_prefetch(home + 8) }
+        let tag = Self.tag(hash)
+        let (first, second) = unsafe (ckernel_load(home), ckernel_load(home + rowWords))
+        let isHere = ((first ^ tag) & Self.tagMask == 0) != ((second ^ tag) & Self.tagMask == 0)
+        // Looked up, not branched to: which it is cannot be guessed.
+        unsafe ckernel_prefetch(home + (isHere ? 0 : 8))
+    }
+
+    /// - Parameter fetchesNext: to ask for the line after the home at once, where nobody has before.
+    @inline(__always)
+    func find(_ hash: IdentifierHash, fetchesNext: Bool = true) -> Slot? {
         let tag = Self.tag(hash)
         var slot = homeSlot(place: Self.place(hash))
         let home = unsafe firstRow + slot &* rowWords
-        unsafe ckernel_prefetch(home + 8)
+        if fetchesNext { unsafe ckernel_prefetch(home + 8) }
         if slotsPerLine == 2 {
             // Both rows of the home line at once: which of them it is cannot be guessed.
             let (first, second) = unsafe (ckernel_load(home), ckernel_load(home + rowWords))

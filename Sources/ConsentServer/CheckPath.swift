@@ -26,7 +26,7 @@ package struct CheckPath: ~Copyable {
     private let hashKey: IdentifierHashKey
     private let pending: UnsafeMutablePointer<Pending>
     /// Of the subjects of one frame, some at a time.
-    private let hashes: UnsafeMutableBufferPointer<IdentifierHash>
+    private var batch = IdentifierBatch(capacity: Self.subjectsAtATime)
     private let answers: UnsafeMutableBufferPointer<IndexAnswer>
     private static let subjectsAtATime = 256
     private var pendingCount = 0
@@ -40,7 +40,6 @@ package struct CheckPath: ~Copyable {
         reader = IndexReader(publication)
         self.hashKey = hashKey
         pending = .allocate(capacity: Self.pendingMax)
-        hashes = .allocate(capacity: Self.subjectsAtATime)
         answers = .allocate(capacity: Self.subjectsAtATime)
         known = .allocate(capacity: Self.wordsMax)
         known.initialize(repeating: 0, count: Self.wordsMax)
@@ -49,7 +48,6 @@ package struct CheckPath: ~Copyable {
 
     deinit {
         pending.deallocate()
-        hashes.deallocate()
         answers.deallocate()
         known.deallocate()
     }
@@ -145,15 +143,16 @@ package struct CheckPath: ~Copyable {
         let bitsetSize = (check.count + 63) / 64 * 8
         let bitsets = output.zeroBytes(bitsetSize * 2)
         do throws(WireError) {
-            var position = 0
+            var (position, type) = (0, IdentifierType.other)
             while position < check.count {
                 let count = min(Self.subjectsAtATime, check.count - position)
                 for step in 0..<count {
                     let identifier = try check.nextIdentifier(position: position + step)
-                    hashes[step] = hashKey.hash(identifier.type, identifier.value)
+                    type = identifier.type
+                    batch.set(step, identifier.value)
                 }
                 reader.check(
-                    UnsafeBufferPointer(rebasing: hashes[..<count]), purposeBit: purposeBit, now: now,
+                    batch.hash(type, count: count, with: hashKey), purposeBit: purposeBit, now: now,
                     answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
                 for step in 0..<count {
                     switch answers[step].decision {
