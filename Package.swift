@@ -121,7 +121,9 @@ let package = Package(
             path: "Tests/IndexProbe", swiftSettings: common),
         .testTarget(
             name: "ConsentIndexTests",
-            dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "CKernel", "ConsentTestSupport", "IndexProbe"],
+            dependencies: [
+                "ConsentIndex", "ConsentModel", "ConsentKernel", "CKernel", "ConsentTestSupport", "IndexProbe",
+            ],
             swiftSettings: common),
         .testTarget(
             name: "PythonClientTests",

@@ -107,7 +107,8 @@ package struct IdentifierHashKey: Sendable, Equatable {
         var words = (key.k0, key.k1)
         unsafe withUnsafeBytes(of: &words) { words in
             unsafe ckernel_siphash(
-                lanes, words.baseAddress?.assumingMemoryBound(to: UInt64.self), UInt64(type.rawValue), texts.baseAddress,
+                lanes, words.baseAddress?.assumingMemoryBound(to: UInt64.self), UInt64(type.rawValue),
+                texts.baseAddress,
                 whole, hashes.baseAddress)
         }
         return unsafe UnsafeBufferPointer(
