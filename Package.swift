@@ -36,6 +36,11 @@ let package = Package(
     ],
     targets: [
         .target(name: "CKernel"),
+        // The reader for other programs, as those who measure and test it here compile it.
+        .target(
+            name: "CConsentReader", path: "Clients/c",
+            exclude: ["Makefile", "README.md", "bench", "tests", "consent_client.c"], sources: ["consent_reader.c"],
+            publicHeadersPath: "."),
         .target(name: "ConsentKernel", dependencies: ["CKernel"], swiftSettings: strict),
         .target(name: "ConsentModel", swiftSettings: common),
         .target(
@@ -77,7 +82,7 @@ let package = Package(
             name: "ConsentBench",
             dependencies: [
                 "ConsentModel", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine", "ConsentWire",
-                "CKernel",
+                "CKernel", "CConsentReader",
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),

@@ -1,3 +1,4 @@
+import CConsentReader
 import CKernel
 import ConsentIndex
 import ConsentKernel
@@ -8,6 +9,8 @@ package struct IndexBench {
     private let identifiers: Int
     private let folder: String
     private let key = IdentifierHashKey(k0: 1, k1: 2)
+    /// As a key file has them: 1 and 2.
+    private static let keyBytes: [UInt8] = [1] + [UInt8](repeating: 0, count: 7) + [2] + [UInt8](repeating: 0, count: 7)
     private static let purposes = 20
     /// Bytes of one identifier.
     private static let identifierSize = 16
@@ -24,22 +27,40 @@ package struct IndexBench {
     /// Builds an index of random rows, then asks it in both ways. Prints a checksum of the answers.
     package func run(progress: (String) -> Void) throws -> [Figure] {
         progress("building an index of \(identifiers) identifiers")
+        let index = IndexFolder(folder + "/index")
         let writer = try IndexWriter(
-            creating: IndexFolder(folder), history: [UInt8](repeating: 7, count: 16), keyCheck: key.check,
-            identifiers: identifiers, purposes: Self.purposes)
+            creating: index, history: [UInt8](repeating: 7, count: 16), keyCheck: key.check, identifiers: identifiers,
+            purposes: Self.purposes)
         try fill(writer)
-        var reader = IndexReader(writer.publication)
+        // As a node leaves it to readers in other processes, and vouched for until the end.
+        try File.replace(folder + "/index.key", with: Self.keyBytes)
+        writer.setLiveMillis(1 << 40)
+        writer.vouch(at: Clock.boottimeMillis())
+        try writer.publish()
+        var mapped = try MappedReader(index, keyCheck: key.check)
+        let reader = try OpenedCReader(folder)
+        var inProcess = IndexReader(writer.publication)
         let rounds = 3
         progress("looking up")
         var floor: [Double] = []
         var dependent: [Double] = []
         var batched: [Double] = []
+        var (ofSwift, ofC, ofCInBatches): ([Double], [Double], [Double]) = ([], [], [])
         var checksum: UInt64 = 0
         let chase = try PointerChase(folder: folder, size: writer.fileSize)
         for _ in 0..<rounds {
             floor.append(chase.nanosPerStep(steps: 2_000_000))
-            dependent.append(measureDependent(&reader, count: 2_000_000, &checksum))
-            batched.append(measureBatches(&reader, count: 4_000_000, &checksum))
+            dependent.append(
+                measureDependent(count: 2_000_000, &checksum) { name, bit in
+                    inProcess.check(key.hash(.customer, name), purposeBit: bit, now: Self.now).decisionByte
+                })
+            ofC.append(measureDependent(count: 2_000_000, &checksum) { reader.decision($0, purposeBit: $1) })
+            ofSwift.append(
+                measureDependent(count: 2_000_000, &checksum) { name, bit in
+                    mapped.check(key.hash(.customer, name), purposeBit: bit, now: Self.now).answer.decisionByte
+                })
+            batched.append(measureBatches(&inProcess, count: 4_000_000, &checksum))
+            ofCInBatches.append(measureBatches(reader, count: 4_000_000, &checksum))
         }
         let counted = measureCount(writer, rounds: rounds, &checksum)
         progress("checksum of the answers: \(String(checksum, radix: 16))")
@@ -51,6 +72,10 @@ package struct IndexBench {
             Figure("dependent check", median(dependent), "ns"),
             .atMost("dependent check / dependent access", median(dependent) / median(floor), "x", 1.6),
             .atMost("check in batches of 1000", median(batched), "ns", 60),
+            Figure("mapped check, Swift", median(ofSwift), "ns"),
+            Figure("mapped check, C", median(ofC), "ns"),
+            .atMost("mapped check, C / dependent check", median(ofC) / median(dependent), "x", 1.3),
+            Figure("mapped check, C, in batches of 1000", median(ofCInBatches), "ns"),
             .atLeast("rows counted for an audience", counted / 1e6, "M/s", 5),
         ]
     }
@@ -101,7 +126,10 @@ package struct IndexBench {
     }
 
     /// The next identifier follows from the answer before: nothing can be fetched ahead.
-    private func measureDependent(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
+    @inline(__always)
+    private func measureDependent(
+        count: Int, _ checksum: inout UInt64, _ decision: (UnsafeRawBufferPointer, Int) -> UInt8
+    ) -> Double {
         var name = [UInt8](repeating: 0, count: Self.identifierSize)
         var numbers = SeededNumbers(seed: 3)
         var carry: UInt64 = 0
@@ -109,11 +137,44 @@ package struct IndexBench {
         for _ in 0..<count {
             let random = numbers.next() &+ carry
             let number = Int(random.multipliedFullWidth(by: UInt64(identifiers)).high)
-            let answer = reader.check(hash(number, &name), purposeBit: Int(random & 15), now: Self.now)
-            carry = UInt64(answer.decisionByte)
+            Self.write(number, &name)
+            carry = UInt64(name.withUnsafeBytes { decision($0, Int(random & 15)) })
             checksum = checksum &* 31 &+ carry
         }
         return Double(Clock.monotonicNanos() - start) / Double(count)
+    }
+
+    /// The identifiers of a batch in one call.
+    private func measureBatches(_ reader: borrowing OpenedCReader, count: Int, _ checksum: inout UInt64) -> Double {
+        var numbers = SeededNumbers(seed: 4)
+        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        let names = UnsafeMutablePointer<CChar>.allocate(capacity: Self.batch * Self.identifierSize)
+        var identifiers: [consent_identifier] = []
+        for position in 0..<Self.batch {
+            identifiers.append(
+                consent_identifier(
+                    value: names + position * Self.identifierSize, size: Self.identifierSize,
+                    type: UInt8(CONSENT_CUSTOMER)))
+        }
+        let answers = UnsafeMutableBufferPointer<consent_answer>.allocate(capacity: Self.batch)
+        defer {
+            names.deallocate()
+            answers.deallocate()
+        }
+        var nanos: Int64 = 0
+        for _ in 0..<count / Self.batch {
+            for position in 0..<Self.batch {
+                Self.write(Int(numbers.next().multipliedFullWidth(by: UInt64(self.identifiers)).high), &name)
+                for byte in 0..<Self.identifierSize {
+                    names[position * Self.identifierSize + byte] = CChar(bitPattern: name[byte])
+                }
+            }
+            let start = Clock.monotonicNanos()
+            identifiers.withUnsafeBufferPointer { reader.check($0, purposeBit: 3, answers: answers.baseAddress!) }
+            for answer in answers { checksum = checksum &* 31 &+ UInt64(answer.decision) }
+            nanos += Clock.monotonicNanos() - start
+        }
+        return Double(nanos) / Double(count / Self.batch * Self.batch)
     }
 
     /// Hashes some of a batch, then asks for all of them, as the server does.
@@ -152,6 +213,42 @@ package struct IndexBench {
             nanos += Clock.monotonicNanos() - start
         }
         return Double(nanos) / Double(count / Self.batch * Self.batch)
+    }
+}
+
+/// The reader for programs in C, over the folder of a node.
+struct OpenedCReader: ~Copyable {
+    private let reader: OpaquePointer
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    init(_ folder: String) throws {
+        var opened: OpaquePointer?
+        let error = consent_reader_open(folder, &opened)
+        guard let opened else {
+            throw Failure(description: "the C reader: \(String(cString: consent_reader_error_text(error)))")
+        }
+        reader = opened
+    }
+
+    deinit { consent_reader_close(reader) }
+
+    @inline(__always)
+    func decision(_ name: UnsafeRawBufferPointer, purposeBit: Int) -> UInt8 {
+        var answer = consent_answer()
+        consent_reader_check(
+            reader, UInt8(CONSENT_CUSTOMER), name.baseAddress!.assumingMemoryBound(to: CChar.self), name.count,
+            UInt32(purposeBit), &answer)
+        return answer.decision
+    }
+
+    func check(
+        _ identifiers: UnsafeBufferPointer<consent_identifier>, purposeBit: Int,
+        answers: UnsafeMutablePointer<consent_answer>
+    ) {
+        consent_reader_check_many(reader, identifiers.baseAddress, identifiers.count, UInt32(purposeBit), answers)
     }
 }
 

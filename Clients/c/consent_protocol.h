@@ -13,6 +13,7 @@ enum {
     CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
     CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
     CONSENT_LIMIT_HEADER_SIZE = 16,
+    CONSENT_LIMIT_HELLO_SIZE_MAX = 66089,
     CONSENT_LIMIT_HISTORY_PAGE_EVENTS_MAX = 200,
     CONSENT_LIMIT_IDENTIFIER_SIZE_MAX = 255,
     CONSENT_LIMIT_IDENTIFIERS_PER_EVENT_MAX = 16,
@@ -131,7 +132,7 @@ static inline int consent_error_advice(int code) {
 static inline const char *consent_error_meaning(int code) {
     switch (code) {
     case CONSENT_ERROR_MALFORMED: return "The payload does not have the layout of its opcode; nothing of the frame took effect.";
-    case CONSENT_ERROR_FRAME_TOO_LARGE: return "The length field says more than frameSizeMax.";
+    case CONSENT_ERROR_FRAME_TOO_LARGE: return "The length field says more than frameSizeMax, or of the first frame more than helloSizeMax.";
     case CONSENT_ERROR_FRAME_TOO_SMALL: return "The length field says less than the rest of the header.";
     case CONSENT_ERROR_OPCODE_UNKNOWN: return "No request has this opcode in the version spoken.";
     case CONSENT_ERROR_RESERVED_BIT_SET: return "A bit that must be zero is one.";

@@ -2,7 +2,8 @@
 //
 //   The version is loaded before and after everything else; where it is odd or has changed, what was read is dropped.
 //   A row's end is loaded before and after its bitsets; where it has changed, they are loaded again.
-//   The moment that the writer vouches for is loaded before the rows, and before the clock.
+//   The moment that the writer vouches for is loaded before the rows, and the clock that it is compared with is read
+//   behind them: who was stopped in between takes no old answer for a fresh one.
 //
 // Every load of the mapping acquires, so that they happen in this order; the writer's stores release.
 #define _GNU_SOURCE
@@ -35,6 +36,7 @@ enum {
     KEY_SIZE = 16,
     BOOT_ID_SIZE = 36,
     HEADER_SIZE = 8192,
+    UUID_SIZE = 36,
     // An id has at most 255 bytes, its bit three digits; a tab, a line end, and the first line.
     PURPOSES_FILE_SIZE_MAX = PURPOSES_MAX * (255 + 3 + 2) + 64
 };
@@ -91,13 +93,19 @@ struct consent_reader {
     size_t folder_size;
 };
 
-// What all answers of one moment have in common.
+// What all answers of one moment have in common, loaded before their rows.
 typedef struct {
     uint64_t sequence;
-    uint64_t age;  // milliseconds since the writer vouched for the rows; UINT64_MAX: it does not
-    bool is_live;
-    uint32_t now;  // seconds since 1970
+    uint64_t vouched;      // milliseconds since the boot; zero: the writer vouches for nothing
+    uint64_t live_millis;
+    uint32_t now;          // seconds since 1970
 } moment;
+
+// How old what was read has become, once it was read.
+typedef struct {
+    uint64_t millis;  // UINT64_MAX: nobody vouches for it
+    bool is_live;
+} age;
 
 // MARK: Loads
 
@@ -871,7 +879,6 @@ static size_t normalize_national_id(const unsigned char *value, size_t size, uns
 }
 
 static size_t normalize_opaque(const unsigned char *value, size_t size, unsigned char *normal) {
-    enum { UUID_SIZE = 36 };
     trim(&value, &size);
     memcpy(normal, value, size);
     if (size != UUID_SIZE) return size;
@@ -953,15 +960,39 @@ static identifier_hash sip_hash(uint64_t k0, uint64_t k1, uint64_t prefix, const
     return hash;
 }
 
+// Whether eight bytes are printable ASCII: none below 0x20, none above 0x7E.
+static inline bool are_printable(uint64_t word) {
+    const uint64_t ones = 0x0101010101010101, high = ones << 7;
+    uint64_t no_less = (word | high) - 0x20 * ones, no_delete = ((word ^ 0x7F * ones) | high) - ones;
+    return (word & high) == 0 && (no_less & no_delete & high) == high;
+}
+
+// What nearly every customer number, card and cookie is: its own normal form, as can be seen at once.
+static inline bool is_plainly_normal(uint8_t type, const unsigned char *bytes, size_t size) {
+    if (type == CONSENT_EMAIL || type == CONSENT_PHONE || type == CONSENT_NATIONAL_ID) return false;
+    if (size < 8 || size == UUID_SIZE || bytes[0] == ' ' || bytes[size - 1] == ' ') return false;
+    uint64_t word;
+    for (size_t position = 0; position + 8 <= size; position += 8) {
+        memcpy(&word, bytes + position, 8);
+        if (!are_printable(word)) return false;
+    }
+    memcpy(&word, bytes + size - 8, 8);
+    return are_printable(word);
+}
+
 // False where no record could have this identifier either.
 static bool hash_identifier(
     const consent_reader *reader, uint8_t type, const char *value, size_t size, identifier_hash *hash) {
     unsigned char room[IDENTIFIER_SIZE_MAX];
     const unsigned char *bytes = (const unsigned char *)value;
-    if (!is_type(type) || !value || size == 0 || size > IDENTIFIER_SIZE_MAX || !is_text(bytes, size)) return false;
-    size = normalize(type, bytes, size, room);
-    if (size == 0) return false;
-    *hash = sip_hash(reader->k0, reader->k1, type, room, size);
+    if (!is_type(type) || !value || size == 0 || size > IDENTIFIER_SIZE_MAX) return false;
+    if (!is_plainly_normal(type, bytes, size)) {
+        if (!is_text(bytes, size)) return false;
+        size = normalize(type, bytes, size, room);
+        if (size == 0) return false;
+        bytes = room;
+    }
+    *hash = sip_hash(reader->k0, reader->k1, type, bytes, size);
     return true;
 }
 
@@ -1023,27 +1054,24 @@ static inline void set_answer(consent_answer *answer, uint8_t decision, uint8_t 
     answer->reason = reason;
 }
 
-// What is asked of everybody about one purpose: for how long its answers count, and what holds where no row says
-// otherwise.
+// What is asked of everybody about one purpose, and what holds where no row says otherwise.
 typedef struct {
     size_t word;
     unsigned shift;
     bool is_known;
-    uint8_t freshness;
     bool is_granted_by_default, is_denied_by_default;
 } question;
 
-static inline uint8_t freshness_of(const index_table *table, const moment *at, uint32_t purpose_bit) {
-    if (at->age == UINT64_MAX) return CONSENT_UNAVAILABLE;
-    if (at->is_live) return CONSENT_LIVE;
+static inline uint8_t freshness_of(const index_table *table, age old, uint32_t purpose_bit) {
+    if (old.millis == UINT64_MAX || purpose_bit >= PURPOSES_MAX) return CONSENT_UNAVAILABLE;
+    if (old.is_live) return CONSENT_LIVE;
     uint64_t limit = (uint64_t)load_half(table->base + AT_STALENESS + 4 * (size_t)purpose_bit) * 1000;
-    return at->age <= limit ? CONSENT_STALE : CONSENT_UNAVAILABLE;
+    return old.millis <= limit ? CONSENT_STALE : CONSENT_UNAVAILABLE;
 }
 
-static question question_of(const index_table *table, const moment *at, uint32_t purpose_bit) {
-    question asked = {purpose_bit >> 6, purpose_bit & 63, false, CONSENT_UNAVAILABLE, false, false};
+static question question_of(const index_table *table, uint32_t purpose_bit) {
+    question asked = {purpose_bit >> 6, purpose_bit & 63, false, false, false};
     if (purpose_bit >= PURPOSES_MAX) return asked;
-    asked.freshness = freshness_of(table, at, purpose_bit);
     asked.is_known = asked.word < table->words;
     if (!asked.is_known) return asked;
     asked.is_granted_by_default = field(table, AT_GRANTED_DEFAULTS + 8 * asked.word) >> asked.shift & 1;
@@ -1065,11 +1093,12 @@ static const uint8_t REASONS[16] = {
     CONSENT_REASON_BASIS_HOLDS, CONSENT_REASON_GIVEN, CONSENT_REASON_OBJECTED, CONSENT_REASON_GIVEN,
     CONSENT_REASON_BASIS_HOLDS, CONSENT_REASON_EXPIRED, CONSENT_REASON_OBJECTED, CONSENT_REASON_EXPIRED};
 
+// The answer as the row has it. It counts for nothing until `judge_age` has said how fresh it is.
 static inline void answer_from_row(
     const index_table *table, const moment *at, const question *asked, identifier_hash hash, consent_answer *answer) {
     *answer = (consent_answer){
-        CONSENT_UNKNOWN, CONSENT_REASON_UNKNOWN, asked->freshness, 0, CONSENT_READER_OK, at->sequence};
-    if (asked->freshness == CONSENT_UNAVAILABLE || !asked->is_known) return;
+        CONSENT_UNKNOWN, CONSENT_REASON_UNKNOWN, CONSENT_UNAVAILABLE, 0, CONSENT_READER_OK, at->sequence};
+    if (!asked->is_known) return;
     if (asked->is_denied_by_default) {
         set_answer(answer, CONSENT_DENIED, CONSENT_REASON_INVALIDATED);
         return;
@@ -1081,6 +1110,13 @@ static inline void answer_from_row(
         | (unsigned)(state.denied >> asked->shift & 1) << 1
         | (state.ends_at <= at->now ? 4u : 0u) | (asked->is_granted_by_default ? 8u : 0u);
     set_answer(answer, DECISIONS[position], REASONS[position]);
+}
+
+// Says how fresh an answer is that was read. What is too old says nothing.
+static inline void judge_age(consent_answer *answer, uint8_t freshness) {
+    if (answer->error != CONSENT_READER_OK) return;
+    answer->freshness = freshness;
+    if (freshness == CONSENT_UNAVAILABLE) set_answer(answer, CONSENT_UNKNOWN, CONSENT_REASON_UNKNOWN);
 }
 
 static int answer_nothing(consent_answer *answer, int error) {
@@ -1268,15 +1304,18 @@ static bool is_of_this_boot(consent_reader *reader, uint64_t vouched) {
     return reader->is_of_this_boot;
 }
 
-static moment moment_of(consent_reader *reader) {
+// To be called before the rows are read.
+static moment moment_of(const consent_reader *reader) {
     const index_table *table = &reader->table;
     uint64_t vouched = field(table, AT_VOUCHED);
-    moment at = {field(table, AT_APPLIED_SEQUENCE), UINT64_MAX, false, wall_seconds()};
+    return (moment){field(table, AT_APPLIED_SEQUENCE), vouched, field(table, AT_LIVE_MILLIS), wall_seconds()};
+}
+
+// To be called when the rows have been read.
+static age age_of(consent_reader *reader, const moment *at) {
     uint64_t now = boot_millis();
-    if (vouched == 0 || vouched > now || !is_of_this_boot(reader, vouched)) return at;
-    at.age = now - vouched;
-    at.is_live = at.age <= field(table, AT_LIVE_MILLIS);
-    return at;
+    if (at->vouched == 0 || at->vouched > now || !is_of_this_boot(reader, at->vouched)) return (age){UINT64_MAX, false};
+    return (age){now - at->vouched, now - at->vouched <= at->live_millis};
 }
 
 // MARK: Generations
@@ -1318,8 +1357,9 @@ static int check_hash(consent_reader *reader, identifier_hash hash, uint32_t pur
     while (true) {
         uint64_t version = field(&reader->table, AT_VERSION);
         moment at = moment_of(reader);
-        question asked = question_of(&reader->table, &at, purpose_bit);
+        question asked = question_of(&reader->table, purpose_bit);
         answer_from_row(&reader->table, &at, &asked, hash, answer);
+        judge_age(answer, freshness_of(&reader->table, age_of(reader, &at), purpose_bit));
         if (is_settled(reader, version)) return CONSENT_READER_OK;
         int error = may_try_again(reader, &tried);
         if (error != CONSENT_READER_OK) return answer_nothing(answer, error);
@@ -1348,7 +1388,7 @@ static bool check_block(
     const index_table *table = &reader->table;
     uint64_t version = field(table, AT_VERSION);
     moment at = moment_of(reader);
-    question asked = question_of(table, &at, purpose_bit);
+    question asked = question_of(table, purpose_bit);
     for (size_t position = 0; position < count + AHEAD; position++) {
         if (position < count) {
             const consent_identifier *next = identifiers + position;
@@ -1364,6 +1404,8 @@ static bool check_block(
             answer_nothing(answers + due, CONSENT_READER_IDENTIFIER_INVALID);
         }
     }
+    uint8_t freshness = freshness_of(table, age_of(reader, &at), purpose_bit);
+    for (size_t position = 0; position < count; position++) judge_age(answers + position, freshness);
     return is_settled(reader, version);
 }
 
@@ -1391,13 +1433,12 @@ int consent_reader_check_many(
 }
 
 // Of the purposes of one word: those that may still be answered for. Makes `*worst` the worst freshness among them.
-static uint64_t answerable(
-    const index_table *table, const moment *at, uint64_t purposes, size_t word, uint8_t *worst) {
+static uint64_t answerable(const index_table *table, age old, uint64_t purposes, size_t word, uint8_t *worst) {
     uint64_t answerable = 0;
-    if (at->age != UINT64_MAX && at->is_live) return purposes;
+    if (old.is_live) return purposes;
     for (uint64_t rest = purposes; rest != 0; rest &= rest - 1) {
         unsigned bit = (unsigned)__builtin_ctzll(rest);
-        uint8_t freshness = freshness_of(table, at, (uint32_t)(word * 64 + bit));
+        uint8_t freshness = freshness_of(table, old, (uint32_t)(word * 64 + bit));
         if (freshness > *worst) *worst = freshness;
         if (freshness != CONSENT_UNAVAILABLE) answerable |= (uint64_t)1 << bit;
     }
@@ -1425,11 +1466,16 @@ static void answer_words(
     const index_table *table = &reader->table;
     moment at = moment_of(reader);
     const uint64_t *row = find(table, hash);
-    uint8_t worst = at.age == UINT64_MAX ? CONSENT_UNAVAILABLE : at.is_live ? CONSENT_LIVE : CONSENT_STALE;
     for (size_t word = 0; word < words; word++) {
-        uint64_t asked = answerable(table, &at, purposes[word], word, &worst);
         granted[word] = denied[word] = 0;
-        if (word < table->words) answer_word(table, &at, row, word, asked, granted + word, denied + word);
+        if (word < table->words) answer_word(table, &at, row, word, purposes[word], granted + word, denied + word);
+    }
+    age old = age_of(reader, &at);
+    uint8_t worst = old.millis == UINT64_MAX ? CONSENT_UNAVAILABLE : old.is_live ? CONSENT_LIVE : CONSENT_STALE;
+    for (size_t word = 0; word < words; word++) {
+        uint64_t counted = answerable(table, old, purposes[word], word, &worst);
+        granted[word] &= counted;
+        denied[word] &= counted;
     }
     *summary = (consent_answer){CONSENT_UNKNOWN, CONSENT_REASON_UNKNOWN, worst, 0, CONSENT_READER_OK, at.sequence};
 }

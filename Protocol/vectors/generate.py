@@ -30,6 +30,8 @@ HEADER_SIZE = 16
 LENGTH_MIN = HEADER_SIZE - 4
 FRAME_SIZE_MAX = 1_048_576
 LENGTH_MAX = FRAME_SIZE_MAX - 4
+# Header, versions, reserved, deployment, two texts of 255 bytes and a token of 65535.
+HELLO_SIZE_MAX = HEADER_SIZE + 2 + 2 + 4 + 16 + 2 * (1 + 255) + 2 + 65535
 EVENTS_PER_RECORD_MAX = 4096
 IDENTIFIER_SIZE_MAX = 255
 EVIDENCE_SIZE_MAX = 4096
@@ -422,10 +424,11 @@ def lengths(broken, opcode, request=77):
         claimed = with_header(header, length=length)
         broken(f"length {length}, as many bytes as it says", claimed[:4 + length], "frameTooSmall")
         broken(f"length {length}, a whole header", claimed, "frameTooSmall")
-    for name, length in (("the largest plus 1", LENGTH_MAX + 1), ("frameSizeMax", FRAME_SIZE_MAX),
+    length_max = HELLO_SIZE_MAX - 4 if opcode == "hello" else LENGTH_MAX
+    for name, length in (("the largest plus 1", length_max + 1), ("frameSizeMax", FRAME_SIZE_MAX),
                          ("2^31 - 1", 2**31 - 1), ("2^31", 2**31), ("2^32 - 1", U32_MAX)):
         broken(f"length {name}, header only", with_header(header, length=length), "frameTooLarge")
-    broken("length the largest plus 1, length field only", u32(LENGTH_MAX + 1), "frameTooLarge")
+    broken("length the largest plus 1, length field only", u32(length_max + 1), "frameTooLarge")
 
 
 NOT_UTF8 = {
@@ -623,7 +626,9 @@ def handshake():
     broken("order: the layout before the version", with_payload(hello, encode("hello", far)[HEADER_SIZE:] + b"\x00"))
     broken("order: hello expected before a reserved flag", frame("ping", u64(1), flags=1, request=6), "helloExpected")
     broken("order: too small before hello expected", frame("ping", request=6, length=11), "frameTooSmall")
-    broken("order: too large before hello expected", frame("ping", request=6, length=LENGTH_MAX + 1), "frameTooLarge")
+    broken("order: too large before hello expected", frame("ping", request=6, length=HELLO_SIZE_MAX - 3),
+           "frameTooLarge")
+    broken("hello of the largest length of any frame", with_header(hello, length=LENGTH_MAX), "frameTooLarge")
     broken("order: hello twice before magic and layout", frame("hello", request=8), "helloExpected", state="open")
 
     valid = Valid("welcome")
@@ -1486,6 +1491,8 @@ def incompletes():
                      word=0x10002 if opcode == "checkSubjects" else 0, length=LENGTH_MAX)
         vectors.add({"name": f"{opcode} of the largest length, header only", "kind": "incomplete", "state": "open",
                      "hex": data.hex()})
+    vectors.add({"name": "hello of its largest length, header only", "kind": "incomplete", "state": "handshake",
+                 "hex": frame("hello", request=1, word=MAGIC, length=HELLO_SIZE_MAX - 4).hex()})
 
 
 def larges():
@@ -1512,8 +1519,9 @@ def larges():
         "people": ("malformed", frame("people", request=19), 0),
     }
     for opcode, (error, data, used) in full.items():
-        broken(f"{opcode} of exactly the largest length", with_header(data, length=LENGTH_MAX), error,
-               state="handshake" if opcode == "hello" else "open", **tail(b"a", rest_size_max - used))
+        size_max = HELLO_SIZE_MAX if opcode == "hello" else FRAME_SIZE_MAX
+        broken(f"{opcode} of exactly the largest length", with_header(data, length=size_max - 4), error,
+               state="handshake" if opcode == "hello" else "open", **tail(b"a", size_max - HEADER_SIZE - used))
     one = event_bytes(FEWEST)
     count = EVENTS_PER_RECORD_MAX + 1
     broken(f"record of {count} events, all there",
@@ -1612,9 +1620,9 @@ def disagreements():
         ("enums", definition["enums"], ENUMS),
         ("magic", definition["magic"], MAGIC),
         ("versions", (definition["versionMin"], definition["versionMax"]), (VERSION, VERSION)),
-        ("limits", [limits[name] for name in ("frameSizeMax", "headerSize", "eventsPerRecordMax", "identifierSizeMax",
-                                              "evidenceSizeMax", "purposeWordsMax")],
-         [FRAME_SIZE_MAX, HEADER_SIZE, EVENTS_PER_RECORD_MAX, IDENTIFIER_SIZE_MAX, EVIDENCE_SIZE_MAX,
+        ("limits", [limits[name] for name in ("frameSizeMax", "headerSize", "helloSizeMax", "eventsPerRecordMax",
+                                              "identifierSizeMax", "evidenceSizeMax", "purposeWordsMax")],
+         [FRAME_SIZE_MAX, HEADER_SIZE, HELLO_SIZE_MAX, EVENTS_PER_RECORD_MAX, IDENTIFIER_SIZE_MAX, EVIDENCE_SIZE_MAX,
           PURPOSE_WORDS_MAX]),
     ]
     for name, theirs, ours in claims:

@@ -77,7 +77,9 @@ package struct Session {
     ) -> Int {
         var taken = 0
         scan: while phase != .ended, output.count < Self.outputWaitingMax {
-            switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: bytes[taken...])) {
+            // A stranger is not given room for more than a hello.
+            let sizeMax = phase == .handshake ? WireLimit.helloSizeMax : WireLimit.frameSizeMax
+            switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: bytes[taken...]), sizeMax: sizeMax) {
             case .incomplete: break scan
             case .broken(let code, let request):
                 fail(WireError(code, "the length field of a frame is out of range"), request, &output)

@@ -74,7 +74,7 @@ package enum ErrorAdvice: Sendable {
 package enum ErrorCode: UInt16, Sendable, CaseIterable {
     /// The payload does not have the layout of its opcode; nothing of the frame took effect.
     case malformed = 1
-    /// The length field says more than frameSizeMax.
+    /// The length field says more than frameSizeMax, or of the first frame more than helloSizeMax.
     case frameTooLarge = 2
     /// The length field says less than the rest of the header.
     case frameTooSmall = 3
@@ -251,6 +251,7 @@ package enum WireLimit {
     package static let evidenceSizeMax = 4096
     package static let frameSizeMax = 1048576
     package static let headerSize = 16
+    package static let helloSizeMax = 66089
     package static let historyPageEventsMax = 200
     package static let identifierSizeMax = 255
     package static let identifiersPerEventMax = 16

@@ -37,13 +37,17 @@ package enum FrameScan {
 }
 
 /// Looks at the front of received bytes. The length is judged before anything is kept or awaited.
-package func scanFrame(_ bytes: UnsafeMutableRawBufferPointer) -> FrameScan {
+///
+/// - Parameter sizeMax: bytes of the largest frame that may stand there.
+package func scanFrame(
+    _ bytes: UnsafeMutableRawBufferPointer, sizeMax: Int = WireLimit.frameSizeMax
+) -> FrameScan {
     guard let base = bytes.baseAddress, bytes.count >= 4 else {
         return unsafe .incomplete(needed: WireLimit.headerSize)
     }
     let length = Int(UInt32(littleEndian: unsafe base.loadUnaligned(as: UInt32.self)))
     if length < WireLimit.headerSize - 4 { return unsafe .broken(.frameTooSmall, request: 0) }
-    if length > WireLimit.frameSizeMax - 4 { return unsafe .broken(.frameTooLarge, request: 0) }
+    if length > sizeMax - 4 { return unsafe .broken(.frameTooLarge, request: 0) }
     guard bytes.count >= length + 4 else { return unsafe .incomplete(needed: length + 4) }
     return unsafe .frame(
         Frame(

@@ -33,6 +33,7 @@ struct DefinitionTests {
         let limits = [
             "eventsPerRecordMax": WireLimit.eventsPerRecordMax, "evidenceSizeMax": WireLimit.evidenceSizeMax,
             "frameSizeMax": WireLimit.frameSizeMax, "headerSize": WireLimit.headerSize,
+            "helloSizeMax": WireLimit.helloSizeMax,
             "historyPageEventsMax": WireLimit.historyPageEventsMax, "identifierSizeMax": WireLimit.identifierSizeMax,
             "identifiersPerEventMax": WireLimit.identifiersPerEventMax,
             "peoplePageMax": WireLimit.peoplePageMax,

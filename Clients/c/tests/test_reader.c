@@ -1,5 +1,14 @@
-// The mapped reader, from within: this file includes its source, so that hash and layout are tested as they are.
+// The mapped reader, from within: this file includes its source, so that hash and layout are tested as they are, and
+// what happens when it reads the clock is the test's.
+#define _GNU_SOURCE
+
+#include <time.h>
+
+static int read_clock(clockid_t clock, struct timespec *time);
+
+#define clock_gettime read_clock
 #include "../consent_reader.c"
+#undef clock_gettime
 #include "index_writer.h"
 
 #include <signal.h>
@@ -20,6 +29,14 @@ typedef struct {
     index_writer writer;
     consent_reader *reader;
 } node;
+
+// Called whenever the reader asks how long this machine has run.
+static void (*when_age_is_asked)(void);
+
+static int read_clock(clockid_t clock, struct timespec *time) {
+    if (clock == CLOCK_BOOTTIME && when_age_is_asked) when_age_is_asked();
+    return clock_gettime(clock, time);
+}
 
 static void remove_folder(const char *folder) {
     char command[600];
@@ -120,6 +137,12 @@ static int follow_the_vectors_of_identifiers(FILE *lines) {
         size_t normal_size = is_whole ? normalize((uint8_t)type, bytes, size, normal) : 0;
         char found[2 * IDENTIFIER_SIZE_MAX + 1] = "-";
         for (size_t position = 0; position < normal_size; position++) sprintf(found + 2 * position, "%02x", normal[position]);
+        // The short way to the hash is as good as the long one.
+        consent_reader key = {0};
+        identifier_hash hash = {0, 0};
+        CHECK(hash_identifier(&key, (uint8_t)type, (const char *)bytes, size, &hash) == (normal_size > 0));
+        identifier_hash of_form = sip_hash(0, 0, type, normal, normal_size);
+        CHECK(normal_size == 0 || (hash.low == of_form.low && hash.high == of_form.high));
         if (strcmp(found, form) != 0) {
             printf("identifiers: type %u, %s: %s instead of %s\n", type, value, found, form);
             failures++;
@@ -212,6 +235,33 @@ static void an_answer_is_as_fresh_as_what_its_writer_vouches_for(void) {
     CHECK(is_unavailable(ask(&node, CONSENT_CUSTOMER, "7", 0)));
     set_field(&node.writer, AT_VOUCHED, UINT64_MAX);
     CHECK(is_unavailable(ask(&node, CONSENT_CUSTOMER, "7", 0)));
+    end_node(&node);
+}
+
+static node *withdrawn_late;
+
+static void withdraw(void) { put(&withdrawn_late->writer, CONSENT_CUSTOMER, "7", 0, 0, 1, UINT32_MAX, 2); }
+
+// Or a thread that was stopped behind the clock would take rows that nobody vouches for any more for fresh ones.
+static void the_clock_is_read_when_the_rows_have_been(void) {
+    node node = start_node(1);
+    withdrawn_late = &node;
+    for (int shape = 0; shape < 3; shape++) {
+        put(&node.writer, CONSENT_CUSTOMER, "7", 0, 1, 0, UINT32_MAX, 1);
+        when_age_is_asked = withdraw;
+        consent_answer answer;
+        const consent_identifier one = {"7", 1, CONSENT_CUSTOMER};
+        uint64_t asked = 1, granted = 0, denied = 0;
+        if (shape == 0) consent_reader_check(node.reader, CONSENT_CUSTOMER, "7", 1, 0, &answer);
+        if (shape == 1) consent_reader_check_many(node.reader, &one, 1, 0, &answer);
+        if (shape == 2) {
+            consent_reader_check_purposes(node.reader, CONSENT_CUSTOMER, "7", 1, &asked, 1, &granted, &denied, &answer);
+            answer.decision = granted == 1 ? CONSENT_GRANTED : CONSENT_DENIED;
+        }
+        when_age_is_asked = NULL;
+        CHECK(answer.decision == CONSENT_GRANTED && answer.freshness == CONSENT_LIVE);
+        CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", 0), CONSENT_DENIED, CONSENT_REASON_WITHDRAWN));
+    }
     end_node(&node);
 }
 
@@ -493,6 +543,7 @@ int main(int count, char **arguments) {
     refuses_the_identifiers_that_a_node_refuses();
     for (size_t words = 1; words <= 15; words = 2 * words + 1) answers_as_the_index_of_the_node_does(words);
     an_answer_is_as_fresh_as_what_its_writer_vouches_for();
+    the_clock_is_read_when_the_rows_have_been();
     what_was_vouched_for_before_a_reboot_counts_for_nothing();
     follows_to_a_newer_generation_also_past_one_that_it_missed();
     answers_nothing_from_the_index_of_another_ledger();

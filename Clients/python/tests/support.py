@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import consentd
 from consentd import EventState, IdentifierType, LawfulBasis, PeopleQuestion, PeopleSelection, PurposeInfo, Subject
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
@@ -40,6 +42,18 @@ from consentd._wire import (
 
 PACKAGE = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE.parent.parent
+
+
+def build_extension(folder: str) -> None:
+    """Makes the C reader an extension in that folder, and the package find it there."""
+    packaging = str(PACKAGE / "packaging")
+    if packaging not in sys.path:
+        sys.path.append(packaging)
+    import consentd_build
+
+    assert consentd_build.build_extension(folder), "no C compiler, or no headers of Python"
+    sys.modules.pop("consentd.extension", None)
+    consentd.__path__.append(folder)
 
 
 def binary() -> str:

@@ -1,18 +1,35 @@
-"""The C reader from Python: the same answers as the reader in Python, over rows, ages and widths of every kind."""
+"""The C reader from Python, by ctypes and as an extension: the same answers as the reader in Python, over rows, ages and
+widths of every kind."""
 
 from __future__ import annotations
 
 import random
+import sys
 import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
+from collections.abc import Callable
+from typing import Any
 
-from consentd import IdentifierType, IndexUnavailable, InvalidArgument, MappedReader, Subject, UnknownPurpose
+import consentd
+from consentd import (
+    Check,
+    Decision,
+    Freshness,
+    IdentifierType,
+    IndexUnavailable,
+    InvalidArgument,
+    MappedReader,
+    Subject,
+    UnknownPurpose,
+    open_reader,
+)
 from consentd.native import NativeReader, build
 
 from .index_file import NEVER, IndexFile
-from .support import ROOT
+from .support import ROOT, build_extension
 
 
 def spelling(chance: random.Random, kind: IdentifierType, number: int) -> str:
@@ -28,6 +45,7 @@ def spelling(chance: random.Random, kind: IdentifierType, number: int) -> str:
 
 class NativeReaderTests(unittest.TestCase):
     library: str
+    openers: list[Callable[[str], Any]]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -35,6 +53,10 @@ class NativeReaderTests(unittest.TestCase):
         cls.addClassCleanup(folder.cleanup)
         cls.library = f"{folder.name}/libconsent_reader.so"
         build(ROOT / "Clients" / "c" / "consent_reader.c", cls.library)
+        build_extension(folder.name)
+        from consentd.extension import ExtensionReader
+
+        cls.openers = [lambda path: NativeReader(path, cls.library), ExtensionReader]
 
     def test_it_answers_as_the_reader_in_python(self) -> None:
         chance = random.Random(7)
@@ -55,29 +77,115 @@ class NativeReaderTests(unittest.TestCase):
                 for person in people[::5] + people[1::5] + people[2::5]:
                     ends_at = chance.choice([NEVER, now - 5, now + 500])
                     index.put(person, chance.getrandbits(last), chance.getrandbits(last), ends_at)
-                with MappedReader(folder) as reader, NativeReader(folder, self.library) as native:
-                    for age in (0, 3_000, 20_000, 40_000):
-                        index.vouch(millis_ago=age)
-                        for person in chance.choices(people, k=400):
-                            purpose = f"p{chance.randrange(last)}"
-                            self.assertEqual(native.check(person, purpose), reader.check(person, purpose))
-                        many = native.check_subjects(people, "p3")
-                        self.assertEqual(many.decisions, reader.check_subjects(people, "p3").decisions)
-                        several = native.check_purposes(people[0], ["p1", "p2"])
-                        self.assertEqual(several, reader.check_purposes(people[0], ["p1", "p2"]))
+                with MappedReader(folder) as reader:
+                    for native in [opener(folder) for opener in self.openers]:
+                        for age in (0, 3_000, 20_000, 40_000):
+                            index.vouch(millis_ago=age)
+                            for person in chance.choices(people, k=400):
+                                purpose = f"p{chance.randrange(last)}"
+                                self.assertEqual(native.check(person, purpose), reader.check(person, purpose))
+                            many = native.check_subjects(people, "p3")
+                            self.assertEqual(many, reader.check_subjects(people, "p3"))
+                            several = native.check_purposes(people[0], ["p1", "p2"])
+                            self.assertEqual(several, reader.check_purposes(people[0], ["p1", "p2"]))
+                        native.close()
 
     def test_it_refuses_what_the_reader_in_python_refuses(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            with self.assertRaises(IndexUnavailable):
-                NativeReader(folder, self.library)
+            for opener in self.openers:
+                with self.assertRaises(IndexUnavailable):
+                    opener(folder)
             with self.assertRaises(IndexUnavailable):
                 NativeReader(folder, f"{folder}/nothing.so")
             IndexFile(folder).publish({"news": 3})
-            with NativeReader(folder, self.library) as native:
-                with self.assertRaises(UnknownPurpose):
-                    native.check(Subject.customer("a"), "nothing")
-                with self.assertRaises(InvalidArgument):
-                    native.check(Subject.phone("(-)"), "news")
+            for opener in self.openers:
+                with opener(folder) as native:
+                    for purpose in ("nothing", "ne\0ws", "", "nöws"):
+                        with self.assertRaises(UnknownPurpose):
+                            native.check(Subject.customer("a"), purpose)
+                    for subject in (Subject.phone("(-)"), Subject.phone("22334455"), Subject.email("用户@example.cn")):
+                        with self.assertRaises(InvalidArgument):
+                            native.check(subject, "news")
+                        with self.assertRaises(InvalidArgument):
+                            native.check_subjects([Subject.customer("a"), subject], "news")
+                    self.assertEqual(native.check_subjects([], "news").decisions, ())
+
+    def test_the_extension_takes_nothing_but_subjects_and_purposes(self) -> None:
+        from consentd.extension import ExtensionReader
+
+        with tempfile.TemporaryDirectory() as folder:
+            IndexFile(folder).publish({"news": 3})
+            reader = ExtensionReader(folder)
+            kari = Subject.customer("kari")
+            calls: list[Callable[[], object]] = [
+                lambda: reader.check(None, "news"),  # type: ignore[arg-type]
+                lambda: reader.check(kari, None),  # type: ignore[arg-type]
+                lambda: reader.check(kari),  # type: ignore[call-arg]
+                lambda: reader.check(kari, "news", 1),  # type: ignore[call-arg]
+                lambda: reader.check_subjects([kari, None], "news"),  # type: ignore[list-item]
+                lambda: reader._check_many((kari,), "news"),  # type: ignore[arg-type]
+                lambda: ExtensionReader(folder, 1),  # type: ignore[call-arg]
+                lambda: reader.__init__(folder),  # type: ignore[misc]
+            ]
+            for call in calls:
+                with self.assertRaises((TypeError, AttributeError)):
+                    call()
+            self.assertEqual(reader.check(kari, "news").decision, Decision.UNKNOWN)
+            reader.close()
+            reader.close()
+            for call in (lambda: reader.check(kari, "news"), lambda: reader.check_subjects([kari], "news")):
+                with self.assertRaises(IndexUnavailable):
+                    call()
+
+    def test_an_answer_is_one_of_its_class_and_never_an_older_one(self) -> None:
+        from consentd.extension import ExtensionReader
+
+        with tempfile.TemporaryDirectory() as folder:
+            index, kari = IndexFile(folder), Subject.customer("kari")
+            index.publish({"news": 3})
+            with ExtensionReader(folder) as reader:
+                for sequence in (0, 1, 1, 2**40 - 1):
+                    index.word(136, sequence)
+                    index.put(kari, permitted=1 << 3)
+                    given = reader.check(kari, "news")
+                    self.assertEqual(given, Check(Decision.GRANTED, consentd.State.GIVEN, Freshness.LIVE, sequence))
+                    self.assertIs(type(given), Check)
+                    self.assertEqual(hash(given), hash(reader.check(kari, "news")))
+                    with self.assertRaises(AttributeError):
+                        given.sequence = 7  # type: ignore[misc]
+                    index.put(kari, denied=1 << 3)
+                    self.assertFalse(reader.check(kari, "news").is_granted)
+                    self.assertTrue(given.is_granted)
+
+    def test_answers_are_let_go_of(self) -> None:
+        from consentd.extension import ExtensionReader
+
+        with tempfile.TemporaryDirectory() as folder:
+            index, kari = IndexFile(folder), Subject.customer("kari")
+            index.publish({"news": 3})
+            with ExtensionReader(folder) as reader:
+                first = reader.check(kari, "news")
+                references = sys.getrefcount(first), sys.getrefcount(kari), sys.getrefcount(Decision.UNKNOWN)
+                for _ in range(1000):
+                    reader.check(kari, "news")
+                    reader.check_subjects([kari], "news")
+                now = sys.getrefcount(first), sys.getrefcount(kari), sys.getrefcount(Decision.UNKNOWN)
+                self.assertEqual(now, references)
+                index.word(136, 9)
+                reader.check(kari, "news")
+                self.assertEqual(sys.getrefcount(first), references[0] - 1)
+
+    def test_the_fastest_reader_that_is_there_is_opened(self) -> None:
+        from consentd.extension import ExtensionReader
+
+        with tempfile.TemporaryDirectory() as folder:
+            IndexFile(folder).publish({"news": 3})
+            with open_reader(folder) as reader:
+                self.assertIs(type(reader), ExtensionReader)
+            with unittest.mock.patch.dict(sys.modules, {"consentd.extension": None}):
+                for library, kind in ((None, MappedReader), (self.library, NativeReader)):
+                    with open_reader(folder, library) as reader:
+                        self.assertIs(type(reader), kind)
 
     def test_threads_share_it(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -85,17 +193,18 @@ class NativeReaderTests(unittest.TestCase):
             index.put(kari, permitted=1 << 3)
             index.publish({"news": 3})
             granted: list[bool] = []
-            with NativeReader(folder, self.library) as native:
+            for opener in self.openers:
+                with opener(folder) as native:
 
-                def ask() -> None:
-                    granted.extend(native.check(kari, "news").is_granted for _ in range(500))
+                    def ask(native: Any = native) -> None:
+                        granted.extend(native.check(kari, "news").is_granted for _ in range(500))
 
-                threads = [threading.Thread(target=ask) for _ in range(4)]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-            self.assertEqual(granted, [True] * 2000)
+                    threads = [threading.Thread(target=ask) for _ in range(4)]
+                    for thread in threads:
+                        thread.start()
+                    for thread in threads:
+                        thread.join()
+            self.assertEqual(granted, [True] * 4000)
 
 
 if __name__ == "__main__":

@@ -108,6 +108,19 @@ class ReaderTests(unittest.TestCase):
         self.assertNotEqual(key.hash(1, b"a"), key.hash(2, b"a"))
         self.assertNotEqual(key.hash(1, b"a"), HashKey(b"\1" * 16).hash(1, b"a"))
 
+    def test_the_clock_is_read_when_the_row_has_been(self) -> None:
+        """Or a thread that was stopped behind the clock would take an old row for a fresh one."""
+        self.index.put(KARI, permitted=1 << 3)
+        reader, read_clock = self.open(), time.clock_gettime_ns
+
+        def withdraw(clock: int) -> int:
+            self.index.put(KARI, denied=1 << 3)
+            return read_clock(clock)
+
+        with patch("time.clock_gettime_ns", withdraw):
+            self.assertTrue(reader.check(KARI, "news").is_granted)
+        self.assertFalse(reader.check(KARI, "news").is_granted)
+
     def test_an_answer_ages_by_the_limit_of_its_purpose(self) -> None:
         self.index.put(KARI, permitted=1 << 3 | 1 << 4)
         self.index.staleness(3, 60)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import unittest
@@ -238,29 +239,56 @@ class ServerTests(unittest.TestCase):
         self.assertIn(f"```python\n{(PACKAGE / 'sample.py').read_text()}```", readme)
 
     def test_the_package_builds_offline_and_works(self) -> None:
+        cases = [
+            ({}, "cp311-abi3-linux_", "ExtensionReader"),
+            ({"CONSENTD_WITHOUT_EXTENSION": "1"}, "py3-none-any", "MappedReader"),
+            ({"CC": "/no/such/compiler"}, "py3-none-any", "MappedReader"),
+        ]
+        for environment, tag, reader in cases:
+            with self.subTest(environment=environment):
+                self.installed_package_works(environment, tag, reader)
+
+    def test_the_package_builds_from_a_copy_of_its_sources_alone(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            build = "import consentd_build, sys; print(consentd_build.build_sdist(sys.argv[1]))"
+            command = [sys.executable, "-c", build, folder]
+            subprocess.run(command, cwd=PACKAGE / "packaging", check=True, capture_output=True)
+            with tarfile.open(f"{folder}/consentd-0.1.0.tar.gz") as archive:
+                archive.extractall(folder, filter="data")
+            self.installed_package_works({}, "cp311-abi3-linux_", "ExtensionReader", Path(folder) / "consentd-0.1.0")
+
+    def installed_package_works(
+        self, environment: dict[str, str], tag: str, reader: str, package: Path = PACKAGE
+    ) -> None:
         with tempfile.TemporaryDirectory() as folder:
             target = f"{folder}/target"
             # What pip calls, and what it does with the result: so the test needs no pip.
             build = "import consentd_build, sys; print(consentd_build.build_wheel(sys.argv[1]))"
             wheel = subprocess.run(
                 [sys.executable, "-c", build, folder],
-                cwd=PACKAGE / "packaging",
+                cwd=package / "packaging",
+                env=os.environ | environment,
                 check=True,
                 capture_output=True,
                 text=True,
             ).stdout.strip()
             with zipfile.ZipFile(f"{folder}/{wheel}") as archive:
                 archive.extractall(target)
+            self.assertIn(tag, wheel)
             self.assertTrue(os.path.exists(f"{target}/consentd/py.typed"))
-            ping = "import consentd, sys; consentd.Client(sys.argv[1]).ping(); print(consentd.__file__)"
+            program = (
+                "import consentd, sys; consentd.Client(sys.argv[1]).ping(); print(consentd.__file__);"
+                "print(type(consentd.open_reader(sys.argv[2])).__name__)"
+            )
             run = subprocess.run(
-                [sys.executable, "-c", ping, self.server.endpoint],
+                [sys.executable, "-c", program, self.server.endpoint, self.server.data],
                 env=os.environ | {"PYTHONPATH": target},
                 cwd=folder,
                 capture_output=True,
                 text=True,
             )
-            self.assertEqual((run.returncode, run.stdout.strip()), (0, f"{target}/consentd/__init__.py"), run.stderr)
+            said = [f"{target}/consentd/__init__.py", reader]
+            self.assertEqual((run.returncode, run.stdout.split()), (0, said), run.stderr)
 
 
 class CredentialTests(unittest.TestCase):

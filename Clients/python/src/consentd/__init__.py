@@ -34,6 +34,7 @@ from .errors import (
     UnknownPurpose,
     VersionUnsupported,
 )
+from .native import open_reader
 from .reader import MappedReader
 from .values import (
     Act,
@@ -99,4 +100,5 @@ __all__ = [
     "UnknownPurpose",
     "VersionUnsupported",
     "new_key",
+    "open_reader",
 ]

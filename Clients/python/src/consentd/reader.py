@@ -257,15 +257,16 @@ class MappedReader:
 
     def _read(self, table: _Table, hashed: tuple[int, int], bits: Sequence[int]) -> list[Check]:
         words = table.words
-        # Both before the rows that they vouch for, and the clock behind them: no answer is made younger than it is.
+        # Before the rows that they vouch for, and the clock behind these: no answer is made younger than it is.
         vouched_at, sequence = words[_VOUCHED_AT], words[_APPLIED_SEQUENCE]
         live_millis = words[_LIVE_MILLIS]
+        now = int(time.time())
+        row = table.row(*hashed)
+        verdicts = [table.verdict(row, bit, now) for bit in bits]
         age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 - vouched_at
         is_of_this_boot = table.boot_id == self._boot_id
-        row = table.row(*hashed)
-        now = int(time.time())
         answers = []
-        for bit in bits:
+        for bit, verdict in zip(bits, verdicts, strict=True):
             if not is_of_this_boot or vouched_at == 0 or age < 0:
                 freshness = Freshness.UNAVAILABLE
             elif age <= live_millis:
@@ -274,8 +275,7 @@ class MappedReader:
                 freshness = Freshness.STALE
             else:
                 freshness = Freshness.UNAVAILABLE
-            verdict = _UNKNOWN if freshness is Freshness.UNAVAILABLE else table.verdict(row, bit, now)
-            answers.append(Check(*verdict, freshness, sequence))
+            answers.append(Check(*(_UNKNOWN if freshness is Freshness.UNAVAILABLE else verdict), freshness, sequence))
         return answers
 
     def _bit(self, purpose: str) -> int:
