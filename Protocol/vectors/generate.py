@@ -112,6 +112,8 @@ ERRORS = {
     "idleTooLong": (15, True), "helloTooLate": (16, True), "tooManyConnections": (17, True),
     "purposeUnknown": (18, False), "identifierInvalid": (19, False), "catalogRejected": (20, False),
     "catalogConflict": (21, False), "ledgerUnavailable": (22, False), "ledgerDamaged": (23, False),
+    "notHere": (32, False), "upstreamUnreachable": (33, False), "notReady": (34, False),
+    "identityUnknown": (35, True), "nodeChanged": (36, True),
     "questionInvalid": (41, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),

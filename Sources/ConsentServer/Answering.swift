@@ -7,7 +7,6 @@ package import ConsentWire
 package typealias Encode = @Sendable (inout OutputBuffer) -> Void
 
 extension Engine {
-    /// Carries out a session's action. Returns at once; `complete` is called later, on any thread, exactly once.
     package func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void) {
         switch action {
         case .record(let request, let events):
@@ -18,6 +17,7 @@ extension Engine {
             } catch {
                 complete(Self.encodeError(error, request))
             }
+        case .elsewhere: preconditionFailure("the ledger is here")
         }
     }
 

@@ -118,6 +118,16 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerUnavailable = 22
     /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
     case ledgerDamaged = 23
+    /// This edge has no ledger: changes, histories and lists of people are asked of the server that the message names. Nothing was stored.
+    case notHere = 32
+    /// This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.
+    case upstreamUnreachable = 33
+    /// This edge has nothing to answer from yet; the message says why.
+    case notReady = 34
+    /// This edge has never reached its upstream and cannot say yet whether it is of the client's deployment.
+    case identityUnknown = 35
+    /// This edge is not of the history any more that it named in its welcome.
+    case nodeChanged = 36
     /// The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.
     case questionInvalid = 41
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
@@ -190,6 +200,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogRejected,
             .catalogConflict,
             .ledgerDamaged,
+            .notHere,
             .questionInvalid,
             .identifierMissing,
             .identifierRefused,
@@ -219,12 +230,16 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .capturedTooEarly: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
-            .helloTooLate: .reconnect
+            .helloTooLate,
+            .nodeChanged: .reconnect
         case .busy,
             .tooManyInFlight,
             .internalFailure,
             .tooManyConnections,
-            .ledgerUnavailable: .retryLater
+            .ledgerUnavailable,
+            .upstreamUnreachable,
+            .notReady,
+            .identityUnknown: .retryLater
         }
     }
 
@@ -240,7 +255,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .credentialsRefused,
             .idleTooLong,
             .helloTooLate,
-            .tooManyConnections: true
+            .tooManyConnections,
+            .identityUnknown,
+            .nodeChanged: true
         default: false
         }
     }
