@@ -1,5 +1,6 @@
 import ConsentCatalog
 package import ConsentEngine
+import ConsentIndex
 import ConsentModel
 package import ConsentWire
 
@@ -57,6 +58,14 @@ extension Engine {
         case .statistics:
             let answer = StatisticValues(values: try statistics().map { .init($0.name, $0.value) })
             return { answer.encode(request: request, into: &$0) }
+        case .status(let serverVersion):
+            var answer = status()
+            answer.serverVersion = serverVersion
+            return { [answer] in answer.encode(request: request, into: &$0) }
+        case .enforcement(let asked):
+            let answer = EnforcedBy(
+                sequence: asked.sequence, head: publication.current.appliedSequence, edges: [])
+            return { answer.encode(request: request, into: &$0) }
         case .countGranted(let asked):
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
@@ -68,6 +77,14 @@ extension Engine {
             return { answer.encode(request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
+    }
+
+    private func status() -> NodeStatus {
+        var status = NodeStatus(inService.value)
+        status.isReady = true
+        status.head = status.sequence
+        status.ageMillis = 0
+        return status
     }
 
     /// As many events as are asked for and fit into a frame.
@@ -154,6 +171,18 @@ extension Engine {
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))
         return { answer.encode(request: request, into: &$0) }
+    }
+}
+
+extension NodeStatus {
+    /// What every node says of itself alike.
+    init(_ service: Service) {
+        self.init()
+        let table = service.publication.current
+        catalogVersion = UInt32(service.catalog.version)
+        (sequence, digest) = (table.appliedSequence, table.digest)
+        deployment = ID16(bytes: service.identity.deployment)
+        history = ID16(bytes: service.identity.history)
     }
 }
 

@@ -18,6 +18,8 @@ package enum Question: Sendable, Equatable {
     case catalog
     case catalogDocument
     case statistics
+    case status(serverVersion: String)
+    case enforcement(EnforcementRequest)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
@@ -221,6 +223,8 @@ package struct Session {
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
         case .statistics: try askBare(.statistics, frame, &actions)
+        case .status: try askBare(.status(serverVersion: settings.serverVersion), frame, &actions)
+        case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
         case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
         case .hello: throw WireError(.helloExpected, "hello came twice")

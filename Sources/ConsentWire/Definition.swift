@@ -58,6 +58,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case people = 0x35
     /// Answer to people.
     case peoplePage = 0xB5
+    /// Who the node is, by which sequence it answers, and who follows it.
+    case status = 0x36
+    /// Answer to status.
+    case nodeStatus = 0xB6
+    /// Since when each edge answers by a sequence, such as a withdrawal's.
+    case enforcement = 0x37
+    /// Answer to enforcement.
+    case enforcedBy = 0xB7
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -122,8 +130,6 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case notHere = 32
     /// This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.
     case upstreamUnreachable = 33
-    /// This edge has nothing to answer from yet; the message says why.
-    case notReady = 34
     /// This edge has never reached its upstream and cannot say yet whether it is of the client's deployment.
     case identityUnknown = 35
     /// This edge is not of the history any more that it named in its welcome.
@@ -238,7 +244,6 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .tooManyConnections,
             .ledgerUnavailable,
             .upstreamUnreachable,
-            .notReady,
             .identityUnknown: .retryLater
         }
     }

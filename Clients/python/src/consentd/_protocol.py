@@ -48,6 +48,10 @@ class Opcode(IntEnum):
     GRANTED_COUNT = 180
     PEOPLE = 53
     PEOPLE_PAGE = 181
+    STATUS = 54
+    NODE_STATUS = 182
+    ENFORCEMENT = 55
+    ENFORCED_BY = 183
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -85,7 +89,6 @@ class ErrorCode(IntEnum):
     LEDGER_DAMAGED = 23
     NOT_HERE = 32
     UPSTREAM_UNREACHABLE = 33
-    NOT_READY = 34
     IDENTITY_UNKNOWN = 35
     NODE_CHANGED = 36
     QUESTION_INVALID = 41
@@ -143,7 +146,6 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.LEDGER_DAMAGED: Advice.DO_NOT_RETRY,
     ErrorCode.NOT_HERE: Advice.DO_NOT_RETRY,
     ErrorCode.UPSTREAM_UNREACHABLE: Advice.RETRY_LATER,
-    ErrorCode.NOT_READY: Advice.RETRY_LATER,
     ErrorCode.IDENTITY_UNKNOWN: Advice.RETRY_LATER,
     ErrorCode.NODE_CHANGED: Advice.RECONNECT,
     ErrorCode.QUESTION_INVALID: Advice.DO_NOT_RETRY,
@@ -202,7 +204,6 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.LEDGER_DAMAGED: "ledgerDamaged",
     ErrorCode.NOT_HERE: "notHere",
     ErrorCode.UPSTREAM_UNREACHABLE: "upstreamUnreachable",
-    ErrorCode.NOT_READY: "notReady",
     ErrorCode.IDENTITY_UNKNOWN: "identityUnknown",
     ErrorCode.NODE_CHANGED: "nodeChanged",
     ErrorCode.QUESTION_INVALID: "questionInvalid",
