@@ -15,12 +15,13 @@ package final class Engine: Sendable {
     package let hashKey: IdentifierHashKey
     /// Where readers of the index begin.
     package let publication: IndexPublication
+    /// These, and the catalog that is in force.
+    package let inService: InService
     /// How the index came to be usable when the engine opened.
     package let recovery: IndexRecovery
 
     let ledger: Ledger
     private let lock: LockHolder
-    private let inForce: CatalogInForce
     private let queue: ChangeQueue
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
@@ -66,17 +67,18 @@ package final class Engine: Sendable {
         try Self.requireWholeEnd(ledger)
         hashKey = try folder.hashKey(of: identity)
         let catalog = try loadCatalog(ledger)
-        inForce = CatalogInForce(catalog)
         let (index, recovery) = try openIndex(
             folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
         let keys = try KeyMap(folder, ledger: ledger, hashKey: hashKey)
         if identifiersExpected > 0 { try index.reserve(identifiers: index.rows + identifiersExpected) }
         self.recovery = recovery
         publication = index.publication
+        inService = InService(
+            Service(identity: identity, hashKey: hashKey, publication: publication, catalog: catalog))
         queue = try ChangeQueue()
         questions = try QuestionQueue(threads: 2)
         let writer = try Writer(
-            ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, catalog: inForce,
+            ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, inService: inService,
             queue: queue, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
             systemNow: systemNow, fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
@@ -91,10 +93,7 @@ package final class Engine: Sendable {
         }
     }
 
-    package var catalog: AppliedCatalog { inForce.value }
-
-    /// The version of ``catalog``, for those who look often. Who reads a version finds it or a later one there.
-    package var catalogVersion: Int { inForce.version }
+    package var catalog: AppliedCatalog { inService.value.catalog }
 
     // MARK: Changes
 

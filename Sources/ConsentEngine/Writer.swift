@@ -16,7 +16,7 @@ final class Writer: @unchecked Sendable {
     private let index: IndexWriter
     private let folder: IndexFolder
     private let keys: KeyMap
-    private let catalog: CatalogInForce
+    private let inService: InService
     private let queue: ChangeQueue
     private let subscribers: Subscribers
     private let systemNow: @Sendable () -> Timestamp
@@ -55,7 +55,7 @@ final class Writer: @unchecked Sendable {
     ///   - keys: likewise.
     init(
         _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
-        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, damage: DamageWatch,
+        inService: InService, queue: ChangeQueue, subscribers: Subscribers, damage: DamageWatch,
         overlapWeightMin: Int, systemNow: @escaping @Sendable () -> Timestamp,
         fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
@@ -64,7 +64,7 @@ final class Writer: @unchecked Sendable {
         self.index = index
         self.folder = folder
         self.keys = keys
-        self.catalog = catalog
+        self.inService = inService
         self.queue = queue
         self.subscribers = subscribers
         self.damage = damage
@@ -202,12 +202,13 @@ final class Writer: @unchecked Sendable {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, previous: previous,
-            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: catalog.value, clock: clock)
+            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: inService.value.catalog,
+            clock: clock)
     }
 
     private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {
         let group = makeGroup(reading)
-        let current = catalog.value
+        let current = inService.value.catalog
         var newCatalog: AppliedCatalog?
         var results: [(ChainHead) -> () -> Void] = []
         for change in changes {
@@ -291,7 +292,7 @@ final class Writer: @unchecked Sendable {
         let rows = stored.group.rows
         if let new = stored.catalog {
             // Until every row has followed, only what both catalogs allow.
-            let (old, next) = (catalog.value.defaults, new.defaults)
+            let (old, next) = (inService.value.catalog.defaults, new.defaults)
             try index.setDefaults(
                 granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
         }
@@ -302,7 +303,7 @@ final class Writer: @unchecked Sendable {
         if let new = stored.catalog {
             try folder.setPurposes(new.purposeBits)
             index.setMaxStaleness(new.maxStaleness)
-            catalog.set(new)
+            inService.setCatalog(new)
             try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
         }
         let head = stored.group.end.head
@@ -314,7 +315,7 @@ final class Writer: @unchecked Sendable {
         clock.tick(systemNow())
         let now = clock.now
         do {
-            if let due = catalog.value.catalog.nextRevisionChange(after: revisionsDueAfter), due <= now {
+            if let due = inService.value.catalog.catalog.nextRevisionChange(after: revisionsDueAfter), due <= now {
                 try takeRevisionChange(due)
             }
             if mustLookForEnds {

@@ -24,7 +24,7 @@ package struct IndexAnswer: Equatable, Sendable {
         self.number = deniedByDefault == 0 ? number : Self.numberDenied
     }
 
-    static let unknown = IndexAnswer(permitted: 0, denied: 0, ended: 0, grantedByDefault: 0, deniedByDefault: 0)
+    package static let unknown = IndexAnswer(permitted: 0, denied: 0, ended: 0, grantedByDefault: 0, deniedByDefault: 0)
 
     /// The raw value of ``decision``.
     package var decisionByte: UInt8 { UInt8(truncatingIfNeeded: Self.decisions >> (number << 3)) }
@@ -58,20 +58,45 @@ package struct IndexReader: ~Copyable {
 
     /// The moment up to which the rows hold everything, see ``IndexTable``. Read it before the rows that it is to vouch
     /// for.
-    var vouchedAt: UInt64 { view.vouchedAt }
+    package var vouchedAt: UInt64 { view.vouchedAt }
 
-    /// How current an answer is; ask when it has been read.
+    /// How old answers are; ask when they have been read.
     ///
     /// - Parameters:
     ///   - vouchedAt: as it was before the rows were read.
-    ///   - bootMillis: the clock of the boot, read after the rows.
-    func freshness(purposeBit: Int, vouchedAt: UInt64, bootMillis: UInt64, bootID: BootID) -> Freshness {
-        guard vouchedAt != 0, bootMillis >= vouchedAt, (0..<Limit.purposesMax).contains(purposeBit),
-            !view.isSuperseded, view.bootID == bootID
-        else { return .unavailable }
-        let age = bootMillis - vouchedAt
-        if age <= view.liveMillis { return .live }
-        return age <= view.maxStalenessSeconds(purposeBit: purposeBit) * 1000 ? .stale : .unavailable
+    ///   - clock: is read now, after the rows.
+    package func age(vouchedAt: UInt64, clock: BootClock) -> AnswerAge {
+        let now = clock.millis()
+        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.bootID == clock.bootID else {
+            return .unknown
+        }
+        let age = now - vouchedAt
+        return AnswerAge(millis: age, isLive: age <= view.liveMillis)
+    }
+
+    /// How current an answer of this age about a purpose is. Past what its catalog allows it counts for nothing.
+    package func freshness(_ age: AnswerAge, purposeBit: Int) -> Freshness {
+        guard let millis = age.millis, (0..<Limit.purposesMax).contains(purposeBit) else { return .unavailable }
+        if age.isLive { return .live }
+        return millis <= view.maxStalenessSeconds(purposeBit: purposeBit) * 1000 ? .stale : .unavailable
+    }
+
+    /// Of the purposes of one word, those that an answer of this age may still speak of, and the freshness of the worst.
+    package func answerable(
+        _ age: AnswerAge, purposes mask: UInt64, word: Int
+    ) -> (purposes: UInt64, worst: Freshness) {
+        if age.isLive { return (mask, .live) }
+        var (answerable, worst) = (mask, age.freshest)
+        var rest = mask
+        while rest != 0 {
+            let bit = rest.trailingZeroBitCount
+            rest &= rest - 1
+            if freshness(age, purposeBit: word * 64 + bit) == .unavailable {
+                answerable &= ~(1 << UInt64(bit))
+                worst = .unavailable
+            }
+        }
+        return (answerable, worst)
     }
 
     /// Lets go of an outdated generation, so that its memory can be freed though no check comes in.

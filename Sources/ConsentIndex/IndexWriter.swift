@@ -15,6 +15,18 @@ package final class IndexPublication: Sendable {
         keyCheck = 0
     }
 
+    /// An index that knows nobody and that nobody vouches for: for an edge that has nothing yet. Its files are gone from
+    /// the folder before this returns.
+    package static func nobody(in folder: IndexFolder) throws(SystemError) -> IndexPublication {
+        try File.createDirectory(folder.path)
+        let path = folder.path + "/nobody.cidx"
+        let table = try IndexTable.create(
+            path: path, geometry: IndexGeometry(identifiers: 0, purposes: 64), generation: 0,
+            history: [UInt8](repeating: 0, count: 16), keyCheck: 0)
+        for file in [path, IndexTable.ownersPath(path)] { try File.remove(file) }
+        return IndexPublication(table)
+    }
+
     /// Maps an index that another process writes.
     ///
     /// - Throws: ``IndexProblem`` if there is none that can be read.

@@ -14,7 +14,7 @@ struct CatalogTests {
     @Test func withoutACatalogNothingIsGranted() throws {
         let node = try TestNode()
         #expect(node.engine.decision(kari) == .unknown)
-        #expect(node.engine.catalogVersion == 0)
+        #expect(node.engine.catalog.version == 0)
         #expect(try node.engine.recordOne(.grant([kari])) == .refused(.purposeUnknown("p0")))
         #expect(throws: AdmissionError.self) { try node.engine.explain(kari, purposeBit: 0) }
     }
@@ -214,7 +214,7 @@ struct CatalogTests {
         #expect(node.engine.decision(kari) == .unknown)
         #expect(try node.engine.apply(first).version == 3)
         #expect(node.engine.decision(kari) == .granted)
-        #expect(node.engine.catalogVersion == 3)
+        #expect(node.engine.catalog.version == 3)
         try node.restart()
         #expect(node.engine.recovery == .current)
         #expect(node.engine.catalog.version == 3)

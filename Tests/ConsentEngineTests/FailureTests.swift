@@ -154,7 +154,7 @@ struct FailureTests {
         }
         try node.folder.changeLedger("ALTER TABLE hidden RENAME TO subject")
         #expect(try engine.sizes() == before)
-        #expect(engine.catalogVersion == 1)
+        #expect(engine.catalog.version == 1)
         #expect(try engine.recordOne(ConsentEvent([kari], "p0", .withdrawn)) == .recorded(sequence: 3))
         #expect(engine.decision(kari) == .denied)
         try node.expectSound()
