@@ -217,7 +217,8 @@ final class Writer: @unchecked Sendable {
                 }
             case .applyCatalog(let document, let complete):
                 do throws(EngineError) {
-                    try (newCatalog ?? current).requireNoConflict(with: document, at: clock.now)
+                    try (newCatalog ?? current).requireNoConflict(
+                        with: document, at: clock.now, isEmpty: group.end.nextSubject == 1)
                 } catch {
                     results.append { _ in { complete(.failure(error)) } }
                     continue
@@ -353,11 +354,16 @@ final class Writer: @unchecked Sendable {
 }
 
 extension AppliedCatalog {
+    /// - Parameter isEmpty: whether nobody has been recorded yet, so that a catalog may bring its past with it.
     /// - Throws: ``EngineError`` `catalogConflict` if what is in force forbids it.
-    func requireNoConflict(with document: CatalogDocument, at now: Timestamp) throws(EngineError) {
-        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now)
+    func requireNoConflict(
+        with document: CatalogDocument, at now: Timestamp, isEmpty: Bool
+    ) throws(EngineError) {
+        // Clocks differ, and between writing a moment down and applying it some minutes pass.
+        let addedFrom = isEmpty ? nil : Timestamp(millis: now.millis - Limit.captureSkewMillis)
+        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now, addedFrom: addedFrom)
         guard conflicts.isEmpty else {
-            throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
+            throw .catalogConflict(document.problems(conflicts).map(\.description).joined(separator: "\n"))
         }
     }
 }
