@@ -116,7 +116,11 @@ enum {
     CONSENT_ERROR_IDENTIFIER_CONFLICT = 86,
     CONSENT_ERROR_AGE_IMPLAUSIBLE = 87,
     CONSENT_ERROR_PARTY_CANNOT_CONSENT = 88,
-    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89
+    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89,
+    CONSENT_ERROR_IDENTIFIER_EMPTY = 100,
+    CONSENT_ERROR_IDENTIFIER_TOO_LONG = 101,
+    CONSENT_ERROR_IDENTIFIER_MALFORMED = 102,
+    CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103
 };
 
 // What a client should do about an error.
@@ -171,7 +175,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_NODE_CHANGED: return "This edge is not of the history any more that it named in its welcome.";
     case CONSENT_ERROR_QUESTION_INVALID: return "The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.";
     case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_ADMISSION_PURPOSE_UNKNOWN: return "Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PURPOSE_INACTIVE: return "Rule at the door: the purpose is retired. Only in outcomes of record; nothing of the event was stored.";
@@ -196,6 +200,10 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_EMPTY: return "Rule at the door: an identifier is empty, or nothing is left of it when it is written the one way that counts. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_TOO_LONG: return "Rule at the door: an identifier is over its limit. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
     default: return "an error that this version does not know";
     }
 }

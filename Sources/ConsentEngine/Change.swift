@@ -101,12 +101,14 @@ package struct CommittedGroup: Sendable {
     /// The first and the last sequence of the group. A subscriber that sees a gap has missed groups and reads the ledger.
     package var first: UInt64
     package var last: UInt64
-    /// Every row that changed, as it is now.
+    /// What became of all rows at once, before the rows below.
+    package var outdatings: [Outdating] = []
+    /// Every other row that changed, as it is now.
     package var rows: [RowChange]
     /// The version of a catalog that was applied in the group.
     package var catalogVersion: Int?
-    /// Rows may have changed that are not listed: a catalog change touched too many.
-    package var changedEverything = false
+    /// Rows may have changed that are not listed one by one: see ``outdatings``.
+    package var changedEverything: Bool { !outdatings.isEmpty }
 }
 
 /// The catalog that is in force.

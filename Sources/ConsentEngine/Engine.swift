@@ -216,8 +216,9 @@ package final class Engine: Sendable {
     package func preview(_ document: CatalogDocument) throws -> CatalogResult {
         let current = catalog
         // The writer's clock is never behind the last record, and what is in force by it stays as it is.
-        let moment = max(systemNow(), try ledger.read { try $0.lastRecordedAt() })
-        try current.requireNoConflict(with: document, at: moment)
+        let (recordedAt, isEmpty) = try ledger.read { (try $0.lastRecordedAt(), try $0.end().nextSubject == 1) }
+        let moment = max(systemNow(), recordedAt)
+        try current.requireNoConflict(with: document, at: moment, isEmpty: isEmpty)
         let changes = catalogChanges(from: current.catalog, to: document.catalog)
         let isSame = current.digest == document.digest
         let affected = Set(changes.flatMap(\.affectedPurposes))
@@ -242,7 +243,8 @@ package final class Engine: Sendable {
         }
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
-            changes: changes.map(\.description) + lines + (try notices(of: changes, in: document.catalog)))
+            // People first: of a long list, the end may be cut.
+            changes: lines + (try notices(of: changes, in: document.catalog)) + changes.map(\.description))
     }
 
     /// Counters and sizes, by name.

@@ -239,6 +239,7 @@ private struct Replay {
         // A revision whose time has come, but whose note is not in the ledger, has not been taken over yet.
         let pending = catalog.nextRevisionChange(after: try snapshot.lastCatalogMoment() ?? now)
         let takenOver = min(now, pending.map { Timestamp(millis: $0.millis - 1) } ?? now)
+        let hasOutdated = try snapshot.hasOutdated()
         try snapshot.forEachSubject { subject in
             report.subjects += 1
             let known = subjects.removeValue(forKey: subject.id)
@@ -259,6 +260,13 @@ private struct Replay {
             let isKept = [beforeEnd ?? takenOver, now].contains { moment in
                 var projection = project(replayed.standings, catalog: catalog, at: moment)
                 projection.sequence = subject.projection.sequence
+                // Of several consents the one that was to end first may have become outdated with everybody's: the kept
+                // end is too early then, and never too late.
+                if hasOutdated, !projection.permitted.isEmpty, let end = subject.projection.endsAt,
+                    projection.endsAt.map({ end < $0 }) ?? true
+                {
+                    projection.endsAt = end
+                }
                 return projection == subject.projection
             }
             if !isKept {

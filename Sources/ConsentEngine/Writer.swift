@@ -124,6 +124,14 @@ final class Writer: @unchecked Sendable {
 
     private func commit(_ changes: [Change]) {
         clock.tick(systemNow())
+        do {
+            // Whatever is recorded from that moment on finds it done.
+            try takeRevisionChanges()
+        } catch {
+            damage.report(EngineError(error))
+            for change in changes { change.fail(EngineError(error)) }
+            return
+        }
         // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
         let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
         if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog,
@@ -225,7 +233,8 @@ final class Writer: @unchecked Sendable {
                 }
             case .applyCatalog(let document, let complete):
                 do throws(EngineError) {
-                    try (newCatalog ?? current).requireNoConflict(with: document, at: clock.now)
+                    try (newCatalog ?? current).requireNoConflict(
+                        with: document, at: clock.now, isEmpty: group.end.nextSubject == 1)
                 } catch {
                     results.append { _ in { complete(.failure(error)) } }
                     continue
@@ -236,13 +245,13 @@ final class Writer: @unchecked Sendable {
                 results.append { _ in { complete(.success(result)) } }
             }
         }
-        conclude(group)
+        try conclude(group)
         let head = group.end.head
         return Decided(changes, group, catalog: newCatalog, acknowledgements: results.map { $0(head) })
     }
 
-    private func conclude(_ group: Group) {
-        guard let end = group.conclude() else { return }
+    private func conclude(_ group: Group) throws {
+        guard let end = try group.conclude() else { return }
         nextEnd = min(nextEnd ?? end, end)
     }
 
@@ -259,9 +268,12 @@ final class Writer: @unchecked Sendable {
         let version = current.version + 1
         let affected = due.union(changes.flatMap(\.affectedPurposes))
         let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
-        let sequence = try group.apply(
-            stored, document.catalog,
-            redeciding: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
+        let purposeBits = Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit })
+        let forAll =
+            due.isEmpty
+            ? outdatings(
+                of: purposeBits, from: current.catalog, at: clock.now, to: document.catalog, at: clock.now) : nil
+        let sequence = try group.apply(stored, document.catalog, forAll.map { .everybody($0) } ?? .each(purposeBits))
         applied = AppliedCatalog(
             version: version, catalog: document.catalog, text: document.text, digest: document.digest)
         return CatalogResult(version: version, sequence: sequence, changes: changes.map(\.description))
@@ -285,7 +297,8 @@ final class Writer: @unchecked Sendable {
         guard head.sequence >= first else { return }
         subscribers.tell(
             CommittedGroup(
-                first: first, last: head.sequence, rows: group.rows, catalogVersion: stored.catalog?.version))
+                first: first, last: head.sequence, outdatings: group.outdatings, rows: group.rows,
+                catalogVersion: stored.catalog?.version))
     }
 
     private func follow(_ stored: Decided, _ index: IndexWriter) throws {
@@ -296,6 +309,7 @@ final class Writer: @unchecked Sendable {
             try index.setDefaults(
                 granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
         }
+        index.outdate(stored.group.outdatings)
         for (position, change) in rows.enumerated() {
             if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
             try index.put(change.hash, change.row, owner: change.subject)
@@ -315,9 +329,7 @@ final class Writer: @unchecked Sendable {
         clock.tick(systemNow())
         let now = clock.now
         do {
-            if let due = inService.value.catalog.catalog.nextRevisionChange(after: revisionsDueAfter), due <= now {
-                try takeRevisionChange(due)
-            }
+            try takeRevisionChanges()
             if mustLookForEnds {
                 settle()
                 nextEnd = try ledger.write { try $0.reading.nextEnd() }
@@ -343,12 +355,21 @@ final class Writer: @unchecked Sendable {
         mustLookForEnds = true
     }
 
+    /// Takes over every revision whose time has come.
+    private func takeRevisionChanges() throws {
+        while let due = inService.value.catalog.catalog.nextRevisionChange(after: revisionsDueAfter), due <= clock.now {
+            try takeRevisionChange(due)
+        }
+    }
+
     private func takeRevisionChange(_ due: Timestamp) throws {
+        let (current, before) = (inService.value.catalog.catalog, Timestamp(millis: due.millis - 1))
+        let purposes = current.purposes(ofRevisionsEffectiveAfter: before, until: due)
+        let purposeBits = Set(purposes.compactMap { current.purpose(id: $0)?.bit })
+        let forAll = outdatings(of: purposeBits, from: current, at: before, to: current, at: clock.now)
         try store { group in
-            _ = group.recordRevisionChange(effectiveAt: due)
-            let purposes = group.catalog.purposes(
-                ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
-            try group.redecide(purposeBits: Set(purposes.compactMap { group.catalog.purpose(id: $0)?.bit }))
+            try group.recordRevisionChange(
+                effectiveAt: due, forAll.map { .everybody($0) } ?? .each(purposeBits))
         }
         revisionsDueAfter = due
     }
@@ -359,7 +380,7 @@ final class Writer: @unchecked Sendable {
         let decided = try ledger.write { transaction in
             let group = makeGroup(transaction.reading)
             try work(group)
-            conclude(group)
+            try conclude(group)
             try group.store(in: transaction, index: index, keys: keys)
             return Decided([], group, catalog: nil, acknowledgements: [])
         }
@@ -369,11 +390,16 @@ final class Writer: @unchecked Sendable {
 }
 
 extension AppliedCatalog {
+    /// - Parameter isEmpty: whether nobody has been recorded yet, so that a catalog may bring its past with it.
     /// - Throws: ``EngineError`` `catalogConflict` if what is in force forbids it.
-    func requireNoConflict(with document: CatalogDocument, at now: Timestamp) throws(EngineError) {
-        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now)
+    func requireNoConflict(
+        with document: CatalogDocument, at now: Timestamp, isEmpty: Bool
+    ) throws(EngineError) {
+        // Clocks differ, and between writing a moment down and applying it some minutes pass.
+        let addedFrom = isEmpty ? nil : Timestamp(millis: now.millis - Limit.captureSkewMillis)
+        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now, addedFrom: addedFrom)
         guard conflicts.isEmpty else {
-            throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
+            throw .catalogConflict(document.problems(conflicts).map(\.description).joined(separator: "\n"))
         }
     }
 }

@@ -219,9 +219,15 @@ package final class IndexWriter {
     }
 
     /// What the totals will be when some rows have been put, see ``IndexTable/totals(after:)``.
+    ///
+    /// - Parameter outdatings: what has become of all rows before.
     package func totals(
-        after changes: ((IdentifierHash, IndexRow, _ owner: UInt32) -> Void) -> Void
-    ) -> IndexTable.Totals { table.totals(after: changes) }
+        outdatings: [Outdating] = [], after changes: ((IdentifierHash, IndexRow, _ owner: UInt32) -> Void) -> Void
+    ) -> IndexTable.Totals { table.totals(outdatings: outdatings, after: changes) }
+
+    /// Takes from all rows what does not count any more, or says when it stops to. Each row changes as by
+    /// ``put(_:_:owner:)``.
+    package func outdate(_ outdatings: [Outdating]) { table.outdate(outdatings) }
 
     /// Removes an identifier's row; nothing happens if it has none.
     package func erase(_ hash: IdentifierHash) {

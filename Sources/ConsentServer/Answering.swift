@@ -210,9 +210,11 @@ extension AdmissionError {
     package var code: ErrorCode {
         switch self {
         case .identifierMissing: .identifierMissing
-        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid, .nationalIDIsHash,
-            .identifierWithoutNormalForm:
-            .identifierRefused
+        case .identifierTypeUnknown, .identifierWithoutNormalForm: .identifierRefused
+        case .identifierEmpty: .identifierEmpty
+        case .identifierTooLong: .identifierTooLong
+        case .identifierInvalid: .identifierMalformed
+        case .nationalIDIsHash: .nationalIdIsHash
         case .identifiersTooMany: .identifiersTooMany
         case .purposeUnknown: .admissionPurposeUnknown
         case .purposeInactive: .purposeInactive

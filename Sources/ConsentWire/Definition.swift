@@ -138,7 +138,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case questionInvalid = 41
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
     case identifierMissing = 64
-    /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.
     case identifierRefused = 65
     /// Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.
     case identifiersTooMany = 66
@@ -188,6 +188,14 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case partyCannotConsent = 88
     /// Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.
     case capturedTooEarly = 89
+    /// Rule at the door: an identifier is empty, or nothing is left of it when it is written the one way that counts. Only in outcomes of record; nothing of the event was stored.
+    case identifierEmpty = 100
+    /// Rule at the door: an identifier is over its limit. Only in outcomes of record; nothing of the event was stored.
+    case identifierTooLong = 101
+    /// Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.
+    case identifierMalformed = 102
+    /// Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.
+    case nationalIdIsHash = 103
 
     package var advice: ErrorAdvice {
         switch self {
@@ -233,7 +241,11 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierConflict,
             .ageImplausible,
             .partyCannotConsent,
-            .capturedTooEarly: .doNotRetry
+            .capturedTooEarly,
+            .identifierEmpty,
+            .identifierTooLong,
+            .identifierMalformed,
+            .nationalIdIsHash: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,

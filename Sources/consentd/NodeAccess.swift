@@ -88,7 +88,7 @@ struct NodeOptions: ParsableArguments {
     func withRecorder(identifiersExpected: Int, _ body: (Recorder) async throws -> Void) async throws {
         try await reportingFailures {
             guard let engine = try openEngine(identifiersExpected: identifiersExpected) else {
-                try await run(serverEndpoint, token: try token()) { try await body(Recorder($0)) }
+                try await run(serverEndpoint, token: try token()) { try await body(try await Recorder($0)) }
                 return
             }
             do {

@@ -119,6 +119,10 @@ class ErrorCode(IntEnum):
     AGE_IMPLAUSIBLE = 87
     PARTY_CANNOT_CONSENT = 88
     CAPTURED_TOO_EARLY = 89
+    IDENTIFIER_EMPTY = 100
+    IDENTIFIER_TOO_LONG = 101
+    IDENTIFIER_MALFORMED = 102
+    NATIONAL_ID_IS_HASH = 103
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -176,6 +180,10 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.AGE_IMPLAUSIBLE: Advice.DO_NOT_RETRY,
     ErrorCode.PARTY_CANNOT_CONSENT: Advice.DO_NOT_RETRY,
     ErrorCode.CAPTURED_TOO_EARLY: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_EMPTY: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_TOO_LONG: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
+    ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
 }
 
 
@@ -234,6 +242,10 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.AGE_IMPLAUSIBLE: "ageImplausible",
     ErrorCode.PARTY_CANNOT_CONSENT: "partyCannotConsent",
     ErrorCode.CAPTURED_TOO_EARLY: "capturedTooEarly",
+    ErrorCode.IDENTIFIER_EMPTY: "identifierEmpty",
+    ErrorCode.IDENTIFIER_TOO_LONG: "identifierTooLong",
+    ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
+    ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
 }
 
 
