@@ -39,6 +39,8 @@ enum {
     CONSENT_OPCODE_RECORDED = 160,
     CONSENT_OPCODE_APPLY_CATALOG = 34,
     CONSENT_OPCODE_APPLIED_CATALOG = 162,
+    CONSENT_OPCODE_ERASE = 35,
+    CONSENT_OPCODE_ERASED = 163,
     CONSENT_OPCODE_HISTORY = 48,
     CONSENT_OPCODE_HISTORY_PAGE = 176,
     CONSENT_OPCODE_CATALOG = 49,
@@ -82,6 +84,7 @@ enum {
     CONSENT_ERROR_LEDGER_UNAVAILABLE = 22,
     CONSENT_ERROR_LEDGER_DAMAGED = 23,
     CONSENT_ERROR_QUESTION_INVALID = 41,
+    CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_IDENTIFIER_MISSING = 64,
     CONSENT_ERROR_IDENTIFIER_REFUSED = 65,
     CONSENT_ERROR_IDENTIFIERS_TOO_MANY = 66,
@@ -107,7 +110,9 @@ enum {
     CONSENT_ERROR_IDENTIFIER_CONFLICT = 86,
     CONSENT_ERROR_AGE_IMPLAUSIBLE = 87,
     CONSENT_ERROR_PARTY_CANNOT_CONSENT = 88,
-    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89
+    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89,
+    CONSENT_ERROR_PERSON_ERASED = 90,
+    CONSENT_ERROR_TEXT_NAMES_PERSON = 91
 };
 
 // What a client should do about an error.
@@ -154,6 +159,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return "The ledger could not be used, such as on a full disk. Nothing was stored.";
     case CONSENT_ERROR_LEDGER_DAMAGED: return "What the ledger holds contradicts itself; the message says where. Nothing was stored.";
     case CONSENT_ERROR_QUESTION_INVALID: return "The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.";
+    case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";
@@ -180,6 +186,8 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     default: return "an error that this version does not know";
     }
 }

@@ -18,6 +18,7 @@ final class Writer: @unchecked Sendable {
     private let keys: KeyMap
     private let catalog: CatalogInForce
     private let queue: ChangeQueue
+    private let traces: ErasureTraces
     private let subscribers: Subscribers
     private let systemNow: @Sendable () -> Timestamp
     private let fatal: @Sendable (String) -> Void
@@ -36,6 +37,7 @@ final class Writer: @unchecked Sendable {
     private var overlapsInARow = 0
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
+    private var nextLookForTraces: Int64 = 0
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
@@ -46,13 +48,16 @@ final class Writer: @unchecked Sendable {
     private static let dueSubjectsMax = 1000
     /// An end is recorded within a second; the index has kept it since the moment itself.
     private static let sweepMillis: Int32 = 250
+    /// While somebody reads what was before an erasure, its traces are looked for so often.
+    private static let tracesMillis: Int64 = 250
 
     /// - Parameters:
     ///   - index: has followed the ledger.
     ///   - keys: likewise.
     init(
         _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
-        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
+        catalog: CatalogInForce, queue: ChangeQueue, traces: ErasureTraces, subscribers: Subscribers,
+        overlapWeightMin: Int,
         systemNow: @escaping @Sendable () -> Timestamp, fatal: @escaping @Sendable (String) -> Void
     ) throws {
         self.ledger = ledger
@@ -62,6 +67,7 @@ final class Writer: @unchecked Sendable {
         self.keys = keys
         self.catalog = catalog
         self.queue = queue
+        self.traces = traces
         self.subscribers = subscribers
         self.overlapWeightMin = overlapWeightMin
         self.systemNow = systemNow
@@ -81,6 +87,7 @@ final class Writer: @unchecked Sendable {
             let (changes, isClosing) = queue.take(weightMax: Self.groupEventsMax)
             if !changes.isEmpty { commit(changes) }
             passTime()
+            removeTraces()
             if inStore == nil { vouch() }
             if changes.isEmpty {
                 settle()
@@ -118,9 +125,7 @@ final class Writer: @unchecked Sendable {
 
     private func commit(_ changes: [Change]) {
         clock.tick(systemNow())
-        // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
-        let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
-        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog,
+        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !changes.contains(where: \.needsWholeLedger),
             overlapsInARow < Self.overlapsInARowMax
         {
             overlapsInARow += 1
@@ -226,6 +231,15 @@ final class Writer: @unchecked Sendable {
                     ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
+            case .erase(let request, let complete):
+                do {
+                    let report = try group.erase(request)
+                    // What comes after is later, and so counts.
+                    clock.pass()
+                    results.append { _ in { complete(.success(report)) } }
+                } catch let error as RightsError {
+                    results.append { _ in { complete(.failure(.rights(error))) } }
+                }
             }
         }
         conclude(group)
@@ -272,6 +286,7 @@ final class Writer: @unchecked Sendable {
             fatal("the index cannot follow the ledger: \(error)")
             return
         }
+        for erasure in group.erasures { traces.add(erasure.sequence) }
         for acknowledge in stored.acknowledgements { acknowledge() }
         let first = group.start.head.sequence + 1
         guard head.sequence >= first else { return }
@@ -300,6 +315,15 @@ final class Writer: @unchecked Sendable {
         }
         let head = stored.group.end.head
         index.setApplied(sequence: head.sequence, chain: head.mark)
+    }
+
+    /// Takes out of the files what erasures have left there. Tried again while a reader stands in the way.
+    private func removeTraces() {
+        let now = Clock.monotonicNanos()
+        guard traces.isPending, now >= nextLookForTraces else { return }
+        settle()
+        nextLookForTraces = now + Self.tracesMillis * 1_000_000
+        if (try? ledger.removeTraces()) == true { traces.setGone(through: end.head.sequence) }
     }
 
     /// What time alone changes: consents that end, revisions that become current.
@@ -372,6 +396,9 @@ struct NodeClock {
         self.system = system
         now = max(notBefore, system)
     }
+
+    /// Goes on to the next moment.
+    mutating func pass() { now = Timestamp(millis: now.millis + 1) }
 
     mutating func tick(_ system: Timestamp) {
         self.system = system

@@ -70,7 +70,8 @@ package final class LedgerSnapshot {
     /// When each catalog of ``catalogs()`` came into force: the sequence and the record time of its event.
     package func catalogMoments() throws -> [(sequence: UInt64, recordedAt: Timestamp)] {
         let select = try prepare(
-            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence")
+            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence"
+        )
         var moments: [(sequence: UInt64, recordedAt: Timestamp)] = []
         while try select.step() {
             moments.append((UInt64(clamping: select.int64(0)), Timestamp(millis: select.int64(1))))
@@ -171,6 +172,21 @@ package final class LedgerSnapshot {
         return try select.step() ? try EventColumns.read(select).recorded : nil
     }
 
+    /// Erasures whose traces may still be in the database's log.
+    package func erasuresPending() throws -> [UInt64] {
+        let select = try prepare("SELECT sequence FROM erasure_pending ORDER BY sequence")
+        var pending: [UInt64] = []
+        while try select.step() { pending.append(UInt64(clamping: select.int64(0))) }
+        return pending
+    }
+
+    /// An erasure by its sequence.
+    package func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ? AND event.kind = 6")
+        select.bind(1, Int64(clamping: sequence))
+        return try select.step() ? try EventColumns.erasure(select) : nil
+    }
+
     /// The keys of events after a sequence, oldest first.
     package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
         let select = try prepare(
@@ -237,7 +253,7 @@ package final class LedgerSnapshot {
     /// - Parameter body: called for every event in order, with the one before it of the same subject; nil for one that is
     ///   not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
-    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws
+    package func walkChain(_ body: (UInt64, (event: SubjectEvent, previous: UInt64)?) throws -> Void) throws
         -> ChainHead
     {
         var head = ChainHead(history: identity.history)

@@ -7,6 +7,7 @@ enum Schema {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { try $0.execute(sql: version1) }
         migrator.registerMigration("2") { try $0.execute(sql: version2) }
+        migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
         return migrator
     }
 
@@ -156,5 +157,23 @@ enum Schema {
         CREATE INDEX event_of_kind ON event (kind, sequence) WHERE kind > 3;
         CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        """
+
+    private static let version3Rights = """
+        -- Of a person who was erased: when, and by which event. Without a salt the person is still erased; with one, the
+        -- person has come back since.
+        ALTER TABLE subject ADD COLUMN erased_at INTEGER;
+        ALTER TABLE subject ADD COLUMN erasure INTEGER;
+
+        -- Events that have lost their personal part, with what they committed to. It stands here and not in the event, so
+        -- that the zeros which take the place of the personal part have its size: a row that keeps its size moves no other
+        -- row of its page, and leaves no copy of one behind.
+        CREATE TABLE erased_event (
+            sequence INTEGER PRIMARY KEY,
+            commitment BLOB NOT NULL CHECK (length(commitment) = 32)
+        ) STRICT;
+
+        -- Erasures whose traces may still be in the log of the database.
+        CREATE TABLE erasure_pending (sequence INTEGER PRIMARY KEY) STRICT;
         """
 }

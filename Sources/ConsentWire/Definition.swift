@@ -34,6 +34,10 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case applyCatalog = 0x22
     /// Answer to applyCatalog.
     case appliedCatalog = 0xA2
+    /// Erase a person: identifiers and evidence of all events, in the database and its log.
+    case erase = 0x23
+    /// Answer to erase: what a certificate states.
+    case erased = 0xA3
     /// The events of a subject, oldest first.
     case history = 0x30
     /// Answer to history.
@@ -120,6 +124,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerDamaged = 23
     /// The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.
     case questionInvalid = 41
+    /// The ledger knows nobody by the identifier. Nothing was stored.
+    case personUnknown = 48
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
     case identifierMissing = 64
     /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
@@ -172,6 +178,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case partyCannotConsent = 88
     /// Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.
     case capturedTooEarly = 89
+    /// Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.
+    case personErased = 90
+    /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
+    case textNamesPerson = 91
 
     package var advice: ErrorAdvice {
         switch self {
@@ -191,6 +201,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogConflict,
             .ledgerDamaged,
             .questionInvalid,
+            .personUnknown,
             .identifierMissing,
             .identifierRefused,
             .identifiersTooMany,
@@ -216,7 +227,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierConflict,
             .ageImplausible,
             .partyCannotConsent,
-            .capturedTooEarly: .doNotRetry
+            .capturedTooEarly,
+            .personErased,
+            .textNamesPerson: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate: .reconnect

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from consentd import EventState, IdentifierType, LawfulBasis, PeopleQuestion, PeopleSelection, PurposeInfo, Subject
+from consentd import (
+    ErasureReason,
+    EventState,
+    IdentifierType,
+    LawfulBasis,
+    PeopleQuestion,
+    PeopleSelection,
+    PurposeInfo,
+    Subject,
+)
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
 from consentd._wire import (
@@ -23,6 +32,7 @@ from consentd._wire import (
     CheckRequest,
     CheckSubjectsRequest,
     CountGrantedRequest,
+    EraseRequest,
     EventMessage,
     ExplainRequest,
     Frame,
@@ -152,6 +162,8 @@ def request_answered_by(data: bytes) -> Request:
             return ApplyCatalogRequest("", bool(flags & 1))
         case Opcode.HISTORY_PAGE:
             return HistoryRequest(SOMEBODY, 0)
+        case Opcode.ERASED:
+            return EraseRequest(SOMEBODY, ErasureReason.UNLAWFUL)
         case Opcode.GRANTED_COUNT:
             return CountGrantedRequest("p3")
         case Opcode.PEOPLE_PAGE:

@@ -18,6 +18,7 @@ enum Answer: Sendable {
     case statisticValues(StatisticValues)
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
+    case erased(Erased)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -37,6 +38,7 @@ enum Answer: Sendable {
             case (.statisticValues, .statisticValues): .statisticValues(try StatisticValues(frame))
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
+            case (.erased, .erased): .erased(try Erased(frame))
             default: nil
             }
         }

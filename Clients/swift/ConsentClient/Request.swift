@@ -18,6 +18,7 @@ enum Request: Sendable {
     case statistics
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
+    case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
 
     /// How often it may be sent again when a connection ended before its answer.
     enum Repetition {
@@ -30,6 +31,8 @@ enum Request: Sendable {
         switch self {
         case .record: .always
         case .applyCatalog: .never
+        // The second time it only says what the first one did.
+        case .erase: .once
         default: .once
         }
     }
@@ -84,6 +87,7 @@ enum Expectation {
     case statisticValues
     case grantedCount
     case peoplePage(after: UInt64)
+    case erased
 }
 
 /// No purpose of the catalog has this name.
@@ -141,6 +145,11 @@ extension Request {
         case .people(let question):
             question.encode(request: id, into: &output)
             return .peoplePage(after: question.after)
+        case .erase(let subject, let reason, let actor):
+            EraseRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,
+                request: id, into: &output)
+            return .erased
         }
     }
 

@@ -6,6 +6,7 @@ Ask immediately before each use, and never keep an answer. Whatever a call raise
 from ._protocol import (
     Advice,
     Decision,
+    ErasureReason,
     ErrorCode,
     EventState,
     EvidenceMethod,
@@ -16,7 +17,7 @@ from ._protocol import (
     PeopleSelection,
     State,
 )
-from ._wire import FoundPerson, GrantedCount, PeopleQuestion
+from ._wire import Erased, FoundPerson, GrantedCount, PeopleQuestion
 from .aio import AsyncClient
 from .client import Client
 from .errors import (
@@ -68,6 +69,8 @@ __all__ = [
     "Decision",
     "Disconnected",
     "Endpoint",
+    "Erased",
+    "ErasureReason",
     "ErrorCode",
     "EventState",
     "EvidenceMethod",

@@ -36,6 +36,8 @@ class Opcode(IntEnum):
     RECORDED = 160
     APPLY_CATALOG = 34
     APPLIED_CATALOG = 162
+    ERASE = 35
+    ERASED = 163
     HISTORY = 48
     HISTORY_PAGE = 176
     CATALOG = 49
@@ -84,6 +86,7 @@ class ErrorCode(IntEnum):
     LEDGER_UNAVAILABLE = 22
     LEDGER_DAMAGED = 23
     QUESTION_INVALID = 41
+    PERSON_UNKNOWN = 48
     IDENTIFIER_MISSING = 64
     IDENTIFIER_REFUSED = 65
     IDENTIFIERS_TOO_MANY = 66
@@ -110,6 +113,8 @@ class ErrorCode(IntEnum):
     AGE_IMPLAUSIBLE = 87
     PARTY_CANNOT_CONSENT = 88
     CAPTURED_TOO_EARLY = 89
+    PERSON_ERASED = 90
+    TEXT_NAMES_PERSON = 91
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -137,6 +142,7 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.LEDGER_UNAVAILABLE: Advice.RETRY_LATER,
     ErrorCode.LEDGER_DAMAGED: Advice.DO_NOT_RETRY,
     ErrorCode.QUESTION_INVALID: Advice.DO_NOT_RETRY,
+    ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_MISSING: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_REFUSED: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIERS_TOO_MANY: Advice.DO_NOT_RETRY,
@@ -163,6 +169,8 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.AGE_IMPLAUSIBLE: Advice.DO_NOT_RETRY,
     ErrorCode.PARTY_CANNOT_CONSENT: Advice.DO_NOT_RETRY,
     ErrorCode.CAPTURED_TOO_EARLY: Advice.DO_NOT_RETRY,
+    ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
+    ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
 }
 
 
@@ -191,6 +199,7 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.LEDGER_UNAVAILABLE: "ledgerUnavailable",
     ErrorCode.LEDGER_DAMAGED: "ledgerDamaged",
     ErrorCode.QUESTION_INVALID: "questionInvalid",
+    ErrorCode.PERSON_UNKNOWN: "personUnknown",
     ErrorCode.IDENTIFIER_MISSING: "identifierMissing",
     ErrorCode.IDENTIFIER_REFUSED: "identifierRefused",
     ErrorCode.IDENTIFIERS_TOO_MANY: "identifiersTooMany",
@@ -217,6 +226,8 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.AGE_IMPLAUSIBLE: "ageImplausible",
     ErrorCode.PARTY_CANNOT_CONSENT: "partyCannotConsent",
     ErrorCode.CAPTURED_TOO_EARLY: "capturedTooEarly",
+    ErrorCode.PERSON_ERASED: "personErased",
+    ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
 }
 
 
@@ -233,6 +244,15 @@ class Decision(IntEnum):
     UNKNOWN = 0
     DENIED = 1
     GRANTED = 2
+
+
+class ErasureReason(IntEnum):
+    NO_LONGER_NEEDED = 1
+    CONSENT_WITHDRAWN = 2
+    OBJECTION = 3
+    UNLAWFUL = 4
+    LEGAL_OBLIGATION = 5
+    CHILD_SERVICE = 6
 
 
 class EventState(IntEnum):
