@@ -58,7 +58,9 @@ enum {
     CONSENT_OPCODE_ENFORCED_BY = 183,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
-    CONSENT_OPCODE_ERROR = 255
+    CONSENT_OPCODE_ERROR = 255,
+    CONSENT_OPCODE_ERASE = 35,
+    CONSENT_OPCODE_ERASED = 163
 };
 
 // What a server answers instead, see the table of errors in Protocol/protocol.md.
@@ -120,7 +122,10 @@ enum {
     CONSENT_ERROR_IDENTIFIER_EMPTY = 100,
     CONSENT_ERROR_IDENTIFIER_TOO_LONG = 101,
     CONSENT_ERROR_IDENTIFIER_MALFORMED = 102,
-    CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103
+    CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103,
+    CONSENT_ERROR_PERSON_UNKNOWN = 48,
+    CONSENT_ERROR_PERSON_ERASED = 90,
+    CONSENT_ERROR_TEXT_NAMES_PERSON = 91
 };
 
 // What a client should do about an error.
@@ -204,6 +209,9 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_IDENTIFIER_TOO_LONG: return "Rule at the door: an identifier is over its limit. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
+    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     default: return "an error that this version does not know";
     }
 }

@@ -40,12 +40,13 @@ VERSION = 1
 
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
-    "applyCatalog": 34, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
+    "applyCatalog": 34, "erase": 35, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
     "countGranted": 52, "people": 53, "status": 54, "enforcement": 55,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
-    "recorded": 160, "appliedCatalog": 162, "historyPage": 176, "catalogPurposes": 177, "catalogText": 178,
+    "recorded": 160, "appliedCatalog": 162, "erased": 163, "historyPage": 176, "catalogPurposes": 177,
+    "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
     "error": 255,
 }
@@ -62,6 +63,7 @@ RESERVED = {
     "explain": (0xFF, 0, 0xFFFFFF00), "explained": (0xFF, 0, 0xFF000000),
     "record": (0xFF, 0, 0xFFFFFFFF), "recorded": (0xFF, 0, 0xFFFFFFFF),
     "applyCatalog": (0xFE, 0xFFFF, 0xFFFFFFFF), "appliedCatalog": (0xFE, 0, 0),
+    "erase": (0xFF, 0xFF00, 0xFFFFFF00), "erased": (0xFC, 0, 0),
     "history": (0xFF, 0, 0xFFFFFF00), "historyPage": (0xFE, 0, 0xFFFFFFFF),
     "catalog": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogPurposes": (0xFF, 0, 0),
     "catalogDocument": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogText": (0xFF, 0xFFFF, 0),
@@ -103,10 +105,15 @@ IDENTIFIER_TYPE = {
 }
 FRESHNESS = {"live": 0, "stale": 1, "unavailable": 2}
 PEOPLE_SELECTION = {"audience": 1, "ask_again": 2, "ending": 3, "active": 4, "outdated_by": 5}
+ERASURE_REASON = {
+    "no_longer_needed": 1, "consent_withdrawn": 2, "objection": 3, "unlawful": 4, "legal_obligation": 5,
+    "child_service": 6,
+}
 ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
+    "erasureReason": ERASURE_REASON,
 }
 
 # Code, and whether the server closes the connection after it.
@@ -122,6 +129,7 @@ ERRORS = {
     "notHere": (32, False), "upstreamUnreachable": (33, False),
     "identityUnknown": (35, True), "nodeChanged": (36, True),
     "questionInvalid": (41, False),
+    "questionInvalid": (41, False), "personUnknown": (48, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
     "purposeInactive": (68, False), "basisNeedsNoConsent": (69, False), "basisCannotBeWithdrawn": (70, False),
@@ -134,6 +142,7 @@ ERRORS = {
     "partyCannotConsent": (88, False), "capturedTooEarly": (89, False),
     "identifierEmpty": (100, False), "identifierTooLong": (101, False), "identifierMalformed": (102, False),
     "nationalIdIsHash": (103, False),
+    "personErased": (90, False), "textNamesPerson": (91, False),
 }
 
 # What the server of the vectors is like.
@@ -290,6 +299,17 @@ def encode(opcode, f):
         case "appliedCatalog":
             flags, argument, word = flag_bits(f, ["dryRun"]), len(f["changes"]), f["version"]
             payload = u64(f["sequence"]) + b"".join(map(text16, f["changes"]))
+        case "erase":
+            argument, word = quad(ERASURE_REASON[f["reason"]]), quad(IDENTIFIER_TYPE[f["type"]])
+            payload = text8(f["actor"]) + f["identifier"].encode()
+        case "erased":
+            flags = flag_bits(f, ["repeated", "pending"])
+            argument, word = len(f["objections"]), f["emptiedEvents"]
+            payload = (u64(f["sequence"]) + time(f["erasedAt"]) + bytes.fromhex(f["hash"])
+                       + u8(ERASURE_REASON[f["reason"]]) + u8(0) + u16(len(f["identifiers"])) + text8(f["actor"])
+                       + b"".join(map(text8, f["objections"]))
+                       + b"".join(u8(IDENTIFIER_TYPE[one["type"]]) + bytes.fromhex(one["hash"])
+                                  for one in f["identifiers"]))
         case "history":
             argument, word = f["limit"], quad(IDENTIFIER_TYPE[f["type"]])
             payload = u64(f["after"]) + f["identifier"].encode()
@@ -1183,6 +1203,69 @@ def catalogs():
     texts_in_answer(broken, data, {"first change": ("one", 2), "second change": ("two", 2)})
 
 
+# Erasure
+
+def erasure():
+    valid = Valid("erase")
+    kari = {"reason": "consent_withdrawn", "actor": "clerk-7", "type": "email", "identifier": "kari@example.no"}
+    for reason in ERASURE_REASON:
+        valid(f"for the reason {reason}", kari | {"reason": reason})
+    for name, kind, value, form in IDENTIFIERS:
+        valid(name, kari | {"type": kind, "identifier": value}, normalForm=form)
+    valid("by nobody in particular", kari | {"actor": ""})
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "reason": "unlawful", "actor": "語" * 85, "type": "other", "identifier": "o" * 255})
+    broken = Broken("erase")
+    data = encode("erase", kari | {"request": 23})
+    common_damage(broken, "erase", data)
+    # What is left of a longer identifier is a shorter one; with none left, nothing names the person.
+    start = HEADER_SIZE + 1 + len(kari["actor"])
+    for size in range(start - HEADER_SIZE):
+        broken(f"payload cut to {size} bytes", with_payload(data, data[HEADER_SIZE:HEADER_SIZE + size]))
+    broken("no identifier", data[:0] + with_payload(data, data[HEADER_SIZE:start]), "identifierInvalid")
+    broken("an identifier of 256 bytes", with_payload(data, data[HEADER_SIZE:start] + b"a" * 256),
+           "identifierInvalid")
+    for reason in (0, 7, 8, 255):
+        broken(f"reason {reason}", with_header(data, argument=reason))
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", with_header(data, word=kind), "identifierInvalid")
+    for control in CONTROLS:
+        broken(f"control character {control:02x} in the identifier",
+               with_payload(data, data[HEADER_SIZE:start] + b"a" + bytes([control])), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"actor not UTF-8: {name}", with_payload(data, sized8(bad) + b"kari@example.no"))
+        broken(f"identifier not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:start] + bad),
+               "identifierInvalid")
+    broken("order: a reserved bit before the reason", with_header(data, argument=0x100), "reservedBitSet")
+    broken("order: the reason before the identifier", with_header(data, argument=0, word=0))
+
+    valid = Valid("erased")
+    done = {"repeated": False, "pending": False, "emptiedEvents": 3, "sequence": "1004", "erasedAt": "1795258800000",
+            "hash": "5a" * 32, "reason": "consent_withdrawn", "actor": "clerk-7", "objections": ["profiling"],
+            "identifiers": [{"type": "email", "hash": "0f" * 16}, {"type": "customer", "hash": "f0" * 16}]}
+    valid("an erasure", done)
+    valid("that was done before", done | {"repeated": True, "emptiedEvents": 0})
+    valid("whose traces may be left in the log", done | {"pending": True})
+    valid("of who never objected", done | {"objections": []})
+    valid("with the largest numbers and the longest texts",
+          done | {"request": U32_MAX, "repeated": True, "pending": True, "emptiedEvents": U32_MAX,
+                  "sequence": str(SEQUENCE_MAX), "erasedAt": str(I64_MAX), "actor": "語" * 85,
+                  "objections": ["p" * 255, "é" * 127],
+                  "identifiers": [{"type": kind, "hash": "ff" * 16} for kind in IDENTIFIER_TYPE]})
+    data = encode("erased", done | {"request": 1})
+    broken = client_side("erased", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"{count} objections said, 1 there", with_header(data, argument=count))
+    for reason in (0, 7, 255):
+        broken(f"reason {reason}", patched(data, HEADER_SIZE + 48, u8(reason)))
+    broken("a reserved byte", patched(data, HEADER_SIZE + 49, u8(1)))
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"{count} identifiers said, 2 there", patched(data, HEADER_SIZE + 50, u16(count)))
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", patched(data, len(data) - 17, u8(kind)))
+    texts_in_answer(broken, data, {"actor": ("clerk-7", 1), "objection": ("profiling", 1)})
+
+
 # Reads
 
 def reads():
@@ -1616,6 +1699,7 @@ def larges():
         "checkSubjects": ("malformed", frame("checkSubjects", argument=3, word=1 | 1 << 16, request=19), 0),
         "explain": ("identifierInvalid", frame("explain", argument=3, word=1, request=19), 0),
         "record": ("malformed", frame("record", argument=1, request=19), 0),
+        "erase": ("identifierInvalid", frame("erase", text8(""), argument=1, word=1, request=19), 1),
         "history": ("identifierInvalid", frame("history", u64(0), word=1, request=19), 8),
         "catalog": ("malformed", frame("catalog", request=19), 0),
         "catalogDocument": ("malformed", frame("catalogDocument", request=19), 0),
@@ -1706,7 +1790,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 reads, statuses, people, pushes, errors, frames, incompletes, larges, session):
+                 erasure, reads, statuses, people, pushes, errors, frames, incompletes, larges, session):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

@@ -1,6 +1,7 @@
 // What glibc declares only with `_GNU_SOURCE`.
 #define _GNU_SOURCE
 #include "ckernel.h"
+#include <string.h>
 
 int ckernel_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
@@ -12,3 +13,14 @@ int ckernel_pin(int processor) {
 }
 
 int ckernel_name_thread(const char *name) { return pthread_setname_np(pthread_self(), name); }
+
+int ckernel_file_kind(const char *path) {
+    struct stat status;
+    if (lstat(path, &status) != 0) return 0;
+    return S_ISREG(status.st_mode) ? 1 : S_ISDIR(status.st_mode) ? 2 : 0;
+}
+
+long ckernel_find(const void *bytes, size_t size, const void *value, size_t value_size) {
+    const char *found = memmem(bytes, size, value, value_size);
+    return found ? found - (const char *)bytes : -1;
+}

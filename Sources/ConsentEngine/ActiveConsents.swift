@@ -60,19 +60,28 @@ struct ActiveConsents {
         }
     }
 
-    /// - Parameter history: all events of one person.
-    func findings(_ history: [RecordedEvent]) -> [Finding] {
+    /// - Parameter history: all events of one person, also those of before an erasure.
+    func findings(_ history: [SubjectEvent]) -> [Finding] {
         let known = history.filter { $0.sequence <= asOf && $0.recordedAt <= until }
         // Before the first event, nobody knew this person.
         guard let begin = known.first.map({ max($0.recordedAt, from) }) else { return [] }
-        let byPurpose = Dictionary(grouping: known, by: \.event.purpose)
         return purposes.compactMap { purpose in
-            let events = byPurpose[purpose.id] ?? []
-            return events.isEmpty && !includesOtherBases ? nil : finding(purpose, events, begin: begin)
+            let acts = known.compactMap { Self.act($0, for: purpose) }
+            return acts.isEmpty && !includesOtherBases ? nil : finding(purpose, acts, begin: begin)
         }
     }
 
-    private func finding(_ purpose: Purpose, _ events: [RecordedEvent], begin: Timestamp) -> Finding? {
+    private typealias RecordedAct = (recordedAt: Timestamp, act: Act)
+
+    /// Nil for an event about another purpose.
+    private static func act(_ event: SubjectEvent, for purpose: Purpose) -> RecordedAct? {
+        switch event {
+        case .consent(let event): event.event.purpose == purpose.id ? (event.recordedAt, Act(event)) : nil
+        case .erasure(let erasure): (erasure.recordedAt, erasure.act)
+        }
+    }
+
+    private func finding(_ purpose: Purpose, _ events: [RecordedAct], begin: Timestamp) -> Finding? {
         let recorded = events.map(\.recordedAt).filter { $0 > begin }
         let moments = Set([begin] + recorded + turns.filter { $0 > begin }).sorted()
         var finding: Finding?
@@ -80,7 +89,7 @@ struct ActiveConsents {
         var rest = events[...]
         for (position, moment) in moments.enumerated() {
             while let event = rest.first, event.recordedAt <= moment {
-                standing.fold(Act(event))
+                standing.fold(event.act)
                 rest.removeFirst()
             }
             guard let verdict = verdict(purpose, standing, at: moment) else { continue }

@@ -36,6 +36,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case catalogRejected(String)
     case catalogConflict(String)
     case catalogMissing
+    case rights(RightsError)
     /// A question that cannot be answered as it was asked; says why.
     case questionInvalid(String)
     /// Another process writes to this node.
@@ -44,7 +45,9 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 
     /// Whatever an engine throws.
     package init(_ error: any Error) {
-        self = error as? EngineError ?? (error as? LedgerError).map(EngineError.ledger) ?? .failed("\(error)")
+        self =
+            error as? EngineError ?? (error as? LedgerError).map(EngineError.ledger)
+            ?? (error as? RightsError).map(EngineError.rights) ?? .failed("\(error)")
     }
 
     /// What is stored contradicts itself.
@@ -70,6 +73,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
             "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"
         case .catalogMissing: "no catalog is applied; 'consentd catalog apply' does that"
         case .locked(let path): "another process has the node at \(path) open for writing"
+        case .rights(let error): "\(error)"
         case .questionInvalid(let reason), .failed(let reason): reason
         }
     }
@@ -79,12 +83,22 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 enum Change {
     case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
+    case erase(ErasureRequest, @Sendable (Result<ErasureReport, EngineError>) -> Void)
 
     /// Events that it may append.
     var weight: Int {
         switch self {
         case .record(let events, _): events.count
-        case .applyCatalog: 1
+        case .applyCatalog, .erase: 1
+        }
+    }
+
+    /// Whether all before it must be stored before it is decided about.
+    var needsWholeLedger: Bool {
+        switch self {
+        case .record: false
+        // A catalog changes what is decided about everybody; an erasure reaches back to all that is stored of a person.
+        case .applyCatalog, .erase: true
         }
     }
 
@@ -92,6 +106,7 @@ enum Change {
         switch self {
         case .record(_, let complete): complete(.failure(error))
         case .applyCatalog(_, let complete): complete(.failure(error))
+        case .erase(_, let complete): complete(.failure(error))
         }
     }
 }

@@ -22,7 +22,8 @@ package final class Engine: Sendable {
 
     let ledger: Ledger
     private let lock: LockHolder
-    private let queue: ChangeQueue
+    let queue: ChangeQueue
+    let traces: ErasureTraces
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let subscribers = Subscribers()
@@ -76,10 +77,11 @@ package final class Engine: Sendable {
         inService = InService(
             Service(identity: identity, hashKey: hashKey, publication: publication, catalog: catalog))
         queue = try ChangeQueue()
+        traces = ErasureTraces(pending: try ledger.read { try $0.erasuresPending() })
         questions = try QuestionQueue(threads: 2)
         let writer = try Writer(
             ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, inService: inService,
-            queue: queue, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
+            queue: queue, traces: traces, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
             systemNow: systemNow, fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
     }
@@ -129,7 +131,7 @@ package final class Engine: Sendable {
         queue.submit(.applyCatalog(document, complete))
     }
 
-    private func waitFor<Value: Sendable>(
+    func waitFor<Value: Sendable>(
         _ start: (@escaping @Sendable (Result<Value, EngineError>) -> Void) -> Void
     ) throws -> Value {
         let wakeup = try Wakeup()
@@ -259,6 +261,7 @@ package final class Engine: Sendable {
             ("index_digest", table.digest), ("index_sequence", table.appliedSequence),
             ("groups_committed", subscribers.groupCount),
             ("changes_turned_away", queue.refusedCount),
+            ("erasures_pending", UInt64(try ledger.read { try $0.erasuresPending() }.count)),
             ("uptime_seconds", UInt64((Clock.monotonicNanos() - startedAt) / 1_000_000_000)),
         ]
     }

@@ -11,15 +11,15 @@ package import ConsentModel
 // Sendable because it is used by one thread at a time: by who decides, then by who stores it. The group that follows it
 // meanwhile only reads it.
 final class Group: @unchecked Sendable {
-    private let draft: Draft
+    let draft: Draft
     private let index: IndexTable
     private let keys: KeyMap
     /// Until this one is decided.
     private var previous: Group?
-    private let hashKey: IdentifierHashKey
+    let hashKey: IdentifierHashKey
     private(set) var catalog: Catalog
     private var catalogVersion: Int
-    private let now: Timestamp
+    let now: Timestamp
     /// The system's clock, which may have been set back behind what is recorded.
     private let systemNow: Timestamp
     /// Where the ledger ended before.
@@ -31,10 +31,11 @@ final class Group: @unchecked Sendable {
     /// What the index must say when the group is stored.
     private(set) var rows: [RowChange] = []
     private var touched: [SubjectWork] = []
+    var erasures: [RecordedErasure] = []
     private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
-    private final class SubjectWork {
+    final class SubjectWork {
         var record: SubjectRecord
         let isNew: Bool
         var isTouched: Bool
@@ -50,7 +51,7 @@ final class Group: @unchecked Sendable {
     }
 
     /// What two events that say the same have in common at least.
-    private struct Twin: Hashable {
+    struct Twin: Hashable {
         var purposeBit: Int
         var state: EventState?
         var capturedAt: Timestamp
@@ -136,11 +137,35 @@ final class Group: @unchecked Sendable {
         if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
+        if let known { try judge(&event, ofErased: known) }
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
         let subject = try known ?? addSubject()
+        if subject.record.isErased, !event.state.takesAway { subject.record.salt = newSalt() }
         attach(event.identifiers, hashes, to: subject)
         return .recorded(sequence: append(event, subject, purposeBit, refersTo: refersTo))
+    }
+
+    /// Whom an event about somebody who was erased brings back: only the person, by an act that came after. What was
+    /// captured before that is not taken, also when the person has come back. A "no" is taken at any time, but without the
+    /// identifiers that it names, as they must not come back with it.
+    private func judge(_ event: inout ConsentEvent, ofErased subject: SubjectWork) throws {
+        guard let erasedAt = subject.record.erasedAt else { return }
+        if event.state.takesAway {
+            guard subject.record.isErased else { return }
+            // Split up, it is taken for those who are not erased as it is.
+            let isAlone = try event.identifiers.allSatisfy {
+                try self.subject(identifiedBy: hashOfStored($0)) === subject
+            }
+            guard isAlone else { throw AdmissionError.identifierConflict(event.identifiers[0]) }
+            (event.identifiers, event.evidence) = ([], "")
+            return
+        }
+        let isActOfPerson =
+            event.party.canConsent && (event.state.isGrant || event.state == .objectionLifted)
+        guard event.capturedAt! > erasedAt, isActOfPerson || !subject.record.isErased else {
+            throw AdmissionError.personErased(at: erasedAt)
+        }
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
@@ -219,8 +244,21 @@ final class Group: @unchecked Sendable {
         if mayHaveBeenDated(event, at: recorded.recordedAt), recorded.event.capturedAt == recorded.recordedAt {
             event.capturedAt = recorded.recordedAt
         }
+        let isEmptied = recorded.event.identifiers.isEmpty && !recorded.event.state.isInternal
+        if isEmptied {
+            let owner = try owner(of: event.identifiers.map(hashOfStored), event.identifiers)
+            guard let owner, owner.record.id == recorded.subject else {
+                return .refused(.keyReused(sequence: sequence))
+            }
+            guard event.state.takesAway else { return .refused(.personErased(at: owner.record.erasedAt ?? now)) }
+            (event.identifiers, event.evidence) = ([], "")
+        }
         let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
+    }
+
+    private func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
+        identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
     }
 
     /// Whether the node may have given an event this capture time in place of the sender's: see ``isForTheNodeToDate``.
@@ -241,7 +279,7 @@ final class Group: @unchecked Sendable {
         return owner
     }
 
-    private func subject(identifiedBy hash: IdentifierHash) throws -> SubjectWork? {
+    func subject(identifiedBy hash: IdentifierHash) throws -> SubjectWork? {
         if let new = newOwners[hash] { return new }
         if let new = previous?.newOwners[hash] { return try load(new.record.id) }
         guard let id = index.owner(of: hash) else { return nil }

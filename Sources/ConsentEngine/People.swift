@@ -68,6 +68,8 @@ extension Engine {
             if page.hasMore { return false }
             left -= 1
             page.next = UInt64(subject.id)
+            // Nobody can be asked or reached who is a number.
+            if subject.isErased, question.selection != .active { return true }
             let findings = try find(subject)
             guard !findings.isEmpty else { return true }
             let identifiers = try histories.identifiers(of: subject, countMax: FoundPerson.identifiersMax)
@@ -91,7 +93,7 @@ extension Engine {
         case .ending: return try ending(question, catalog, now)
         case .active:
             let active = try ActiveConsents(question, catalog, snapshot)
-            return { subject in active.findings(try histories.events(of: subject, after: 0, countMax: .max)) }
+            return { subject in active.findings(try histories.timeline(of: subject)) }
         case .outdatedBy:
             let notice = try RevisionNotice(question.revision, in: proposed(question.document) ?? catalog, at: now)
             return notice.findings

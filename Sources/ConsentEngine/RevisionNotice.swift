@@ -60,6 +60,7 @@ extension Engine {
         var counts = names.map { _ in NoticeCount() }
         try ledger.read { snapshot in
             try snapshot.forEachSubject { subject in
+                if subject.isErased { return }
                 for (position, notice) in notices.enumerated() {
                     counts[position].add(notice.findings(subject), of: subject)
                 }

@@ -186,27 +186,59 @@ private struct Replay {
     }
 
     private mutating func replayChain(_ progress: (UInt64, UInt64) -> Void) throws {
-        let last = try snapshot.walkChain { sequence, consent in
+        let last = try snapshot.walkChain { sequence, entry in
             report.events = sequence
             if sequence % 65_536 == 0 { progress(sequence, head.sequence) }
-            guard let (recorded, previous) = consent else { return }
+            guard let (event, previous) = entry else { return }
+            compareLink(from: event, to: previous)
+            defer { subjects[event.subject]?.lastEvent = sequence }
+            guard case .consent(let recorded) = event else {
+                if case .erasure(let erasure) = event { replay(erasure) }
+                return
+            }
             guard let purpose = catalog.purpose(id: recorded.event.purpose) else {
                 report.add("event \(sequence) is about '\(recorded.event.purpose)', which no catalog has")
                 return
             }
-            replay(recorded, after: previous, purposeBit: purpose.bit)
+            replay(recorded, purposeBit: purpose.bit)
             compareKey(of: recorded)
         }
         report.headHash = last.hash.bytes
         progress(head.sequence, head.sequence)
     }
 
-    private mutating func replay(_ recorded: RecordedEvent, after previous: UInt64, purposeBit: Int) {
+    private mutating func compareLink(from event: SubjectEvent, to previous: UInt64) {
+        let known = subjects[event.subject]?.lastEvent ?? 0
+        guard previous != known else { return }
+        report.add(
+            "event \(event.sequence) follows event \(previous) in the subject's history instead of \(known)")
+    }
+
+    private mutating func replay(_ erasure: RecordedErasure) {
+        let subject = erasure.subject
+        emptied[subject] = nil
+        withUnsafeMutablePointer(to: &subjects[subject, default: SubjectRecord(id: subject, salt: [])]) {
+            $0.pointee.standings.erase(by: erasure)
+            ($0.pointee.erasedAt, $0.pointee.erasure) = (erasure.recordedAt, erasure.sequence)
+            // Where the events that brought them are emptied, this is where they come from.
+            $0.pointee.identifiers = erasure.identifiers
+        }
+        SubjectRecord(id: subject, salt: [], identifiers: erasure.identifiers).forEachIdentifier { _, hash in
+            let owner = owners.updateValue(subject, forKey: hash) ?? subject
+            if owner != subject {
+                report.add(
+                    "event \(erasure.sequence) gives an identifier to subject \(subject) that is \(owner)'s")
+            }
+        }
+    }
+
+    private mutating func replay(_ recorded: RecordedEvent, purposeBit: Int) {
         let sequence = recorded.sequence
-        if recorded.event.state == .erased {
-            emptied[recorded.subject] = nil
-        } else if recorded.event.identifiers.isEmpty, !recorded.event.state.isInternal, emptied[recorded.subject] == nil
-        {
+        // What is said about somebody who is erased names nobody, if it is a "no".
+        let isExpected =
+            recorded.event.state.isInternal
+            || recorded.event.state.takesAway && subjects[recorded.subject]?.erasedAt != nil
+        if recorded.event.identifiers.isEmpty, !isExpected, emptied[recorded.subject] == nil {
             emptied[recorded.subject] = sequence
         }
         var new: [(IdentifierType, IdentifierHash)] = []
@@ -222,15 +254,10 @@ private struct Replay {
             owners[hash] = recorded.subject
             new.append((identifier.type, hash))
         }
-        let known = subjects[recorded.subject]?.lastEvent ?? 0
-        if previous != known {
-            report.add("event \(sequence) follows event \(previous) in the subject's history instead of \(known)")
-        }
         withUnsafeMutablePointer(
             to: &subjects[recorded.subject, default: SubjectRecord(id: recorded.subject, salt: [])]
         ) {
             $0.pointee.standings.fold(Act(recorded), purposeBit: purposeBit)
-            $0.pointee.lastEvent = sequence
             for (type, hash) in new { $0.pointee.add(type, hash) }
         }
     }
@@ -254,6 +281,12 @@ private struct Replay {
             }
             if subject.identifiers != replayed.identifiers {
                 report.add("subject \(subject.id): the identifiers that are kept are not those that its events name")
+            }
+            if subject.erasedAt != replayed.erasedAt || subject.erasure != replayed.erasure {
+                report.add("subject \(subject.id): whether and when the person was erased is not what the events say")
+            }
+            if subject.salt.isEmpty, subject.erasedAt == nil {
+                report.add("subject \(subject.id): its salt is gone, but no event says that the person was erased")
             }
             // Until an end that has passed is recorded, the kept row still holds the consent, with its end.
             let beforeEnd = subject.projection.endsAt.map { min(takenOver, Timestamp(millis: $0.millis - 1)) }

@@ -18,6 +18,7 @@ final class Writer: @unchecked Sendable {
     private let keys: KeyMap
     private let inService: InService
     private let queue: ChangeQueue
+    private let traces: ErasureTraces
     private let subscribers: Subscribers
     private let systemNow: @Sendable () -> Timestamp
     private let damage: DamageWatch
@@ -38,6 +39,7 @@ final class Writer: @unchecked Sendable {
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
     private var looksForDamageAt = Clock.monotonicNanos()
+    private var nextLookForTraces: Int64 = 0
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
@@ -49,13 +51,15 @@ final class Writer: @unchecked Sendable {
     /// An end is recorded within a second; the index has kept it since the moment itself.
     private static let sweepMillis: Int32 = 250
     private static let damageLookNanos: Int64 = 500_000_000
+    /// While somebody reads what was before an erasure, its traces are looked for so often.
+    private static let tracesMillis: Int64 = 250
 
     /// - Parameters:
     ///   - index: has followed the ledger.
     ///   - keys: likewise.
     init(
         _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
-        inService: InService, queue: ChangeQueue, subscribers: Subscribers, damage: DamageWatch,
+        inService: InService, queue: ChangeQueue, traces: ErasureTraces, subscribers: Subscribers, damage: DamageWatch,
         overlapWeightMin: Int, systemNow: @escaping @Sendable () -> Timestamp,
         fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
@@ -66,6 +70,7 @@ final class Writer: @unchecked Sendable {
         self.keys = keys
         self.inService = inService
         self.queue = queue
+        self.traces = traces
         self.subscribers = subscribers
         self.damage = damage
         self.overlapWeightMin = overlapWeightMin
@@ -87,6 +92,7 @@ final class Writer: @unchecked Sendable {
             if !changes.isEmpty { commit(changes) }
             passTime()
             lookForDamage()
+            removeTraces()
             if inStore == nil { vouch() }
             if changes.isEmpty {
                 settle()
@@ -133,8 +139,7 @@ final class Writer: @unchecked Sendable {
             return
         }
         // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
-        let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
-        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog,
+        if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !changes.contains(where: \.needsWholeLedger),
             overlapsInARow < Self.overlapsInARowMax
         {
             overlapsInARow += 1
@@ -243,6 +248,15 @@ final class Writer: @unchecked Sendable {
                     ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
+            case .erase(let request, let complete):
+                do {
+                    let report = try group.erase(request)
+                    // What comes after is later, and so counts.
+                    clock.pass()
+                    results.append { _ in { complete(.success(report)) } }
+                } catch let error as RightsError {
+                    results.append { _ in { complete(.failure(.rights(error))) } }
+                }
             }
         }
         try conclude(group)
@@ -292,6 +306,7 @@ final class Writer: @unchecked Sendable {
             fatal(.indexBehind("the index cannot follow the ledger: \(error)"))
             return
         }
+        for erasure in group.erasures { traces.add(erasure.sequence) }
         for acknowledge in stored.acknowledgements { acknowledge() }
         let first = group.start.head.sequence + 1
         guard head.sequence >= first else { return }
@@ -322,6 +337,15 @@ final class Writer: @unchecked Sendable {
         }
         let head = stored.group.end.head
         index.setApplied(sequence: head.sequence, chain: head.mark)
+    }
+
+    /// Takes out of the files what erasures have left there. Tried again while a reader stands in the way.
+    private func removeTraces() {
+        let now = Clock.monotonicNanos()
+        guard traces.isPending, now >= nextLookForTraces else { return }
+        settle()
+        nextLookForTraces = now + Self.tracesMillis * 1_000_000
+        if (try? ledger.removeTraces()) == true { traces.setGone(through: end.head.sequence) }
     }
 
     /// What time alone changes: consents that end, revisions that become current.
@@ -414,6 +438,9 @@ struct NodeClock {
         self.system = system
         now = max(notBefore, system)
     }
+
+    /// Goes on to the next moment.
+    mutating func pass() { now = Timestamp(millis: now.millis + 1) }
 
     mutating func tick(_ system: Timestamp) {
         self.system = system

@@ -11,10 +11,12 @@ import Crypto
 //                   · actor text8 · commitment 32 bytes
 //     body 2      = catalog version u64 · digest of the catalog 32 bytes
 //     body 3      = nothing: a revision became current by time
+//     body 6      = see SubjectEvent.swift
 //     commitment  = SHA-256( salt of the subject · personal )
 //     personal    = count u8 · count × ( type u8 · value text8 ) · evidence u16 size and UTF-8
 //
-// Erasing a person removes salt and personal and keeps the commitment, so the chain stays whole and says nothing.
+// Erasing a person removes salt and personal and keeps the commitment, so the chain stays whole and says nothing. The
+// commitments of such events stand in the table erased_event, and zeros in the place of what was personal.
 
 /// A SHA-256.
 package struct ChainHash: Equatable, Sendable {
@@ -70,6 +72,7 @@ enum EventKind: UInt8 {
     case consent = 1
     case catalog = 2
     case revisionBecameCurrent = 3
+    case erasure = 6
 }
 
 /// Bytes to be hashed. One value serves for many events.
@@ -98,6 +101,12 @@ struct ChainBytes {
     mutating func append(_ text: String) {
         bytes.append(UInt8(text.utf8.count))
         bytes += text.utf8
+    }
+
+    mutating func append(subject: Int64, actor: String, detail: [UInt8]) {
+        append(UInt64(bitPattern: subject))
+        append(actor)
+        append(detail)
     }
 
     mutating func append(_ event: ConsentEvent, subject: Int64, refersTo: UInt64, commitment: ChainHash) {

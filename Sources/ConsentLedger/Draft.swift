@@ -21,6 +21,7 @@ package final class Draft: @unchecked Sendable {
     private(set) var catalogs: [(stored: StoredCatalog, catalog: Catalog)] = []
     /// What becomes of everybody's consents at once.
     package private(set) var outdatings: [Outdating] = []
+    private(set) var erasures: [DraftedErasure] = []
     private var chain = ChainBytes()
 
     /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
@@ -83,6 +84,9 @@ package final class Draft: @unchecked Sendable {
         return try known().event(sequence)
     }
 
+    /// A stored erasure by its sequence.
+    package func erasure(_ sequence: UInt64) throws -> RecordedErasure? { try known().erasure(sequence) }
+
     private func drafted(_ sequence: UInt64) -> DraftedEvent? {
         let first = end.head.sequence + 1 - UInt64(events.count)
         if sequence < first { return previous?.drafted(sequence) }
@@ -104,7 +108,7 @@ package final class Draft: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - event: admitted, with its capture time, and national ids replaced by their hashes.
-    ///   - salt: of the subject.
+    ///   - salt: of the subject; empty for one that is erased, whose events commit to nothing that could be guessed.
     /// - Returns: its sequence.
     package func append(_ event: ConsentEvent, at place: EventPlace, salt: [UInt8]) -> UInt64 {
         let personal = Personal.encode(event)
@@ -115,7 +119,7 @@ package final class Draft: @unchecked Sendable {
             commitment: Personal.commitment(salt: salt, personal: personal))
         return append(
             .consent, recordedAt: place.recordedAt, capturedAt: capturedAt, event: event, place: place,
-            personal: personal)
+            personal: personal, isEmpty: salt.isEmpty)
     }
 
     /// Appends the event that says that a catalog is applied, and the catalog.
@@ -142,6 +146,32 @@ package final class Draft: @unchecked Sendable {
         return append(.revisionBecameCurrent, recordedAt: recordedAt, capturedAt: effectiveAt)
     }
 
+    /// Appends the event that says that a person was erased. What is personal in the person's events before it is taken
+    /// out when the draft is stored, and so is what the subject keeps beyond the suppression entry.
+    ///
+    /// - Parameter subject: is changed as the event says.
+    package func appendErasure(
+        of subject: inout SubjectRecord, reason: ErasureReason, actor: String, recordedAt: Timestamp
+    ) -> RecordedErasure {
+        let detail = RecordedErasure.detail(reason, identifiers: subject.identifiers)
+        let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
+        beginChain(.erasure, recordedAt: recordedAt, capturedAt: recordedAt)
+        chain.append(subject: subject.id, actor: actor, detail: detail)
+        let sequence = append(
+            .erasure, recordedAt: recordedAt, capturedAt: recordedAt, place: place, actor: actor, detail: detail)
+        erasures.append(
+            DraftedErasure(
+                lastEvent: subject.lastEvent, subject: subject.id, salt: subject.salt, sequence: sequence))
+        let erasure = RecordedErasure(
+            sequence: sequence, subject: subject.id, recordedAt: recordedAt, reason: reason,
+            identifiers: subject.identifiers, actor: actor, hash: end.head.hash.bytes)
+        subject.salt = []
+        (subject.erasedAt, subject.erasure) = (recordedAt, sequence)
+        subject.lastEvent = sequence
+        subject.standings.erase(by: erasure)
+        return erasure
+    }
+
     private func beginChain(_ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp) {
         chain.begin(
             previous: end.head.hash, sequence: end.head.sequence + 1, kind: kind, recordedAt: recordedAt.millis,
@@ -150,13 +180,15 @@ package final class Draft: @unchecked Sendable {
 
     private func append(
         _ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp,
-        event: ConsentEvent? = nil, place: EventPlace? = nil, personal: [UInt8] = [], catalogVersion: Int? = nil
+        event: ConsentEvent? = nil, place: EventPlace? = nil, personal: [UInt8] = [], catalogVersion: Int? = nil,
+        actor: String = "", detail: [UInt8]? = nil, isEmpty: Bool = false
     ) -> UInt64 {
         end.head = ChainHead(sequence: end.head.sequence + 1, hash: chain.hash)
         events.append(
             DraftedEvent(
                 kind, sequence: end.head.sequence, recordedAt: recordedAt, capturedAt: capturedAt, event: event,
-                place: place, personal: personal, catalogVersion: catalogVersion, hash: end.head.hash))
+                place: place, personal: personal, catalogVersion: catalogVersion, actor: actor, detail: detail,
+                isEmpty: isEmpty, hash: end.head.hash))
         return end.head.sequence
     }
 }
@@ -167,16 +199,23 @@ final class DraftedEvent: Sendable {
     let sequence: UInt64
     let recordedAt: Timestamp
     let capturedAt: Timestamp
-    /// Nil for one that is about no subject, and so is its place.
+    /// Nil for one that is about no consent.
     let event: ConsentEvent?
+    /// Nil for one that is about no subject.
     let place: EventPlace?
     let personal: [UInt8]
     let catalogVersion: Int?
+    /// Of an event about a person as a whole.
+    let actor: String
+    let detail: [UInt8]?
+    /// Whether its personal part is none, as the person is erased.
+    let isEmpty: Bool
     let hash: ChainHash
 
     init(
         _ kind: EventKind, sequence: UInt64, recordedAt: Timestamp, capturedAt: Timestamp, event: ConsentEvent?,
-        place: EventPlace?, personal: [UInt8], catalogVersion: Int?, hash: ChainHash
+        place: EventPlace?, personal: [UInt8], catalogVersion: Int?, actor: String, detail: [UInt8]?, isEmpty: Bool,
+        hash: ChainHash
     ) {
         self.kind = kind
         self.sequence = sequence
@@ -186,15 +225,18 @@ final class DraftedEvent: Sendable {
         self.place = place
         self.personal = personal
         self.catalogVersion = catalogVersion
+        self.actor = actor
+        self.detail = detail
+        self.isEmpty = isEmpty
         self.hash = hash
     }
 
     func link(of subject: Int64) throws -> EventLink {
-        guard let event, let place, place.subject == subject else {
+        guard let place, place.subject == subject else {
             throw LedgerError.corrupt(sequence, isNotOf: subject)
         }
         return EventLink(
-            previous: place.previous, purposeBit: place.purposeBit, state: event.state, capturedAt: capturedAt)
+            previous: place.previous, purposeBit: place.purposeBit, state: event?.state, capturedAt: capturedAt)
     }
 
     var recorded: RecordedEvent? {

@@ -6,14 +6,15 @@ enum EventColumns {
         SELECT event.sequence, event.kind, event.recorded_at, event.captured_at, event.subject, purpose.id, event.state,
             revision.declaration, revision.revision, event.language, event.method, event.party, event.explicit, event.age,
             event.expires_at, event.refers_to, source.system, source.channel, source.form, event.actor, event.key,
-            event.personal, event.commitment, event.hash, catalog.version, catalog.digest, subject.salt,
-            event.previous
+            event.personal, erased_event.commitment, event.hash, catalog.version, catalog.digest, subject.salt,
+            event.previous, event.detail, event.commitment
         FROM event
             LEFT JOIN purpose ON purpose.bit = event.purpose
             LEFT JOIN revision ON revision.id = event.revision
             LEFT JOIN source ON source.id = event.source
             LEFT JOIN catalog ON catalog.version = event.catalog
             LEFT JOIN subject ON subject.id = event.subject
+            LEFT JOIN erased_event ON erased_event.sequence = event.sequence
         """
 
     /// What an event of a consent always says: purpose, state, language, method, party, explicit, source, actor.
@@ -21,6 +22,8 @@ enum EventColumns {
     private static let texts: [Int32] = [5, 7, 8, 9, 16, 17, 18, 19]
     /// What only an event of a consent says.
     private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27]
+    /// Of these, what an event about a person as a whole says, too.
+    private static let ofSubject: [Int32] = [4, 19, 27]
     /// Ages from the door; 255 is none in the chain, and must not be one here.
     private static let ages: ClosedRange<Int64> = 0...150
 
@@ -40,7 +43,7 @@ enum EventColumns {
             throw corrupt("a text in it is too long")
         }
         var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
-        let personal = row.isNull(21) ? nil : row.bytes(21)
+        let personal = try personal(row)
         if let personal {
             guard let (identifiers, evidence) = Personal.decode(personal) else {
                 throw corrupt("its personal part cannot be read")
@@ -65,6 +68,18 @@ enum EventColumns {
         return (recorded, personal)
     }
 
+    /// Nil where it has been erased.
+    private static func personal(_ row: Statement) throws -> [UInt8]? {
+        if row.isNull(21) { return nil }
+        let bytes = row.bytes(21)
+        if row.isNull(22) { return bytes }
+        guard bytes.allSatisfy({ $0 == 0 }) else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))", what: "its personal part was erased, but something stands in its place")
+        }
+        return nil
+    }
+
     static func hash(_ row: Statement, _ column: Int32, of sequence: Int64) throws -> ChainHash {
         guard let hash = ChainHash(row.rawBytes(column)) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "one of its hashes has not 32 bytes")
@@ -73,7 +88,7 @@ enum EventColumns {
     }
 
     /// Reads an event and computes its hash anew.
-    static func verified(_ row: Statement, previous: ChainHash) throws -> (RecordedEvent?, hash: ChainHash) {
+    static func verified(_ row: Statement, previous: ChainHash) throws -> (SubjectEvent?, hash: ChainHash) {
         let sequence = UInt64(clamping: row.int64(0))
         guard let kind = EventKind(rawValue: UInt8(clamping: row.int64(1))) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "its kind is not known")
@@ -81,7 +96,7 @@ enum EventColumns {
         var chain = ChainBytes()
         chain.begin(
             previous: previous, sequence: sequence, kind: kind, recordedAt: row.int64(2), capturedAt: row.int64(3))
-        var recorded: RecordedEvent?
+        var recorded: SubjectEvent?
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
@@ -92,13 +107,18 @@ enum EventColumns {
                     where: "event \(sequence)", what: "its personal part is not the one that it committed to")
             }
             chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
-            recorded = event
+            recorded = .consent(event)
         case .catalog:
             chain.append(UInt64(clamping: row.int64(24)))
             chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
+        case .erasure:
+            chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            recorded = .erasure(try erasure(row))
         }
-        guard kind == .consent || ofConsent.allSatisfy(row.isNull) else {
+        let isOfSubject = kind == .erasure
+        let isSilent = ofConsent.allSatisfy { row.isNull($0) || isOfSubject && ofSubject.contains($0) }
+        guard kind == .consent || isSilent, row.isNull(29) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "it says more than an event of its kind can")
         }
         let hash = chain.hash
@@ -107,5 +127,21 @@ enum EventColumns {
                 where: "event \(sequence)", what: "its content or the one before it was changed: the hash is another")
         }
         return (recorded, hash)
+    }
+
+    static func erasure(_ row: Statement) throws -> RecordedErasure {
+        guard !row.isNull(4), !row.isNull(19), let erasure = RecordedErasure(row, detail: row.bytes(28)) else {
+            throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read")
+        }
+        return erasure
+    }
+
+    /// An event about a person, of whatever kind; nil for one that is about none.
+    static func subjectEvent(_ row: Statement) throws -> SubjectEvent? {
+        switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
+        case .consent: .consent(try read(row).recorded)
+        case .erasure: .erasure(try erasure(row))
+        case .catalog, .revisionBecameCurrent, nil: nil
+        }
     }
 }

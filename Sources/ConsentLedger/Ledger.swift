@@ -92,7 +92,7 @@ package final class Ledger: Sendable {
         var configuration = Configuration()
         configuration.label = "ledger"
         configuration.maximumReaderCount = 4
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(Double(Ledger.busyMillis) / 1000)
         configuration.prepareDatabase { database in
             // Readers scan, and use the same few pages again and again. 64 MiB of log between checkpoints: a checkpoint
             // writes each changed page once.
@@ -170,9 +170,35 @@ package final class Ledger: Sendable {
         var configuration = Configuration()
         configuration.label = "ledger.beside"
         configuration.readonly = true
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(Double(Ledger.busyMillis) / 1000)
         return try DatabaseQueue(path: path, configuration: configuration)
     }
+
+    /// Folds the log of the database into its file and empties it, so that what was erased is in neither. While somebody
+    /// reads what was before, that cannot be.
+    ///
+    /// - Returns: false if a reader stands in the way; try again later. Nothing else is held up for it.
+    package func removeTraces() throws(LedgerError) -> Bool {
+        do {
+            return try pool.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA busy_timeout = \(Self.tracesWaitMillis)")
+                defer { try? database.execute(sql: "PRAGMA busy_timeout = \(Self.busyMillis)") }
+                do {
+                    _ = try database.checkpoint(.truncate)
+                } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY {
+                    return false
+                }
+                try database.execute(sql: "DELETE FROM erasure_pending")
+                return true
+            }
+        } catch {
+            throw LedgerError(error, path: path)
+        }
+    }
+
+    private static let busyMillis = 5000
+    /// Changes wait as long.
+    private static let tracesWaitMillis = 50
 
     /// Closes in order; the log is folded into the file, unless somebody else reads it. Nothing happens if it is closed already.
     package func close() throws(LedgerError) {

@@ -123,6 +123,15 @@ package final class LedgerReading {
         return try selectEvent.step() ? try EventColumns.read(selectEvent).recorded : nil
     }
 
+    func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
+        selectEvent.bind(1, Int64(sequence))
+        defer { selectEvent.reset() }
+        guard try selectEvent.step(), case .erasure(let erasure) = try EventColumns.subjectEvent(selectEvent) else {
+            return nil
+        }
+        return erasure
+    }
+
     func link(_ sequence: UInt64, of subject: Int64) throws -> EventLink {
         selectLink.bind(1, Int64(sequence))
         defer { selectLink.reset() }

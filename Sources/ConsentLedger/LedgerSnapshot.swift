@@ -179,6 +179,21 @@ package final class LedgerSnapshot {
         return try select.step() ? try EventColumns.read(select).recorded : nil
     }
 
+    /// Erasures whose traces may still be in the database's log.
+    package func erasuresPending() throws -> [UInt64] {
+        let select = try prepare("SELECT sequence FROM erasure_pending ORDER BY sequence")
+        var pending: [UInt64] = []
+        while try select.step() { pending.append(UInt64(clamping: select.int64(0))) }
+        return pending
+    }
+
+    /// An erasure by its sequence.
+    package func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ? AND event.kind = 6")
+        select.bind(1, Int64(clamping: sequence))
+        return try select.step() ? try EventColumns.erasure(select) : nil
+    }
+
     /// The keys of events after a sequence, oldest first.
     package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
         let select = try prepare(
@@ -250,7 +265,7 @@ package final class LedgerSnapshot {
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
     @discardableResult
     package func walkChain(
-        after start: UInt64 = 0, _ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void
+        after start: UInt64 = 0, _ body: (UInt64, (event: SubjectEvent, previous: UInt64)?) throws -> Void
     ) throws -> ChainHead {
         guard var head = try chainHead(at: start) else {
             throw LedgerError.corrupt(where: "event \(start)", what: "it is missing")

@@ -17,6 +17,10 @@ package final class LedgerTransaction {
     private let selectSource: Statement
     private let insertSource: Statement
     private let upsertFile: Statement
+    private let selectPersonal: Statement
+    private let emptyEvent: Statement
+    private let insertCommitment: Statement
+    private let insertPending: Statement
     private let general: (String) throws -> Statement
 
     init(_ connection: OpaquePointer) throws {
@@ -24,17 +28,18 @@ package final class LedgerTransaction {
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         insertSubject = try prepare(
-            "INSERT INTO subject (id, salt, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?)")
+            "INSERT INTO subject (id, salt, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")
         updateSubject = try prepare(
             """
-            UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
-                identifiers = ?, standings = ? WHERE id = ?
+            UPDATE subject SET salt = ?, permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
+                identifiers = ?, standings = ?, erased_at = ?, erasure = ? WHERE id = ?
             """)
         insertEvent = try prepare(
             """
             INSERT INTO event (sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language,
-                method, party, explicit, age, expires_at, refers_to, source, actor, key, personal, catalog, previous, hash)
-            VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+                method, party, explicit, age, expires_at, refers_to, source, actor, key, personal, catalog, previous, hash,
+                detail)
+            VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
             """)
         selectSource = try prepare("SELECT id FROM source WHERE system = ? AND channel = ? AND form = ?")
         insertSource = try prepare("INSERT INTO source (system, channel, form) VALUES (?,?,?) RETURNING id")
@@ -43,6 +48,14 @@ package final class LedgerTransaction {
             INSERT INTO derived_file (name, rows, digest, owners_digest) VALUES (?,?,?,?) ON CONFLICT (name) DO
                 UPDATE SET rows = excluded.rows, digest = excluded.digest, owners_digest = excluded.owners_digest
             """)
+        selectPersonal = try prepare(
+            """
+            SELECT event.subject, event.previous, event.personal, erased_event.sequence IS NOT NULL
+            FROM event LEFT JOIN erased_event ON erased_event.sequence = event.sequence WHERE event.sequence = ?
+            """)
+        emptyEvent = try prepare("UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = ?")
+        insertCommitment = try prepare("INSERT INTO erased_event (sequence, commitment) VALUES (?,?)")
+        insertPending = try prepare("INSERT INTO erasure_pending (sequence) VALUES (?)")
         let purposes = try prepare("SELECT bit, id FROM purpose")
         while try purposes.step() { purposeIDs[purposes.int(0)] = purposes.text(1) }
     }
@@ -57,6 +70,39 @@ package final class LedgerTransaction {
         for outdating in draft.outdatings { try put(outdating) }
         for (record, isNew) in subjects { try put(record, isNew: isNew) }
         for event in draft.events { try store(event) }
+        for erasure in draft.erasures { try empty(erasure) }
+    }
+
+    /// Takes out what is personal in the events before an erasure, back to one before it.
+    private func empty(_ erasure: DraftedErasure) throws {
+        var sequence = erasure.lastEvent
+        while sequence > 0 {
+            selectPersonal.bind(1, Int64(sequence))
+            guard try selectPersonal.step(), selectPersonal.int64(0) == erasure.subject,
+                (0..<Int64(sequence)).contains(selectPersonal.int64(1))
+            else {
+                selectPersonal.reset()
+                throw LedgerError.corrupt(sequence, isNotOf: erasure.subject)
+            }
+            let previous = UInt64(clamping: selectPersonal.int64(1))
+            let personal = selectPersonal.isNull(2) ? nil : selectPersonal.bytes(2)
+            let isEmpty = selectPersonal.int64(3) != 0
+            selectPersonal.reset()
+            if let personal, !isEmpty {
+                try put(Personal.commitment(salt: erasure.salt, personal: personal), of: sequence)
+                emptyEvent.bind(1, Int64(sequence))
+                try emptyEvent.run()
+            }
+            sequence = previous
+        }
+        insertPending.bind(1, Int64(erasure.sequence))
+        try insertPending.run()
+    }
+
+    private func put(_ commitment: ChainHash, of event: UInt64) throws {
+        insertCommitment.bind(1, Int64(event))
+        insertCommitment.bind(2, commitment.bytes)
+        try insertCommitment.run()
     }
 
     /// Stores what follows from a subject's events.
@@ -64,17 +110,16 @@ package final class LedgerTransaction {
         standingBytes.removeAll(keepingCapacity: true)
         subject.standings.encode(into: &standingBytes) { reading.revisions[$0] }
         let statement = isNew ? insertSubject : updateSubject
-        var position: Int32 = 1
-        if isNew {
-            statement.bind(1, subject.id)
-            statement.bind(2, subject.salt)
-            position = 3
-        }
+        if isNew { statement.bind(1, subject.id) }
+        let position: Int32 = isNew ? 3 : 2
+        statement.bind(position - 1, subject.salt.isEmpty ? nil : subject.salt)
         subject.projection.bind(statement, from: position)
         statement.bind(position + 5, Int64(subject.lastEvent))
         statement.bind(position + 6, subject.identifiers)
         statement.bind(position + 7, standingBytes)
-        if !isNew { statement.bind(position + 8, subject.id) }
+        statement.bind(position + 8, subject.erasedAt?.millis)
+        statement.bind(position + 9, subject.erasure == 0 ? nil : Int64(subject.erasure))
+        if !isNew { statement.bind(position + 10, subject.id) }
         try statement.run()
     }
 
@@ -125,8 +170,15 @@ package final class LedgerTransaction {
             insertEvent.bind(21, place.previous == 0 ? nil : Int64(place.previous))
         } else {
             for column in Int32(5)...21 { insertEvent.bind(column, nil as Int64?) }
+            if let place = entry.place {
+                insertEvent.bind(5, place.subject)
+                insertEvent.bind(17, entry.actor)
+                insertEvent.bind(21, place.previous == 0 ? nil : Int64(place.previous))
+            }
         }
         insertEvent.bind(20, entry.catalogVersion)
+        insertEvent.bind(23, entry.detail)
+        if entry.isEmpty { try put(Personal.commitment(salt: [], personal: entry.personal), of: entry.sequence) }
         try entry.hash.withBytes { hash in
             insertEvent.bindInPlace(22, hash)
             try entry.personal.withUnsafeBytes { personal in

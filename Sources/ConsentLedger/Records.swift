@@ -38,7 +38,8 @@ package struct Projection: Equatable, Sendable {
 /// A subject: what follows from its events.
 package struct SubjectRecord: Equatable, Sendable {
     package let id: Int64
-    package let salt: [UInt8]
+    /// Empty while the person is erased.
+    package var salt: [UInt8]
     package var projection: Projection
     package var standings: Standings
     /// The sequence of its last event; zero before the first.
@@ -46,6 +47,13 @@ package struct SubjectRecord: Equatable, Sendable {
     /// In the order in which they came, each as its type and the sixteen bytes of its keyed hash.
     package var identifiers: [UInt8]
     package static let identifierSize = 17
+    /// When and by which event the person was erased the last time; nil and zero for who never was. What was captured until
+    /// then is not taken any more.
+    package var erasedAt: Timestamp?
+    package var erasure: UInt64 = 0
+
+    /// Whether the person was erased and has not come back. Its identifiers are the suppression entry.
+    package var isErased: Bool { erasedAt != nil && salt.isEmpty }
 
     package init(
         id: Int64, salt: [UInt8], projection: Projection = Projection(), standings: Standings = Standings(),
@@ -69,6 +77,11 @@ package struct EventPlace: Sendable {
     package var refersTo: UInt64
     /// The subject's event before this one; zero if it is the first.
     package var previous: UInt64
+
+    /// Of an event about the person as a whole.
+    init(subject: Int64, recordedAt: Timestamp, previous: UInt64) {
+        self.init(subject: subject, purposeBit: 0, recordedAt: recordedAt, refersTo: 0, previous: previous)
+    }
 
     package init(
         subject: Int64, purposeBit: Int, recordedAt: Timestamp, refersTo: UInt64, previous: UInt64

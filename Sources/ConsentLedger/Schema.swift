@@ -8,6 +8,7 @@ enum Schema {
         migrator.registerMigration("1") { try $0.execute(sql: version1) }
         migrator.registerMigration("2") { try $0.execute(sql: version2) }
         migrator.registerMigration("3-registers") { try $0.execute(sql: outdatings) }
+        migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
         return migrator
     }
 
@@ -169,5 +170,23 @@ enum Schema {
             purposes BLOB NOT NULL CHECK (length(purposes) > 0 AND length(purposes) % 8 = 0),
             ends_at INTEGER
         ) STRICT;
+        """
+
+    private static let version3Rights = """
+        -- Of a person who was erased: when, and by which event. Without a salt the person is still erased; with one, the
+        -- person has come back since.
+        ALTER TABLE subject ADD COLUMN erased_at INTEGER;
+        ALTER TABLE subject ADD COLUMN erasure INTEGER;
+
+        -- Events that have lost their personal part, with what they committed to. It stands here and not in the event, so
+        -- that the zeros which take the place of the personal part have its size: a row that keeps its size moves no other
+        -- row of its page, and leaves no copy of one behind.
+        CREATE TABLE erased_event (
+            sequence INTEGER PRIMARY KEY,
+            commitment BLOB NOT NULL CHECK (length(commitment) = 32)
+        ) STRICT;
+
+        -- Erasures whose traces may still be in the log of the database.
+        CREATE TABLE erasure_pending (sequence INTEGER PRIMARY KEY) STRICT;
         """
 }

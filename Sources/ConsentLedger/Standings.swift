@@ -24,6 +24,10 @@ package struct Standings: Equatable, Sendable {
         }
         all[position].standing.fold(act)
     }
+
+    mutating func erase(by act: Act) {
+        for position in all.indices { all[position].standing.fold(act) }
+    }
 }
 
 // How standings are stored, integers little-endian:

@@ -3,7 +3,9 @@ import ConsentModel
 /// A subject as a row of its table.
 enum SubjectColumns {
     /// What follows from the events.
-    static let derived = "permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings"
+    static let derived = """
+        permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings, erased_at, erasure
+        """
     static let select = "SELECT id, salt, \(derived) FROM subject"
 
     static func read(
@@ -14,10 +16,12 @@ enum SubjectColumns {
             throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
         }
         try requireWhole(row.rawBytes(8), of: id)
-        return SubjectRecord(
+        var subject = SubjectRecord(
             id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id, outdatings),
-            standings: standings,
-            lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
+            standings: standings, lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
+        subject.erasedAt = row.optionalInt64(10).map(Timestamp.init(millis:))
+        subject.erasure = UInt64(clamping: row.int64(11))
+        return subject
     }
 }
 

@@ -7,34 +7,57 @@ package final class SubjectHistories {
     private let personal: Statement
 
     init(_ connection: OpaquePointer) throws {
-        link = try Statement(connection, "SELECT subject, previous FROM event WHERE sequence = ?")
+        link = try Statement(connection, "SELECT subject, previous, kind FROM event WHERE sequence = ?")
         select = try Statement(connection, "\(EventColumns.select) WHERE event.sequence = ?")
-        personal = try Statement(connection, "SELECT personal FROM event WHERE sequence = ?")
+        personal = try Statement(
+            connection,
+            """
+            SELECT personal FROM event
+                WHERE sequence = ? AND NOT EXISTS (SELECT 1 FROM erased_event WHERE sequence = event.sequence)
+            """)
     }
 
-    /// Events of a subject with a later sequence than `after`, oldest first.
+    /// Consent events of a subject with a later sequence than `after`, oldest first. Of who was erased, only what came
+    /// after that: what was before is nobody's any more.
     package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
+        let begin = max(after, subject.erasure)
         var sequences: [UInt64] = []
-        try walkBack(subject) { sequence in
-            if sequence > after { sequences.append(sequence) }
-            return sequence > after
+        try walkBack(subject) { sequence, kind in
+            if sequence > begin, kind == .consent { sequences.append(sequence) }
+            return sequence > begin
         }
         return try sequences.reversed().prefix(countMax).map { sequence in
-            select.bind(1, Int64(sequence))
-            defer { select.reset() }
-            guard try select.step() else {
-                throw LedgerError.corrupt(
-                    where: "event \(sequence)", what: "a history leads to it, but it is not there")
+            guard case .consent(let event) = try event(sequence) else {
+                throw LedgerError.corrupt(where: "event \(sequence)", what: "it is about no consent")
             }
-            return try EventColumns.read(select).recorded
+            return event
         }
+    }
+
+    /// All that was recorded about a number, oldest first, whoever it was then.
+    package func timeline(of subject: SubjectRecord) throws -> [SubjectEvent] {
+        var sequences: [UInt64] = []
+        try walkBack(subject) { sequence, _ in
+            sequences.append(sequence)
+            return true
+        }
+        return try sequences.reversed().map(event)
+    }
+
+    private func event(_ sequence: UInt64) throws -> SubjectEvent {
+        select.bind(1, Int64(sequence))
+        defer { select.reset() }
+        guard try select.step(), let event = try EventColumns.subjectEvent(select) else {
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "a history leads to it, but it is not there")
+        }
+        return event
     }
 
     /// The identifiers that a subject's events name, the newest event's first. Most often one event names them all.
     package func identifiers(of subject: SubjectRecord, countMax: Int) throws -> [Identifier] {
         let known = min(countMax, subject.identifiers.count / SubjectRecord.identifierSize)
         var identifiers: [Identifier] = []
-        try walkBack(subject) { sequence in
+        try walkBack(subject) { sequence, _ in
             personal.bind(1, Int64(sequence))
             defer { personal.reset() }
             if try personal.step(), !personal.isNull(0) {
@@ -53,16 +76,18 @@ package final class SubjectHistories {
     /// From the last event to the first.
     ///
     /// - Parameter body: says whether to go on.
-    private func walkBack(_ subject: SubjectRecord, _ body: (UInt64) throws -> Bool) throws {
+    private func walkBack(_ subject: SubjectRecord, _ body: (UInt64, EventKind?) throws -> Bool) throws {
         var sequence = subject.lastEvent
-        while sequence > 0, try body(sequence) {
+        while sequence > 0 {
             link.bind(1, Int64(sequence))
             defer { link.reset() }
             guard try link.step(), link.int64(0) == subject.id, (0..<Int64(sequence)).contains(link.int64(1)) else {
                 throw LedgerError.corrupt(
                     where: "subject \(subject.id)", what: "its history leads to event \(sequence), which is not of it")
             }
-            sequence = UInt64(clamping: link.int64(1))
+            let previous = UInt64(clamping: link.int64(1))
+            guard try body(sequence, EventKind(rawValue: UInt8(clamping: link.int64(2)))) else { return }
+            sequence = previous
         }
     }
 }

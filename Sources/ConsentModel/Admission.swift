@@ -43,6 +43,8 @@ package enum AdmissionError: Error, Equatable, Sendable {
                 .identifierWithoutNormalForm(type, fault)
             }
     }
+    case personErased(at: Timestamp)
+    case textNamesPerson(field: String)
 }
 
 /// Judges an event at the door, before anything about the subject is read.
@@ -66,6 +68,7 @@ package func admit(
 
     var event = event
     try admitState(event, purpose: purpose)
+    try keepPersonOutOfTexts(&event)
     if event.state.takesAway { dropWhatANoCanDoWithout(&event, catalog: catalog, now: now) }
 
     let capturedAt = event.capturedAt ?? now
@@ -86,6 +89,24 @@ package func admit(
     }
     if event.state == .confirmed { try admitConsentingAct(event) }
     return (event, purpose)
+}
+
+/// Who and where stay in the ledger for ever; only identifiers and evidence can be erased. So the person's own name must
+/// not stand there. A "no" goes without the text.
+private func keepPersonOutOfTexts(_ event: inout ConsentEvent) throws(AdmissionError) {
+    for identifier in event.identifiers where identifier.isTelling {
+        if identifier.isNamed(in: event.actor) { try drop(\.actor, "actor", &event) }
+        if identifier.isNamed(in: event.source.system) { try drop(\.source.system, "source.system", &event) }
+        if identifier.isNamed(in: event.source.channel) { try drop(\.source.channel, "source.channel", &event) }
+        if identifier.isNamed(in: event.source.form) { try drop(\.source.form, "source.form", &event) }
+    }
+}
+
+private func drop(
+    _ text: WritableKeyPath<ConsentEvent, String>, _ field: String, _ event: inout ConsentEvent
+) throws(AdmissionError) {
+    guard event.state.takesAway else { throw .textNamesPerson(field: field) }
+    event[keyPath: text] = ""
 }
 
 /// A "no" is never refused for a detail that it does not need.
@@ -210,6 +231,10 @@ extension AdmissionError: CustomStringConvertible {
         case .capturedTooEarly(let time):
             "captured at \(time.iso8601), before \(Limit.captureMin.iso8601); check the capturing system's clock"
         case .identifierWithoutNormalForm(_, let fault): fault.advice
+        case .personErased(let time):
+            "the person was erased at \(time.iso8601); only what the person does anew, captured after that, is taken"
+        case .textNamesPerson(let field):
+            "\(field) holds an identifier of the person, and could never be erased; who acted is said by 'party'"
         }
     }
 }

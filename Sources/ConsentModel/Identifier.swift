@@ -54,6 +54,21 @@ package struct Identifier: Hashable, Sendable {
 }
 
 extension Identifier {
+    /// Whether the value is long enough to tell a person by it wherever it stands; a short one is found by chance in any
+    /// text.
+    package var isTelling: Bool { value.utf8.count >= Self.tellingSizeMin }
+    private static let tellingSizeMin = 6
+
+    /// Whether a text holds the value, whatever the case of its ASCII letters.
+    package func isNamed(in text: String) -> Bool {
+        guard text.utf8.count >= value.utf8.count else { return false }
+        func lower(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
+        let (text, value) = (text.utf8.map(lower), value.utf8.map(lower))
+        return (0...text.count - value.count).contains { text[$0..<$0 + value.count].elementsEqual(value) }
+    }
+}
+
+extension Identifier {
     /// What stands in a record in place of a national id: `#` and its keyed hash.
     package init(nationalIDHash bytes: [UInt8]) {
         type = .nationalId

@@ -140,6 +140,23 @@ package enum IdentifierType: UInt8, Sendable, CaseIterable {
     package var isOfOnePerson: Bool { self == .customer || self == .nationalId }
 }
 
+/// Why a person is erased: the letters of GDPR art. 17 (1). A word out of a list, as it stays in the ledger for ever, and
+/// what somebody writes about a person must not.
+package enum ErasureReason: UInt8, Sendable, CaseIterable {
+    /// (a) The data is not needed any more.
+    case noLongerNeeded = 1
+    /// (b) The person has withdrawn consent.
+    case consentWithdrawn = 2
+    /// (c) The person has objected.
+    case objection = 3
+    /// (d) The data was processed unlawfully.
+    case unlawful = 4
+    /// (e) A law demands it.
+    case legalObligation = 5
+    /// (f) It was collected from a child.
+    case childService = 6
+}
+
 /// How current the index is that answered.
 package enum Freshness: UInt8, Sendable, CaseIterable {
     /// The authoritative node, or an edge within its heartbeat.
@@ -185,3 +202,4 @@ extension Party: NamedInSnakeCase {}
 extension IdentifierType: NamedInSnakeCase {}
 extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}
+extension ErasureReason: NamedInSnakeCase {}

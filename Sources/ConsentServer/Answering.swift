@@ -76,6 +76,11 @@ extension Engine {
                 asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
             let answer = FoundPeople(try people(asked))
             return { answer.encode(request: request, into: &$0) }
+        case .erase(let asked):
+            let report = try erase(
+                ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor))
+            let answer = Erased(report)
+            return { answer.encode(request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
     }
@@ -168,6 +173,7 @@ extension Engine {
             case .catalogRejected: .catalogRejected
             case .catalogConflict: .catalogConflict
             case .questionInvalid: .questionInvalid
+            case .rights(let error): error.code
             case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))
@@ -184,6 +190,19 @@ extension NodeStatus {
         (sequence, digest) = (table.appliedSequence, table.digest)
         deployment = ID16(bytes: service.identity.deployment)
         history = ID16(bytes: service.identity.history)
+    }
+}
+
+extension Erased {
+    init(_ report: ErasureReport) {
+        self.init(
+            sequence: report.sequence, erasedAt: report.erasedAt.millis, hash: report.hash, reason: report.reason)
+        isRepeated = report.isRepeated
+        isPending = report.isPending
+        emptiedEvents = UInt32(clamping: report.emptiedEvents)
+        actor = report.actor
+        objections = report.objections
+        identifiers = report.identifiers.map { KeyedIdentifier(type: $0.type, hash: $0.hash) }
     }
 }
 
@@ -239,6 +258,18 @@ extension AdmissionError {
         case .ageImplausible: .ageImplausible
         case .partyCannotConsent: .partyCannotConsent
         case .capturedTooEarly: .capturedTooEarly
+        case .personErased: .personErased
+        case .textNamesPerson: .textNamesPerson
+        }
+    }
+}
+
+extension RightsError {
+    /// The wire's number for it.
+    package var code: ErrorCode {
+        switch self {
+        case .personUnknown: .personUnknown
+        case .actorNamesPerson, .actorTooLong: .questionInvalid
         }
     }
 }

@@ -23,6 +23,7 @@ package enum Question: Sendable, Equatable {
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
+    case erase(EraseRequest)
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
@@ -221,6 +222,10 @@ package struct Session {
             let request = try ApplyCatalogRequest(frame)
             if !request.isDryRun { try requireChangesTaken() }
             try ask(.applyCatalog(request), frame, &actions)
+        case .erase:
+            let request = try EraseRequest(frame)
+            try requireChangesTaken()
+            try ask(.erase(request), frame, &actions)
         case .history: try ask(.history(HistoryRequest(frame)), frame, &actions)
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)

@@ -72,6 +72,10 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case catalogChanged = 0xE1
     /// A request failed; its id is repeated, or is zero where the frame could not be read.
     case error = 0xFF
+    /// Erase a person: identifiers and evidence of all events, in the database and its log.
+    case erase = 0x23
+    /// Answer to erase: what a certificate states.
+    case erased = 0xA3
 }
 
 /// What a client should do about an error.
@@ -196,6 +200,12 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case identifierMalformed = 102
     /// Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.
     case nationalIdIsHash = 103
+    /// The ledger knows nobody by the identifier. Nothing was stored.
+    case personUnknown = 48
+    /// Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.
+    case personErased = 90
+    /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
+    case textNamesPerson = 91
 
     package var advice: ErrorAdvice {
         switch self {
@@ -245,7 +255,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierEmpty,
             .identifierTooLong,
             .identifierMalformed,
-            .nationalIdIsHash: .doNotRetry
+            .nationalIdIsHash,
+            .personUnknown,
+            .personErased,
+            .textNamesPerson: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,

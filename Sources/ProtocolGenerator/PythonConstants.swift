@@ -6,8 +6,8 @@ struct PythonConstants: Decodable {
 
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
-        "basis": "LawfulBasis", "decision": "Decision", "eventState": "EventState", "freshness": "Freshness",
-        "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
+        "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
+        "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
         "peopleSelection": "PeopleSelection", "state": "State",
     ]
 

@@ -67,7 +67,7 @@ struct Consentd: AsyncParsableCommand {
         subcommands: [
             Init.self, Serve.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self, Withdraw.self,
             Object.self, Confirm.self,
-            History.self, Audience.self, Reconsent.self, Ending.self, Breach.self, Notices.self,
+            History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self, Notices.self,
             Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
             SampleRegisterCommand.self, Bench.self,
         ])

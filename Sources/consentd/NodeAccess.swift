@@ -47,6 +47,8 @@ struct NodeOptions: ParsableArguments {
     var tokenFile: String?
 
     var json: Bool { place.json }
+    /// The node's own files; nil for a server that was named, wherever it is.
+    var localFolder: NodeFolder? { namedServer == nil ? folder : nil }
     private var folder: NodeFolder { place.folder }
 
     func validate() throws {

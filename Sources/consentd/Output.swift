@@ -66,7 +66,8 @@ extension ConsentClientError {
         case .unknownPurpose, .invalidArgument: Exit.refused
         case .server(let code, _):
             switch code.name {
-            case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid":
+            case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
+                "personUnknown":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed
@@ -91,7 +92,7 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict, .questionInvalid: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid, .rights: Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

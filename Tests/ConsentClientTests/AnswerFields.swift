@@ -89,6 +89,13 @@ extension Answer {
         case .enforcedBy(let enforced): enforced.fields
         case .grantedCount(let count):
             ["sequence": text(count.sequence), "granted": text(count.granted), "known": text(count.known)]
+        case .erased(let erased):
+            [
+                "repeated": erased.isRepeated, "pending": erased.isPending, "emptiedEvents": erased.emptiedEvents,
+                "sequence": text(erased.sequence), "erasedAt": text(erased.erasedAt), "hash": erased.hash.hex,
+                "reason": erased.reason.name, "actor": erased.actor, "objections": erased.objections,
+                "identifiers": erased.identifiers.map { ["type": $0.type.name, "hash": $0.hash.hex] },
+            ]
         case .peoplePage(let page):
             [
                 "more": page.hasMore, "head": text(page.head), "next": text(page.next),

@@ -75,6 +75,7 @@ extension Request {
             self = .enforcement(sequence: sequence)
         case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
         case .peoplePage: self = .people(PeopleQuestion(.audience))
+        case .erased: self = .erase(someSubject, reason: .unlawful, actor: "")
         default: self = .check(someSubject, purpose: "p3")
         }
     }

@@ -173,8 +173,11 @@ struct VerificationTests {
                 return Data(SHA256.hash(data: (row[0] as Data) + (row[1] as Data)))
             }
             let hex = committed.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
-            let statement = "UPDATE event SET personal = NULL, commitment = x'\(hex)' WHERE sequence = \(sequence)"
-            try expectFound([([statement], "event \(sequence): its personal part is gone")])
+            let statements = [
+                "UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = \(sequence)",
+                "INSERT INTO erased_event VALUES (\(sequence), x'\(hex)')",
+            ]
+            try expectFound([(statements, "event \(sequence): its personal part is gone")])
         }
     }
 
@@ -289,13 +292,16 @@ struct VerificationTests {
             (["DELETE FROM subject WHERE id = 6"], "event 11"),
             (["UPDATE subject SET id = 70 WHERE id = 1", "UPDATE subject SET id = 1 WHERE id = 2"], "event 2"),
             (
-                ["INSERT INTO subject SELECT 70, salt, 0, 0, NULL, NULL, 0, 0, x'', x'' FROM subject WHERE id = 1"],
-                "subject 70"
+                [
+                    "INSERT INTO subject (id, salt, permitted, denied, sequence, last_event, identifiers, standings) "
+                        + "SELECT 70, salt, 0, 0, 0, 0, x'', x'' FROM subject WHERE id = 1"
+                ], "subject 70"
             ),
             (
                 [
-                    "INSERT INTO subject SELECT 70, salt, permitted, denied, wide, ends_at, sequence, last_event, identifiers, "
-                        + "standings FROM subject WHERE id = 1"
+                    "INSERT INTO subject (id, salt, permitted, denied, sequence, last_event, identifiers, standings) "
+                        + "SELECT 70, salt, permitted, denied, sequence, last_event, identifiers, standings "
+                        + "FROM subject WHERE id = 1"
                 ], "subject 70"
             ),
         ])

@@ -73,7 +73,8 @@ struct DefinitionTests {
         try expectNumbers(IdentifierType.self, of: "identifierType")
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
-        #expect(try definition["enums"].object.count == 9)
+        try expectNumbers(ErasureReason.self, of: "erasureReason")
+        #expect(try definition["enums"].object.count == 10)
     }
 
     @Test(arguments: [

@@ -239,6 +239,11 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
     case .people: try PeopleQuestion(fields).encode(request: request, into: &output)
     case .enforcement:
         EnforcementRequest(sequence: try fields["sequence"].number()).encode(request: request, into: &output)
+    case .erase:
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        EraseRequest.encode(
+            type: identifier.type, value: identifier.value, reason: try fields["reason"].named(),
+            actor: try fields["actor"].text, request: request, into: &output)
     case .catalog, .catalogDocument, .statistics, .status: BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -306,6 +311,12 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["except"] = .text(count.except)
     case .people: fields.merge(try PeopleQuestion(frame).fields) { first, _ in first }
     case .enforcement: fields["sequence"] = .decimal(try EnforcementRequest(frame).sequence)
+    case .erase:
+        let erase = try EraseRequest(frame)
+        fields["reason"] = .named(erase.reason)
+        fields["actor"] = .text(erase.actor)
+        fields["type"] = .named(erase.identifier.type)
+        fields["identifier"] = .text(erase.identifier.value)
     case .catalog, .catalogDocument, .statistics, .status: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -366,6 +377,7 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             hasMore: try fields["more"].bool, head: try fields["head"].number(), next: try fields["next"].number(),
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
+    case .erased: try Erased(fields).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
     case .catalogChanged: Push.encode(opcode, word: try fields["version"].number(), into: &output)
     case .error:
@@ -496,6 +508,7 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["head"] = .decimal(page.head)
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
+    case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
     case .goingAway: fields["millis"] = .small(frame.word)
     case .catalogChanged: fields["version"] = .small(frame.word)
     case .error:

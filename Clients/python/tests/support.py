@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import consentd
-from consentd import EventState, IdentifierType, LawfulBasis, PeopleQuestion, PeopleSelection, PurposeInfo, Subject
+from consentd import (
+    ErasureReason,
+    EventState,
+    IdentifierType,
+    LawfulBasis,
+    PeopleQuestion,
+    PeopleSelection,
+    PurposeInfo,
+    Subject,
+)
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
 from consentd._wire import (
@@ -26,6 +35,7 @@ from consentd._wire import (
     CheckSubjectsRequest,
     CountGrantedRequest,
     EnforcementRequest,
+    EraseRequest,
     EventMessage,
     ExplainRequest,
     Frame,
@@ -168,6 +178,8 @@ def request_answered_by(data: bytes) -> Request:
             return ApplyCatalogRequest("", bool(flags & 1))
         case Opcode.HISTORY_PAGE:
             return HistoryRequest(SOMEBODY, 0)
+        case Opcode.ERASED:
+            return EraseRequest(SOMEBODY, ErasureReason.UNLAWFUL)
         case Opcode.GRANTED_COUNT:
             return CountGrantedRequest("p3")
         case Opcode.PEOPLE_PAGE:

@@ -8,6 +8,7 @@ from typing import Any
 from consentd import (
     ConsentError,
     Decision,
+    ErasureReason,
     EventState,
     EvidenceMethod,
     IdentifierType,
@@ -150,6 +151,19 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 for event in answer.events
             ]
             return {"more": answer.has_more, "head": str(answer.head), "events": events}
+        case wire.Erased():
+            return {
+                "repeated": answer.is_repeated,
+                "pending": answer.is_pending,
+                "emptiedEvents": answer.emptied_events,
+                "sequence": str(answer.sequence),
+                "erasedAt": str(answer.erased_at),
+                "hash": answer.hash.hex(),
+                "reason": name(answer.reason),
+                "actor": answer.actor,
+                "objections": list(answer.objections),
+                "identifiers": [{"type": name(kind), "hash": digest.hex()} for kind, digest in answer.suppressed],
+            }
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -300,6 +314,10 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.ApplyCatalogRequest(fields["document"], fields["dryRun"]))
         case Opcode.HISTORY:
             return encoded(wire.HistoryRequest(subject(), int(fields["after"]), fields["limit"]))
+        case Opcode.ERASE:
+            return encoded(
+                wire.EraseRequest(subject(), ErasureReason[fields["reason"].upper()], fields["actor"])
+            )
         case Opcode.COUNT_GRANTED:
             return encoded(wire.CountGrantedRequest(fields["purpose"], fields["except"]))
         case Opcode.PEOPLE:

@@ -20,6 +20,7 @@ enum Answer: Sendable {
     case enforcedBy(EnforcedBy)
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
+    case erased(Erased)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -41,6 +42,7 @@ enum Answer: Sendable {
             case (.enforcedBy, .enforcedBy): .enforcedBy(try EnforcedBy(frame))
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
+            case (.erased, .erased): .erased(try Erased(frame))
             default: nil
             }
         }

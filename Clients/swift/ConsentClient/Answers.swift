@@ -77,6 +77,34 @@ public struct AudienceCount: Hashable, Sendable {
     public let sequence: UInt64
 }
 
+/// What an erasure did: what a certificate states.
+public struct ErasureOutcome: Hashable, Sendable {
+    /// Of the erasure's event.
+    public let sequence: UInt64
+    public let erasedAt: Moment
+    /// SHA-256 of the ledger's chain at this event.
+    public let hash: [UInt8]
+    public let reason: ErasureReason
+    /// Who carried it out.
+    public let actor: String
+    /// Events that lost their identifiers and evidence.
+    public let emptiedEvents: Int
+    /// The person had been erased already; this is that erasure.
+    public let isRepeated: Bool
+    /// Somebody reads the database, and its log may still hold what was erased. The server goes on removing it.
+    public let isPending: Bool
+    /// Purposes for which a "no" stands as an objection, as before.
+    public let objections: [String]
+    /// What is kept so that the person does not come back by an import: for each identifier its type and keyed hash.
+    public let suppressed: [SuppressedIdentifier]
+
+    public struct SuppressedIdentifier: Hashable, Sendable {
+        public let type: IdentifierType
+        /// 16 bytes.
+        public let hash: [UInt8]
+    }
+}
+
 /// One event of a subject's history.
 public struct HistoryEntry: Hashable, Sendable {
     public let sequence: UInt64

@@ -184,6 +184,26 @@ extension ConsentClient {
     }
 }
 
+// MARK: People
+
+extension ConsentClient {
+    /// Erases a person: identifiers and evidence of everything recorded. What was agreed to does not count any more, a "no"
+    /// stands as an objection, and only a new act of the person brings the person back. Erasing twice changes nothing the
+    /// second time.
+    ///
+    /// - Parameters:
+    ///   - subject: one of the identifiers that the person is known by; the person is erased by all of them.
+    ///   - actor: who carries it out; stays in the ledger, so it must not name the person.
+    public func erase(
+        _ subject: Subject, reason: ErasureReason, by actor: String = ""
+    ) async throws(ConsentClientError) -> ErasureOutcome {
+        try requireShort([actor])
+        let answer = try await dispatcher.perform(.erase(subject, reason: .init(word: reason), actor: actor))
+        guard case .erased(let erased) = answer else { unexpectedAnswer() }
+        return ErasureOutcome(erased)
+    }
+}
+
 // MARK: Reads
 
 extension ConsentClient {

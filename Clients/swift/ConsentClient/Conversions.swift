@@ -126,6 +126,26 @@ extension Explanation {
     }
 }
 
+extension ConsentModel.ErasureReason {
+    /// The same word of the model.
+    init(word: ErasureReason) { self = Self(rawValue: word.rawValue)! }
+}
+
+extension ErasureOutcome {
+    init(_ erased: Erased) {
+        sequence = erased.sequence
+        erasedAt = Moment(millis: erased.erasedAt)
+        hash = erased.hash
+        reason = ErasureReason(erased.reason)
+        actor = erased.actor
+        emptiedEvents = Int(erased.emptiedEvents)
+        isRepeated = erased.isRepeated
+        isPending = erased.isPending
+        objections = erased.objections
+        suppressed = erased.identifiers.map { .init(type: IdentifierType($0.type), hash: $0.hash) }
+    }
+}
+
 extension HistoryEntry {
     init(_ recorded: RecordedEventMessage, purposes: PurposeTable) {
         sequence = recorded.sequence

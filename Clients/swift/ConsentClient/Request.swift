@@ -20,6 +20,7 @@ enum Request: Sendable {
     case enforcement(sequence: UInt64)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
+    case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
 
     /// How often it may be sent again when a connection ended before its answer.
     enum Repetition {
@@ -32,6 +33,8 @@ enum Request: Sendable {
         switch self {
         case .record: .always
         case .applyCatalog: .never
+        // The second time it only says what the first one did.
+        case .erase: .once
         default: .once
         }
     }
@@ -88,6 +91,7 @@ enum Expectation {
     case enforcedBy(sequence: UInt64)
     case grantedCount
     case peoplePage(after: UInt64)
+    case erased
 }
 
 /// No purpose of the catalog has this name.
@@ -151,6 +155,11 @@ extension Request {
         case .people(let question):
             question.encode(request: id, into: &output)
             return .peoplePage(after: question.after)
+        case .erase(let subject, let reason, let actor):
+            EraseRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,
+                request: id, into: &output)
+            return .erased
         }
     }
 

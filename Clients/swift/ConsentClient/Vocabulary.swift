@@ -137,6 +137,16 @@ public enum IdentifierType: UInt8, Vocabulary {
     case other = 15
 }
 
+/// Why a person is erased: the letters of GDPR art. 17 (1).
+public enum ErasureReason: UInt8, Vocabulary {
+    case noLongerNeeded = 1
+    case consentWithdrawn = 2
+    case objection = 3
+    case unlawful = 4
+    case legalObligation = 5
+    case childService = 6
+}
+
 extension Vocabulary {
     /// The same word of the model, or back: both sides have the same words with the same numbers, which a test holds.
     init(_ word: some RawRepresentable<UInt8>) { self = Self(rawValue: word.rawValue)! }

@@ -89,6 +89,11 @@ int ckernel_name_thread(const char *name);
 /// Fills bytes from the system's random source; as getrandom(2).
 static inline long ckernel_random(void *bytes, size_t count) { return getrandom(bytes, count, 0); }
 
+/// What a path names, links not followed: 1 a file, 2 a folder, 0 anything else or nothing.
+int ckernel_file_kind(const char *path);
+/// Where some bytes stand in others, or -1.
+long ckernel_find(const void *bytes, size_t size, const void *value, size_t value_size);
+
 /// RLIMIT_NOFILE is an enumerator in one C library and a macro in another.
 static inline int ckernel_raise_descriptors_max(void) {
     struct rlimit limit;

@@ -6,6 +6,7 @@ Ask immediately before each use, and never keep an answer. Whatever a call raise
 from ._protocol import (
     Advice,
     Decision,
+    ErasureReason,
     ErrorCode,
     EventState,
     EvidenceMethod,
@@ -19,6 +20,7 @@ from ._protocol import (
 from ._wire import (
     Enforcement,
     EnforcingEdge,
+    Erased,
     FollowingEdge,
     FoundPerson,
     GrantedCount,
@@ -79,6 +81,8 @@ __all__ = [
     "Endpoint",
     "Enforcement",
     "EnforcingEdge",
+    "Erased",
+    "ErasureReason",
     "ErrorCode",
     "EventState",
     "EvidenceMethod",

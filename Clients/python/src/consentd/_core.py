@@ -18,6 +18,7 @@ from ._protocol import (
     HEADER_SIZE,
     IDENTIFIERS_PER_EVENT_MAX,
     Advice,
+    ErasureReason,
     ErrorCode,
     EventState,
     Freshness,
@@ -39,6 +40,8 @@ from ._wire import (
     CountGrantedRequest,
     Enforcement,
     EnforcementRequest,
+    Erased,
+    EraseRequest,
     EventMessage,
     Explained,
     ExplainRequest,
@@ -332,6 +335,11 @@ class Core:
         (answer,) = yield [ApplyCatalogRequest(text, is_dry_run)]
         applied = cast(AppliedCatalog, answer)
         return CatalogOutcome(applied.version, applied.sequence or None, applied.changes, applied.is_dry_run)
+
+    def _erase(self, subject: Subject, reason: ErasureReason, actor: str) -> Plan[Erased]:
+        _require_names(actor)
+        (answer,) = yield [EraseRequest(subject, reason, actor)]
+        return cast(Erased, answer)
 
     # Reads
 

@@ -56,6 +56,8 @@ class Opcode(IntEnum):
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
+    ERASE = 35
+    ERASED = 163
 
 
 class Advice(Enum):
@@ -123,6 +125,9 @@ class ErrorCode(IntEnum):
     IDENTIFIER_TOO_LONG = 101
     IDENTIFIER_MALFORMED = 102
     NATIONAL_ID_IS_HASH = 103
+    PERSON_UNKNOWN = 48
+    PERSON_ERASED = 90
+    TEXT_NAMES_PERSON = 91
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -184,6 +189,9 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.IDENTIFIER_TOO_LONG: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
     ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
+    ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
+    ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
 }
 
 
@@ -246,6 +254,9 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.IDENTIFIER_TOO_LONG: "identifierTooLong",
     ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
     ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
+    ErrorCode.PERSON_UNKNOWN: "personUnknown",
+    ErrorCode.PERSON_ERASED: "personErased",
+    ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
 }
 
 
@@ -262,6 +273,15 @@ class Decision(IntEnum):
     UNKNOWN = 0
     DENIED = 1
     GRANTED = 2
+
+
+class ErasureReason(IntEnum):
+    NO_LONGER_NEEDED = 1
+    CONSENT_WITHDRAWN = 2
+    OBJECTION = 3
+    UNLAWFUL = 4
+    LEGAL_OBLIGATION = 5
+    CHILD_SERVICE = 6
 
 
 class EventState(IntEnum):

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 from . import _protocol as protocol
 from ._protocol import (
     Decision,
+    ErasureReason,
     EventState,
     EvidenceMethod,
     Freshness,
@@ -430,6 +431,23 @@ class FoundPerson:
 
 
 @dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. Times are milliseconds since 1970; ``suppressed`` holds what is kept so that the person does
+    not come back by an import: for each identifier its type and keyed hash."""
+
+    is_repeated: bool
+    is_pending: bool
+    emptied_events: int
+    sequence: int
+    erased_at: int
+    hash: bytes
+    reason: ErasureReason
+    actor: str
+    objections: tuple[str, ...]
+    suppressed: tuple[tuple[IdentifierType, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeoplePage:
     has_more: bool
     head: int
@@ -515,6 +533,7 @@ Answer = (
     | AppliedCatalog
     | HistoryPage
     | GrantedCount
+    | Erased
     | PeoplePage
     | NodeStatus
     | Enforcement
@@ -646,6 +665,23 @@ def read_granted_count(frame: Frame) -> GrantedCount:
     count = GrantedCount(reader.u64(), reader.u64(), reader.u64())
     reader.end()
     return count
+
+
+def read_erased(frame: Frame) -> Erased:
+    _require_header(frame, flags=3, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    sequence, erased_at, digest = reader.u64(), reader.time(), reader.take(32)
+    reason, reserved, count = _code(ErasureReason, reader.u8()), reader.u8(), reader.u16()
+    if reserved:
+        raise Violation("a reserved byte is not zero")
+    actor = reader.text8()
+    objections = tuple(reader.text8() for _ in range(frame.argument))
+    suppressed = tuple((_code(IdentifierType, reader.u8()), reader.take(16)) for _ in range(count))
+    reader.end()
+    repeated, pending = bool(frame.flags & 1), bool(frame.flags & 2)
+    return Erased(
+        repeated, pending, frame.word, sequence, erased_at, digest, reason, actor, objections, suppressed
+    )
 
 
 def read_people_page(frame: Frame) -> PeoplePage:
@@ -920,6 +956,19 @@ class ApplyCatalogRequest(Request):
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         data = frame(Opcode.APPLY_CATALOG, request, self.document.encode(), flags=int(self.is_dry_run))
         return data, Opcode.APPLIED_CATALOG, lambda answer: read_applied_catalog(answer, self.is_dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRequest(Request):
+    is_counted = True
+    subject: Subject
+    reason: ErasureReason
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.actor) + self.subject.value.encode()
+        data = frame(Opcode.ERASE, request, payload, argument=self.reason, word=self.subject.type)
+        return data, Opcode.ERASED, read_erased
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,18 @@ from typing import cast
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice
-from ._wire import Answer, Enforcement, FoundPerson, GrantedCount, Hello, NodeStatus, PeopleQuestion, Request
+from ._protocol import Advice, ErasureReason
+from ._wire import (
+    Answer,
+    Enforcement,
+    Erased,
+    FoundPerson,
+    GrantedCount,
+    Hello,
+    NodeStatus,
+    PeopleQuestion,
+    Request,
+)
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -191,6 +201,14 @@ class AsyncClient(Core):
     async def apply_catalog(self, text: str, *, dry_run: bool = False) -> CatalogOutcome:
         """As ``Client.apply_catalog``."""
         return await self._run(self._apply_catalog(text, dry_run))
+
+    async def erase(self, subject: Subject, reason: ErasureReason, by: str = "") -> Erased:
+        """Erases a person, by any of the identifiers: names and evidence of everything recorded.
+
+        What was agreed to does not count any more, a "no" stands as an objection, and only a new act of the person brings
+        the person back. ``by`` stays in the ledger, so it must not name the person.
+        """
+        return await self._run(self._erase(subject, reason, by))
 
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""

@@ -14,8 +14,18 @@ from types import TracebackType
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice
-from ._wire import Answer, Enforcement, FoundPerson, GrantedCount, Hello, NodeStatus, PeopleQuestion, Request
+from ._protocol import Advice, ErasureReason
+from ._wire import (
+    Answer,
+    Enforcement,
+    Erased,
+    FoundPerson,
+    GrantedCount,
+    Hello,
+    NodeStatus,
+    PeopleQuestion,
+    Request,
+)
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -249,6 +259,14 @@ class Client(Core):
         """Checks a catalog and, unless this is a dry run, applies it: wholly or not at all. Never repeated on its own
         once it may have been sent."""
         return self._run(self._apply_catalog(text, dry_run))
+
+    def erase(self, subject: Subject, reason: ErasureReason, by: str = "") -> Erased:
+        """Erases a person, by any of the identifiers: names and evidence of everything recorded.
+
+        What was agreed to does not count any more, a "no" stands as an objection, and only a new act of the person brings
+        the person back. ``by`` stays in the ledger, so it must not name the person.
+        """
+        return self._run(self._erase(subject, reason, by))
 
     def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""

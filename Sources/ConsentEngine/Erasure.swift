@@ -1,0 +1,167 @@
+import ConsentIndex
+import ConsentKernel
+import ConsentLedger
+package import ConsentModel
+import Synchronization
+
+/// Whom to erase, and why.
+package struct ErasureRequest: Sendable, Equatable {
+    /// One of those that the person is known by; the person is erased by all of them.
+    package var identifier: Identifier
+    package var reason: ErasureReason
+    /// Who carries it out.
+    package var actor: String
+
+    package init(_ identifier: Identifier, reason: ErasureReason, actor: String = "") {
+        self.identifier = identifier
+        self.reason = reason
+        self.actor = actor
+    }
+}
+
+/// What an erasure did.
+package struct ErasureReport: Sendable, Equatable {
+    /// Of the erasure's event.
+    package var sequence: UInt64
+    package var erasedAt: Timestamp
+    /// Of the chain at this event.
+    package var hash: [UInt8]
+    package var reason: ErasureReason
+    /// Who carried it out.
+    package var actor: String
+    /// The suppression entry.
+    package var identifiers: [KeyedIdentifier]
+    /// Events that lost their personal part; zero where the person was erased before.
+    package var emptiedEvents = 0
+    /// The person was erased already, and has not come back since: this is that erasure.
+    package var isRepeated = false
+    /// Somebody who reads the database keeps its log: what was erased may still be there. It is tried again until it is
+    /// gone.
+    package var isPending = false
+    /// Purposes for which a "no" stands as an objection, as before.
+    package var objections: [String] = []
+
+    package struct KeyedIdentifier: Sendable, Equatable {
+        package var type: IdentifierType
+        /// 16 bytes.
+        package var hash: [UInt8]
+    }
+
+    init(_ erasure: RecordedErasure) {
+        sequence = erasure.sequence
+        erasedAt = erasure.recordedAt
+        hash = erasure.hash
+        reason = erasure.reason
+        actor = erasure.actor
+        identifiers = erasure.keyedIdentifiers.compactMap { type, hash in
+            IdentifierType(rawValue: type).map { KeyedIdentifier(type: $0, hash: hash) }
+        }
+    }
+}
+
+extension Engine {
+    /// For so long an erasure waits for those who read the database; then it says that traces are left.
+    package static let tracesWaitMillis: Int64 = 3000
+
+    /// Erases a person: identifiers, evidence and salt, in the database and in its log. When the report says that it is
+    /// not pending, they are in no file of the node.
+    ///
+    /// - Throws: ``EngineError`` `rights`, and what a change throws. Nothing is erased then.
+    package func erase(
+        _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis
+    ) throws -> ErasureReport {
+        var report = try waitFor { queue.submit(.erase(request, $0)) }
+        report.isPending = !traces.waitUntilGone(report.sequence, millis: tracesWaitMillis)
+        return report
+    }
+}
+
+/// How far the traces of erasures are gone from the files.
+final class ErasureTraces: Sendable {
+    private struct State {
+        /// The newest erasure that may have left traces, zero if there is none.
+        var newest: UInt64 = 0
+        /// Everything erased up to here is gone.
+        var goneThrough: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    init(pending: [UInt64]) { state.withLock { $0.newest = pending.last ?? 0 } }
+
+    var isPending: Bool { state.withLock { $0.newest > $0.goneThrough } }
+
+    func add(_ erasure: UInt64) { state.withLock { $0.newest = max($0.newest, erasure) } }
+
+    func setGone(through sequence: UInt64) { state.withLock { $0.goneThrough = max($0.goneThrough, sequence) } }
+
+    private func isGone(_ erasure: UInt64) -> Bool {
+        state.withLock { erasure <= $0.goneThrough || $0.newest <= $0.goneThrough }
+    }
+
+    func waitUntilGone(_ erasure: UInt64, millis: Int64) -> Bool {
+        let end = Clock.monotonicNanos() + millis * 1_000_000
+        while !isGone(erasure) {
+            guard Clock.monotonicNanos() < end else { return false }
+            Wakeup.pause(millis: 5)
+        }
+        return true
+    }
+}
+
+extension Group {
+    /// Erases whom an identifier leads to.
+    ///
+    /// - Throws: ``RightsError``, and what the ledger throws.
+    func erase(_ request: ErasureRequest) throws -> ErasureReport {
+        let size = request.actor.utf8.count
+        guard size <= Limit.shortTextSizeMax else { throw RightsError.actorTooLong(size: size) }
+        guard let work = try subject(identifiedBy: hashKey.hash(request.identifier)) else {
+            throw RightsError.personUnknown(request.identifier)
+        }
+        if work.record.isErased { return try repeated(work.record) }
+        let events = try consents(of: work.record)
+        let named = events.flatMap(\.event.identifiers) + [request.identifier]
+        guard !named.contains(where: { $0.isTelling && $0.isNamed(in: request.actor) }) else {
+            throw RightsError.actorNamesPerson
+        }
+        let erasure = draft.appendErasure(
+            of: &work.record, reason: request.reason, actor: request.actor, recordedAt: now)
+        work.isTouched = true
+        work.twins = nil
+        erasures.append(erasure)
+        var report = ErasureReport(erasure)
+        report.emptiedEvents = events.count { !$0.event.identifiers.isEmpty }
+        report.objections = objections(of: work.record)
+        return report
+    }
+
+    private func repeated(_ record: SubjectRecord) throws -> ErasureReport {
+        let drafted = erasures.last { $0.sequence == record.erasure }
+        guard let erasure = try drafted ?? draft.erasure(record.erasure) else {
+            throw LedgerError.corrupt(where: "subject \(record.id)", what: "the erasure that it names is not there")
+        }
+        var report = ErasureReport(erasure)
+        report.isRepeated = true
+        report.objections = objections(of: record)
+        return report
+    }
+
+    /// The consent events of a person, newest first.
+    private func consents(of record: SubjectRecord) throws -> [RecordedEvent] {
+        var sequences: [UInt64] = []
+        try draft.forEachEvent(of: record) { sequence, _, state, _ in
+            if state != nil { sequences.append(sequence) }
+        }
+        return try sequences.compactMap { try draft.event($0) }
+    }
+
+    private func objections(of record: SubjectRecord) -> [String] {
+        record.standings.all.compactMap { entry in
+            guard let purpose = catalog.purpose(bit: entry.purposeBit),
+                decide(entry.standing, catalog: catalog, purpose: purpose, at: now).reason == .objected
+            else { return nil }
+            return purpose.id
+        }
+    }
+}

@@ -1,0 +1,93 @@
+package import ConsentModel
+
+// Events about a person as a whole. What they say beyond the common columns stands in the column `detail`, and is hashed:
+//
+//     body 6      = subject i64 · actor text8 · detail
+//     detail 6    = reason u8 · identifiers 17 bytes each, as in the table of subjects
+//
+// The identifiers of a person who was erased are keyed hashes: the suppression entry that keeps a later import from
+// bringing the person back.
+
+/// One event of a person's history.
+package enum SubjectEvent: Sendable, Equatable {
+    case consent(RecordedEvent)
+    case erasure(RecordedErasure)
+
+    package var sequence: UInt64 {
+        switch self {
+        case .consent(let event): event.sequence
+        case .erasure(let erasure): erasure.sequence
+        }
+    }
+
+    package var subject: Int64 {
+        switch self {
+        case .consent(let event): event.subject
+        case .erasure(let erasure): erasure.subject
+        }
+    }
+
+    package var recordedAt: Timestamp {
+        switch self {
+        case .consent(let event): event.recordedAt
+        case .erasure(let erasure): erasure.recordedAt
+        }
+    }
+}
+
+/// That a person was erased.
+package struct RecordedErasure: Sendable, Equatable {
+    package var sequence: UInt64
+    package var subject: Int64
+    package var recordedAt: Timestamp
+    package var reason: ErasureReason
+    /// As ``SubjectRecord/identifiers``.
+    package var identifiers: [UInt8]
+    /// Who carried it out.
+    package var actor: String
+    package var hash: [UInt8]
+
+    /// Each as its type's number and the sixteen bytes of its keyed hash.
+    package var keyedIdentifiers: [(type: UInt8, hash: [UInt8])] {
+        stride(from: 0, to: identifiers.count, by: SubjectRecord.identifierSize).map { start in
+            (identifiers[start], Array(identifiers[start + 1..<start + SubjectRecord.identifierSize]))
+        }
+    }
+
+    /// What it says to the decision, for every purpose.
+    package var act: Act {
+        var act = Act(sequence: sequence, state: .erased, capturedAt: recordedAt)
+        act.party = .system
+        return act
+    }
+
+    static func detail(_ reason: ErasureReason, identifiers: [UInt8]) -> [UInt8] { [reason.rawValue] + identifiers }
+}
+
+extension RecordedErasure {
+    /// Nil if the bytes do not have the layout.
+    init?(_ row: Statement, detail: [UInt8]) {
+        guard let reason = detail.first.flatMap(ErasureReason.init(rawValue:)),
+            (detail.count - 1) % SubjectRecord.identifierSize == 0
+        else { return nil }
+        self.init(
+            sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
+            recordedAt: Timestamp(millis: row.int64(2)), reason: reason, identifiers: Array(detail.dropFirst()),
+            actor: row.text(19), hash: row.bytes(23))
+    }
+}
+
+extension Standings {
+    /// Forgets what the person agreed to, but not that the person once said no.
+    package mutating func erase(by erasure: RecordedErasure) { erase(by: erasure.act) }
+}
+
+/// What a draft does to the personal parts of events that stand before it in the chain.
+struct DraftedErasure: Sendable {
+    /// The last event to be emptied; it leads to those before it.
+    var lastEvent: UInt64
+    var subject: Int64
+    var salt: [UInt8]
+    /// Of the erasure's own event.
+    var sequence: UInt64
+}

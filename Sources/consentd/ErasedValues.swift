@@ -1,0 +1,39 @@
+import ConsentClient
+import ConsentKernel
+import ConsentModel
+
+/// What must not be found any more.
+struct ErasedValues {
+    private(set) var values: [(kind: String, bytes: [UInt8])] = []
+    /// Too short to be told from other bytes.
+    private(set) var tooShort = 0
+
+    private static let sizeMin = 6
+
+    init(_ subject: Subject) {
+        add(subject.type.name, subject.value)
+        if let normal = try? Identifier(text: subject.description) { add(normal.type.name, normal.value) }
+    }
+
+    mutating func add(_ act: ConsentAct) {
+        for subject in act.subjects where !subject.isHash { add(subject.type.name, subject.value) }
+        if !act.evidence.isEmpty { add("evidence", act.evidence) }
+    }
+
+    private mutating func add(_ kind: String, _ text: String) {
+        let bytes = Array(text.utf8)
+        guard !values.contains(where: { $0.bytes == bytes }) else { return }
+        if bytes.count >= Self.sizeMin { values.append((kind, bytes)) } else { tooShort += 1 }
+    }
+
+    func traces(in folder: String) throws -> ByteSearch {
+        var search = ByteSearch(for: values.map(\.bytes))
+        try search.search(folder)
+        return search
+    }
+}
+
+extension Subject {
+    /// Whether it is the hash that a history shows in place of a national id.
+    fileprivate var isHash: Bool { type == .nationalId && value.hasPrefix("#") }
+}
