@@ -34,6 +34,7 @@ final class Writer: @unchecked Sendable {
     private var nextEnd: Timestamp?
     private var mustLookForEnds = true
     private var overlapsInARow = 0
+    private let knownTwins = KnownTwins()
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
 
@@ -202,7 +203,8 @@ final class Writer: @unchecked Sendable {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, previous: previous,
-            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: catalog.value, clock: clock)
+            index: index.publication.current, keys: keys, knownTwins: knownTwins, hashKey: hashKey,
+            catalog: catalog.value, clock: clock)
     }
 
     private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {

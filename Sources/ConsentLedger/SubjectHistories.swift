@@ -5,8 +5,10 @@ package final class SubjectHistories {
     private let link: Statement
     private let select: Statement
     private let personal: Statement
+    private let walks: HistoryWalks
 
-    init(_ connection: OpaquePointer) throws {
+    init(_ connection: OpaquePointer, _ walks: HistoryWalks) throws {
+        self.walks = walks
         link = try Statement(connection, "SELECT subject, previous FROM event WHERE sequence = ?")
         select = try Statement(connection, "\(EventColumns.select) WHERE event.sequence = ?")
         personal = try Statement(connection, "SELECT personal FROM event WHERE sequence = ?")
@@ -14,12 +16,7 @@ package final class SubjectHistories {
 
     /// Events of a subject with a later sequence than `after`, oldest first.
     package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        var sequences: [UInt64] = []
-        try walkBack(subject) { sequence in
-            if sequence > after { sequences.append(sequence) }
-            return sequence > after
-        }
-        return try sequences.reversed().prefix(countMax).map { sequence in
+        return try sequences(of: subject, after: after).prefix(countMax).map { sequence in
             select.bind(1, Int64(sequence))
             defer { select.reset() }
             guard try select.step() else {
@@ -28,6 +25,25 @@ package final class SubjectHistories {
             }
             return try EventColumns.read(select).recorded
         }
+    }
+
+    /// Oldest first.
+    private func sequences(of subject: SubjectRecord, after: UInt64) throws -> ArraySlice<UInt64> {
+        var walk = walks.walk(of: subject.id)
+        // Another reader may have seen more than this one does.
+        while let last = walk.last, last > subject.lastEvent { walk.removeLast() }
+        let known = walk.last ?? 0
+        var newer: [UInt64] = []
+        try walkBack(subject) { sequence in
+            guard sequence > known else { return false }
+            newer.append(sequence)
+            // A long history is walked to its beginning, once.
+            return known > 0 || sequence > after || newer.count >= HistoryWalks.sizeMin
+        }
+        walk += newer.reversed()
+        if known > 0 || newer.count >= HistoryWalks.sizeMin { walks.keep(walk, of: subject.id) }
+        let start = walk.partitioningIndex { $0 > after }
+        return walk[start...]
     }
 
     /// The identifiers that a subject's events name, the newest event's first. Most often one event names them all.
@@ -64,5 +80,17 @@ package final class SubjectHistories {
             }
             sequence = UInt64(clamping: link.int64(1))
         }
+    }
+}
+
+extension [UInt64] {
+    /// The first position of which something holds that holds of all behind it, too.
+    fileprivate func partitioningIndex(_ holds: (UInt64) -> Bool) -> Int {
+        var (start, end) = (0, count)
+        while start < end {
+            let middle = (start + end) / 2
+            if holds(self[middle]) { end = middle } else { start = middle + 1 }
+        }
+        return start
     }
 }
