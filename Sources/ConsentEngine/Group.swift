@@ -14,6 +14,7 @@ final class Group: @unchecked Sendable {
     let draft: Draft
     private let index: IndexTable
     private let keys: KeyMap
+    private let knownTwins: KnownTwins
     /// Until this one is decided.
     private var previous: Group?
     let hashKey: IdentifierHashKey
@@ -42,6 +43,8 @@ final class Group: @unchecked Sendable {
         var hasNewIdentifier = false
         /// Its events that may be said again, by what they say shortly; read when first asked for.
         var twins: [Twin: [UInt64]]?
+        /// Those before them.
+        var earlierTwins: Twins?
 
         init(_ record: SubjectRecord, isNew: Bool) {
             self.record = record
@@ -50,27 +53,22 @@ final class Group: @unchecked Sendable {
         }
     }
 
-    /// What two events that say the same have in common at least.
-    struct Twin: Hashable {
-        var purposeBit: Int
-        var state: EventState?
-        var capturedAt: Timestamp
-    }
-
     /// - Parameters:
     ///   - start: where the ledger ends, or will when `previous` is stored.
     ///   - previous: the group that is stored meanwhile, if one is.
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
+    ///   - knownTwins: of what is stored.
     init(
         after start: LedgerEnd, reading: LedgerReading, previous: Group?, index: IndexTable, keys: KeyMap,
-        hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock
+        knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock
     ) {
         draft = Draft(after: start, reading: reading, previous: previous?.draft)
         self.start = start
         self.previous = previous
         self.index = index
         self.keys = keys
+        self.knownTwins = knownTwins
         self.hashKey = hashKey
         self.catalog = catalog.catalog
         catalogVersion = catalog.version
@@ -188,21 +186,36 @@ final class Group: @unchecked Sendable {
         // Later than all that was captured for this purpose.
         if event.state != .confirmed, let newest = standing.decidingAct, newest.capturedAt < capturedAt { return nil }
         let key = Twin(purposeBit: purposeBit, state: event.state, capturedAt: capturedAt)
-        for twin in try twins(of: subject)[key] ?? [] {
+        for twin in try twins(of: subject, like: key) {
             if case .duplicate(let sequence) = try compare(judged, with: twin) { return sequence }
         }
         return nil
     }
 
     /// Newest first. One walk through a history serves all events of it in the group.
-    private func twins(of subject: SubjectWork) throws -> [Twin: [UInt64]] {
-        if let known = subject.twins { return known }
-        var twins: [Twin: [UInt64]] = [:]
-        try draft.forEachEvent(of: subject.record) { sequence, purposeBit, state, capturedAt in
-            twins[Twin(purposeBit: purposeBit, state: state, capturedAt: capturedAt), default: []].append(sequence)
+    private func twins(of subject: SubjectWork, like twin: Twin) throws -> [UInt64] {
+        if subject.twins == nil { try readTwins(of: subject) }
+        return (subject.twins?[twin] ?? []) + (subject.earlierTwins?.sequences[twin] ?? [])
+    }
+
+    private func readTwins(of subject: SubjectWork) throws {
+        let record = subject.record
+        var newer: [(Twin, UInt64)] = []
+        subject.earlierTwins = knownTwins[record.id]
+        try draft.forEachEvent(of: record, after: subject.earlierTwins?.lastEvent ?? 0) {
+            newer.append((Twin(purposeBit: $1, state: $2, capturedAt: $3), $0))
         }
-        subject.twins = twins
-        return twins
+        // Only what is stored is remembered: what is not may never be.
+        let isStored = previous == nil && record.lastEvent <= start.head.sequence
+        subject.twins = [:]
+        if isStored, newer.count >= KnownTwins.sizeMin {
+            knownTwins.add(newer, of: record.id)
+            if let known = knownTwins[record.id], known.lastEvent == record.lastEvent {
+                subject.earlierTwins = known
+                return
+            }
+        }
+        for (twin, sequence) in newer { subject.twins?[twin, default: []].append(sequence) }
     }
 
     private func append(

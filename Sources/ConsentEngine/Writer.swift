@@ -36,6 +36,7 @@ final class Writer: @unchecked Sendable {
     private var nextEnd: Timestamp?
     private var mustLookForEnds = true
     private var overlapsInARow = 0
+    private let knownTwins = KnownTwins()
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
     private var looksForDamageAt = Clock.monotonicNanos()
@@ -215,8 +216,8 @@ final class Writer: @unchecked Sendable {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, previous: previous,
-            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: inService.value.catalog,
-            clock: clock)
+            index: index.publication.current, keys: keys, knownTwins: knownTwins, hashKey: hashKey,
+            catalog: inService.value.catalog, clock: clock)
     }
 
     private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {

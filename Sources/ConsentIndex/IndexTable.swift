@@ -106,15 +106,13 @@ package struct IndexRow: Equatable, Sendable {
     package func outdated(by outdatings: [Outdating]) -> IndexRow? {
         var row = self
         var isChanged = false
-        for outdating in outdatings where !row.permitted.intersection(outdating.purposes).isEmpty {
+        for outdating in outdatings where !row.permitted.isDisjoint(with: outdating.purposes) {
             isChanged = true
             row.sequence = outdating.sequence
             if let end = outdating.endsAt {
                 row.endsAt = min(row.endsAt, UInt32(clamping: end.secondsRoundedDown))
             } else {
-                for position in 0..<row.permitted.wordCount {
-                    row.permitted[word: position] &= ~outdating.purposes[word: position]
-                }
+                row.permitted.subtract(outdating.purposes)
             }
         }
         if row.permitted.isEmpty { row.endsAt = IndexRow.never }

@@ -65,12 +65,13 @@ package final class Draft: @unchecked Sendable {
         withMoreThan purposes: PurposeSet, _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
     ) throws { try known().forEachProjection(withMoreThan: purposes, outdatings: outdatings, body) }
 
-    /// What a subject's events say shortly, newest first.
+    /// What a subject's events with a later sequence than `after` say shortly, newest first.
     package func forEachEvent(
-        of subject: SubjectRecord, _ body: (_ sequence: UInt64, _ purposeBit: Int, EventState?, Timestamp) -> Void
+        of subject: SubjectRecord, after: UInt64 = 0,
+        _ body: (_ sequence: UInt64, _ purposeBit: Int, EventState?, Timestamp) -> Void
     ) throws {
         var sequence = subject.lastEvent
-        while sequence > 0 {
+        while sequence > after {
             let link =
                 try drafted(sequence).map { try $0.link(of: subject.id) } ?? known().link(sequence, of: subject.id)
             body(sequence, link.purposeBit, link.state, link.capturedAt)

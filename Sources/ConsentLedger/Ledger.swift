@@ -11,6 +11,7 @@ package final class Ledger: Sendable {
     package let path: String
     package let identity: NodeIdentity
     private let pool: DatabasePool
+    private let walks = HistoryWalks()
     /// Used only inside the pool's writer queue.
     private let writer: Confined<LedgerTransaction?>
     /// A connection for who decides about the next group while one is stored; made when first needed.
@@ -141,7 +142,7 @@ package final class Ledger: Sendable {
     /// Reads from one state of the ledger, beside the writer.
     package func read<Result>(_ body: (LedgerSnapshot) throws -> Result) throws(LedgerError) -> Result {
         do {
-            return try pool.read { try body(LedgerSnapshot($0, identity: identity)) }
+            return try pool.read { try body(LedgerSnapshot($0, identity: identity, walks: walks)) }
         } catch {
             throw LedgerError(error, path: path)
         }

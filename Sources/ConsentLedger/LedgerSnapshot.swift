@@ -6,10 +6,12 @@ package final class LedgerSnapshot {
     private let database: Database
     private let connection: OpaquePointer
     private let identity: NodeIdentity
+    private let walks: HistoryWalks
     /// Read when first needed.
     private var knownOutdatings: Outdatings?
 
-    init(_ database: Database, identity: NodeIdentity) {
+    init(_ database: Database, identity: NodeIdentity, walks: HistoryWalks) {
+        self.walks = walks
         self.database = database
         connection = database.sqliteConnection!
         self.identity = identity
@@ -170,7 +172,7 @@ package final class LedgerSnapshot {
     }
 
     /// For the histories of many people.
-    package func histories() throws -> SubjectHistories { try SubjectHistories(connection) }
+    package func histories() throws -> SubjectHistories { try SubjectHistories(connection, walks) }
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {

@@ -16,19 +16,17 @@ package struct Projection: Equatable, Sendable {
         var outdated = self
         var coming: [Outdating] = []
         for outdating in outdatings
-        where outdating.sequence > sequence && !outdated.permitted.intersection(outdating.purposes).isEmpty {
+        where outdating.sequence > sequence && !outdated.permitted.isDisjoint(with: outdating.purposes) {
             outdated.sequence = outdating.sequence
             if outdating.endsAt == nil {
-                for word in 0..<outdated.permitted.wordCount {
-                    outdated.permitted[word: word] &= ~outdating.purposes[word: word]
-                }
+                outdated.permitted.subtract(outdating.purposes)
             } else {
                 coming.append(outdating)
             }
         }
         if outdated.permitted.isEmpty { outdated.endsAt = nil }
         // What would have ended with consents that have ended since says nothing of those that are left.
-        for outdating in coming where !outdated.permitted.intersection(outdating.purposes).isEmpty {
+        for outdating in coming where !outdated.permitted.isDisjoint(with: outdating.purposes) {
             outdated.endsAt = [outdated.endsAt, outdating.endsAt].compactMap { $0 }.min()
         }
         return outdated

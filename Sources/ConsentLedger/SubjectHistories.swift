@@ -5,8 +5,10 @@ package final class SubjectHistories {
     private let link: Statement
     private let select: Statement
     private let personal: Statement
+    private let walks: HistoryWalks
 
-    init(_ connection: OpaquePointer) throws {
+    init(_ connection: OpaquePointer, _ walks: HistoryWalks) throws {
+        self.walks = walks
         link = try Statement(connection, "SELECT subject, previous, kind FROM event WHERE sequence = ?")
         select = try Statement(connection, "\(EventColumns.select) WHERE event.sequence = ?")
         personal = try Statement(
@@ -20,13 +22,7 @@ package final class SubjectHistories {
     /// Consent events of a subject with a later sequence than `after`, oldest first. Of who was erased, only what came
     /// after that: what was before is nobody's any more.
     package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        let begin = max(after, subject.erasure)
-        var sequences: [UInt64] = []
-        try walkBack(subject) { sequence, kind in
-            if sequence > begin, kind == .consent { sequences.append(sequence) }
-            return sequence > begin
-        }
-        return try sequences.reversed().prefix(countMax).map { sequence in
+        try sequences(of: subject, after: max(after, subject.erasure)).prefix(countMax).map { sequence in
             guard case .consent(let event) = try event(sequence) else {
                 throw LedgerError.corrupt(where: "event \(sequence)", what: "it is about no consent")
             }
@@ -51,6 +47,25 @@ package final class SubjectHistories {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "a history leads to it, but it is not there")
         }
         return event
+    }
+
+    /// Of consent events, oldest first.
+    private func sequences(of subject: SubjectRecord, after: UInt64) throws -> ArraySlice<UInt64> {
+        var walk = walks.walk(of: subject.id)
+        // Another reader may have seen more than this one does.
+        while let last = walk.last, last > subject.lastEvent { walk.removeLast() }
+        let known = walk.last ?? 0
+        var newer: [UInt64] = []
+        try walkBack(subject) { sequence, kind in
+            guard sequence > known else { return false }
+            if kind == .consent { newer.append(sequence) }
+            // A long history is walked to its beginning, once.
+            return known > 0 || sequence > after || newer.count >= HistoryWalks.sizeMin
+        }
+        walk += newer.reversed()
+        if known > 0 || newer.count >= HistoryWalks.sizeMin { walks.keep(walk, of: subject.id) }
+        let start = walk.partitioningIndex { $0 > after }
+        return walk[start...]
     }
 
     /// The identifiers that a subject's events name, the newest event's first. Most often one event names them all.
@@ -89,5 +104,17 @@ package final class SubjectHistories {
             guard try body(sequence, EventKind(rawValue: UInt8(clamping: link.int64(2)))) else { return }
             sequence = previous
         }
+    }
+}
+
+extension [UInt64] {
+    /// The first position of which something holds that holds of all behind it, too.
+    fileprivate func partitioningIndex(_ holds: (UInt64) -> Bool) -> Int {
+        var (start, end) = (0, count)
+        while start < end {
+            let middle = (start + end) / 2
+            if holds(self[middle]) { end = middle } else { start = middle + 1 }
+        }
+        return start
     }
 }

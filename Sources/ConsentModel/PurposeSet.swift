@@ -55,6 +55,18 @@ extension PurposeSet {
         PurposeSet(words: (0..<max(wordCount, other.wordCount)).map { self[word: $0] | other[word: $0] })
     }
 
+    /// Without making a set of what they have in common.
+    package func isDisjoint(with other: PurposeSet) -> Bool {
+        if first & other.first != 0 { return false }
+        return !(0..<min(rest.count, other.rest.count)).contains { rest[$0] & other.rest[$0] != 0 }
+    }
+
+    package mutating func subtract(_ other: PurposeSet) {
+        first &= ~other.first
+        guard !rest.isEmpty else { return }
+        for word in stride(from: wordCount - 1, through: 1, by: -1) { self[word: word] &= ~other[word: word] }
+    }
+
     package func intersection(_ other: PurposeSet) -> PurposeSet {
         PurposeSet(words: (0..<min(wordCount, other.wordCount)).map { self[word: $0] & other[word: $0] })
     }

@@ -16,6 +16,8 @@ struct DoorTests {
             .grant([.customer("kari")]).with { $0.key = used }, .grant([.customer("ola")]),
         ])
         #expect(setUp.outcomes == [.recorded(sequence: 2), .recorded(sequence: 3)])
+        _ = try node.engine.record([.grant([.customer("gone")])])
+        _ = try node.engine.erase(ErasureRequest(.customer("gone"), reason: .consentWithdrawn))
         let before = try node.engine.stored
         for (offered, code) in Self.cases(used) {
             let outcome = try await node.engine.recordOne(offered)
@@ -82,6 +84,8 @@ struct DoorTests {
             (.grant([ola]).with { $0.key = used }, .keyReused),
             (.grant([kari, ola]), .identifierConflict),
             (grant.with { $0.subjectAge = 151 }, .ageImplausible),
+            (.grant([.customer("gone")], at: SampleCatalog.begin), .personErased),
+            (.grant([.customer("number-77")]).with { $0.source.form = "of number-77" }, .textNamesPerson),
             (grant.with { $0.party = .controller }, .partyCannotConsent),
         ]
         // What cannot even be said as an event: the session judges it, and it takes its place in the answer.

@@ -44,7 +44,11 @@ enum Binary {
 
     /// Runs a command to its end.
     static func run(_ arguments: [String], name: String = "consentd") async throws -> Run {
-        let process = process(arguments, name: name)
+        try await run(process(arguments, name: name))
+    }
+
+    /// Runs a process to its end.
+    static func run(_ process: Process) async throws -> Run {
         let (output, errors) = (Pipe(), Pipe())
         process.standardOutput = output
         process.standardError = errors
