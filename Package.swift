@@ -126,7 +126,9 @@ let package = Package(
             path: "Tests/IndexProbe", swiftSettings: common),
         .testTarget(
             name: "ConsentIndexTests",
-            dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport", "IndexProbe"],
+            dependencies: [
+                "ConsentIndex", "ConsentModel", "ConsentKernel", "CKernel", "ConsentTestSupport", "IndexProbe",
+            ],
             swiftSettings: common),
         .testTarget(
             name: "PythonClientTests",
@@ -138,7 +140,7 @@ let package = Package(
             swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
-            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],
+            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient", grdb],
             swiftSettings: common),
     ]
 )

@@ -183,12 +183,9 @@ package struct IndexBench {
         // Identifiers are as they lie in a frame; making them up is not part of the check.
         var names = [UInt8](repeating: 0, count: Self.batch * Self.identifierSize)
         var name = [UInt8](repeating: 0, count: Self.identifierSize)
-        let hashes = UnsafeMutableBufferPointer<IdentifierHash>.allocate(capacity: Self.checksAtATime)
+        var texts = IdentifierBatch(capacity: Self.checksAtATime)
         let answers = UnsafeMutableBufferPointer<IndexAnswer>.allocate(capacity: Self.checksAtATime)
-        defer {
-            hashes.deallocate()
-            answers.deallocate()
-        }
+        defer { answers.deallocate() }
         var nanos: Int64 = 0
         for _ in 0..<count / Self.batch {
             for position in 0..<Self.batch {
@@ -203,10 +200,10 @@ package struct IndexBench {
                         let name = UnsafeRawBufferPointer(
                             start: names.baseAddress! + (begin + step) * Self.identifierSize,
                             count: Self.identifierSize)
-                        hashes[step] = key.hash(.customer, name)
+                        texts.set(step, name)
                     }
                     reader.check(
-                        UnsafeBufferPointer(rebasing: hashes[..<count]), purposeBit: 3, now: Self.now,
+                        texts.hash(.customer, count: count, with: key), purposeBit: 3, now: Self.now,
                         answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
                     for step in 0..<count {
                         checksum = checksum &* 31 &+ UInt64(answers[step].decisionByte)

@@ -52,6 +52,10 @@ enum {
     CONSENT_OPCODE_GRANTED_COUNT = 180,
     CONSENT_OPCODE_PEOPLE = 53,
     CONSENT_OPCODE_PEOPLE_PAGE = 181,
+    CONSENT_OPCODE_STATUS = 54,
+    CONSENT_OPCODE_NODE_STATUS = 182,
+    CONSENT_OPCODE_ENFORCEMENT = 55,
+    CONSENT_OPCODE_ENFORCED_BY = 183,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255
@@ -232,6 +236,10 @@ enum {
     CONSENT_ERROR_CATALOG_CONFLICT = 21,
     CONSENT_ERROR_LEDGER_UNAVAILABLE = 22,
     CONSENT_ERROR_LEDGER_DAMAGED = 23,
+    CONSENT_ERROR_NOT_HERE = 32,
+    CONSENT_ERROR_UPSTREAM_UNREACHABLE = 33,
+    CONSENT_ERROR_IDENTITY_UNKNOWN = 35,
+    CONSENT_ERROR_NODE_CHANGED = 36,
     CONSENT_ERROR_QUESTION_INVALID = 41,
     CONSENT_ERROR_IDENTIFIER_MISSING = 64,
     CONSENT_ERROR_IDENTIFIER_REFUSED = 65,
@@ -258,7 +266,11 @@ enum {
     CONSENT_ERROR_IDENTIFIER_CONFLICT = 86,
     CONSENT_ERROR_AGE_IMPLAUSIBLE = 87,
     CONSENT_ERROR_PARTY_CANNOT_CONSENT = 88,
-    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89
+    CONSENT_ERROR_CAPTURED_TOO_EARLY = 89,
+    CONSENT_ERROR_IDENTIFIER_EMPTY = 100,
+    CONSENT_ERROR_IDENTIFIER_TOO_LONG = 101,
+    CONSENT_ERROR_IDENTIFIER_MALFORMED = 102,
+    CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103
 };
 
 // What a client should do about an error.
@@ -275,6 +287,9 @@ static inline int consent_error_advice(int code) {
     case CONSENT_ERROR_HELLO_TOO_LATE: return CONSENT_RECONNECT;
     case CONSENT_ERROR_TOO_MANY_CONNECTIONS: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_UPSTREAM_UNREACHABLE: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_IDENTITY_UNKNOWN: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_NODE_CHANGED: return CONSENT_RECONNECT;
     default: return CONSENT_DO_NOT_RETRY;
     }
 }
@@ -304,9 +319,13 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_CATALOG_CONFLICT: return "The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.";
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return "The ledger could not be used, such as on a full disk. Nothing was stored.";
     case CONSENT_ERROR_LEDGER_DAMAGED: return "What the ledger holds contradicts itself; the message says where. Nothing was stored.";
+    case CONSENT_ERROR_NOT_HERE: return "This edge has no ledger: changes, histories and lists of people are asked of the server that the message names. Nothing was stored.";
+    case CONSENT_ERROR_UPSTREAM_UNREACHABLE: return "This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.";
+    case CONSENT_ERROR_IDENTITY_UNKNOWN: return "This edge has never reached its upstream and cannot say yet whether it is of the client's deployment.";
+    case CONSENT_ERROR_NODE_CHANGED: return "This edge is not of the history any more that it named in its welcome.";
     case CONSENT_ERROR_QUESTION_INVALID: return "The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.";
     case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_ADMISSION_PURPOSE_UNKNOWN: return "Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PURPOSE_INACTIVE: return "Rule at the door: the purpose is retired. Only in outcomes of record; nothing of the event was stored.";
@@ -331,6 +350,10 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_EMPTY: return "Rule at the door: an identifier is empty, or nothing is left of it when it is written the one way that counts. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_TOO_LONG: return "Rule at the door: an identifier is over its limit. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
     default: return "an error that this version does not know";
     }
 }

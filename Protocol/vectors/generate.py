@@ -41,12 +41,13 @@ VERSION = 1
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
     "applyCatalog": 34, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
-    "countGranted": 52, "people": 53,
+    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
     "recorded": 160, "appliedCatalog": 162, "historyPage": 176, "catalogPurposes": 177, "catalogText": 178,
-    "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "error": 255,
+    "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
+    "error": 255,
 }
 PUSHES = {"goingAway": 224, "catalogChanged": 225}
 OPCODES = REQUESTS | ANSWERS | PUSHES
@@ -67,6 +68,8 @@ RESERVED = {
     "statistics": (0xFF, 0xFFFF, 0xFFFFFFFF), "statisticValues": (0xFF, 0, 0xFFFFFFFF),
     "countGranted": (0xFF, 0xFFFF, 0xFFFFFFFF), "grantedCount": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "people": (0xFF, 0, 0xFFFFE000), "peoplePage": (0xFE, 0, 0xFFFFFFFF),
+    "status": (0xFF, 0xFFFF, 0xFFFFFFFF), "nodeStatus": (0xFC, 0, 0),
+    "enforcement": (0xFF, 0xFFFF, 0xFFFFFFFF), "enforcedBy": (0xFF, 0, 0xFFFFFFFF),
     "goingAway": (0xFF, 0xFFFF, 0), "catalogChanged": (0xFF, 0xFFFF, 0), "error": (0xFF, 0, 0),
 }
 
@@ -116,6 +119,8 @@ ERRORS = {
     "idleTooLong": (15, True), "helloTooLate": (16, True), "tooManyConnections": (17, True),
     "purposeUnknown": (18, False), "identifierInvalid": (19, False), "catalogRejected": (20, False),
     "catalogConflict": (21, False), "ledgerUnavailable": (22, False), "ledgerDamaged": (23, False),
+    "notHere": (32, False), "upstreamUnreachable": (33, False),
+    "identityUnknown": (35, True), "nodeChanged": (36, True),
     "questionInvalid": (41, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
@@ -127,6 +132,8 @@ ERRORS = {
     "textTooLong": (83, False), "nothingToConfirm": (84, False), "keyReused": (85, False),
     "identifierConflict": (86, False), "ageImplausible": (87, False),
     "partyCannotConsent": (88, False), "capturedTooEarly": (89, False),
+    "identifierEmpty": (100, False), "identifierTooLong": (101, False), "identifierMalformed": (102, False),
+    "nationalIdIsHash": (103, False),
 }
 
 # What the server of the vectors is like.
@@ -215,6 +222,19 @@ def found_people_bytes(people):
     return data
 
 
+FOLLOWING_FLAGS = ["connected", "takesSnapshot"]
+ENFORCING_FLAGS = ["connected", "answersByIt", "atTheLatest"]
+
+
+def following_edge_bytes(edge):
+    return (u64(edge["enforced"]) + u64(edge["behindMillis"]) + u64(edge["heardMillis"])
+            + u8(flag_bits(edge, FOLLOWING_FLAGS)) + text8(edge["name"]) + text16(edge["gone"]))
+
+
+def enforcing_edge_bytes(edge):
+    return (u64(edge["enforced"]) + time(edge["since"]) + u8(flag_bits(edge, ENFORCING_FLAGS)) + text8(edge["name"]))
+
+
 def encode(opcode, f):
     """The frame of `opcode` with the fields `f`."""
     flags = argument = word = 0
@@ -276,8 +296,19 @@ def encode(opcode, f):
         case "historyPage":
             flags, argument = flag_bits(f, ["more"]), len(f["events"])
             payload = u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
-        case "catalog" | "catalogDocument" | "statistics":
+        case "catalog" | "catalogDocument" | "statistics" | "status":
             pass
+        case "nodeStatus":
+            flags, argument, word = flag_bits(f, ["ready", "edge"]), len(f["edges"]), f["catalogVersion"]
+            payload = (b"".join(u64(f[one]) for one in ("sequence", "head", "digest", "ageMillis"))
+                       + bytes.fromhex(f["deployment"]) + bytes.fromhex(f["history"]) + text8(f["serverVersion"])
+                       + b"".join(text16(f[one]) for one in ("upstream", "notReady", "trouble"))
+                       + b"".join(map(following_edge_bytes, f["edges"])))
+        case "enforcement":
+            payload = u64(f["sequence"])
+        case "enforcedBy":
+            argument = len(f["edges"])
+            payload = u64(f["sequence"]) + u64(f["head"]) + b"".join(map(enforcing_edge_bytes, f["edges"]))
         case "catalogPurposes":
             argument, word = len(f["purposes"]), f["version"]
             payload = bytes.fromhex(f["digest"]) + b"".join(map(purpose_bytes, f["purposes"]))
@@ -995,19 +1026,19 @@ def records():
          "identifiersTooMany"),
         ("255 identifiers", {"identifiers": [{"type": "device", "value": str(n)} for n in range(255)]},
          "identifiersTooMany"),
-        ("an empty identifier", {"identifiers": [{"type": "customer", "value": ""}]}, "identifierRefused"),
+        ("an empty identifier", {"identifiers": [{"type": "customer", "value": ""}]}, "identifierEmpty"),
         ("an empty identifier after a good one", {"identifiers": one + [{"type": "customer", "value": ""}]},
-         "identifierRefused"),
-        ("an e-mail of blanks only", {"identifiers": [{"type": "email", "value": "  "}]}, "identifierRefused"),
-        ("a phone of separators only", {"identifiers": [{"type": "phone", "value": "(-)"}]}, "identifierRefused"),
+         "identifierEmpty"),
+        ("an e-mail of blanks only", {"identifiers": [{"type": "email", "value": "  "}]}, "identifierEmpty"),
+        ("a phone of separators only", {"identifiers": [{"type": "phone", "value": "(-)"}]}, "identifierEmpty"),
         ("a phone without its country", {"identifiers": [{"type": "phone", "value": "22334455"}]}, "identifierRefused"),
         ("an e-mail in another script", {"identifiers": [{"type": "email", "value": "用户@example.cn"}]},
          "identifierRefused"),
         ("the hash of a national id", {"identifiers": [{"type": "national_id", "value": "#" + "0f" * 16}]},
-         "identifierRefused"),
+         "nationalIdIsHash"),
         ("a control character in an identifier", {"identifiers": [{"type": "customer", "value": "a\nb"}]},
-         "identifierRefused"),
-        ("a DEL in an identifier", {"identifiers": [{"type": "customer", "value": "a\x7fb"}]}, "identifierRefused"),
+         "identifierMalformed"),
+        ("a DEL in an identifier", {"identifiers": [{"type": "customer", "value": "a\x7fb"}]}, "identifierMalformed"),
         ("purpose bit 20", {"purpose": 20}, "admissionPurposeUnknown"),
         ("purpose bit 65535", {"purpose": U16_MAX}, "admissionPurposeUnknown"),
         ("evidence of 4097 bytes", {"evidence": "e" * (EVIDENCE_SIZE_MAX + 1)}, "textTooLong"),
@@ -1215,7 +1246,7 @@ def reads():
     for size in (0, 51, 53, U32_MAX):
         broken(f"event size {size} instead of 52", page(before + u32(size) + event_body(FEWEST)))
 
-    for opcode in ("catalog", "catalogDocument", "statistics"):
+    for opcode in ("catalog", "catalogDocument", "statistics", "status"):
         valid = Valid(opcode)
         for request in (0, 1, 17, U32_MAX):
             valid(f"request id {request}", {"request": request})
@@ -1281,6 +1312,80 @@ def reads():
     for count in (0, 1, 3, U16_MAX):
         broken(f"count {count}, 2 there", with_header(data, argument=count))
     texts_in_answer(broken, data, {"first name": ("checks", 1), "second name": ("events", 1)})
+
+
+# Who the node is, and who follows it
+
+def statuses():
+    edge = {"enforced": "1001", "behindMillis": "12", "heardMillis": "40", "connected": True, "takesSnapshot": False,
+            "name": "oslo-2", "gone": ""}
+    status = {"ready": True, "edge": False, "catalogVersion": 7, "sequence": "1002", "head": "1002",
+              "digest": "1311768467463790320", "ageMillis": "0", "deployment": DEPLOYMENT, "history": HISTORY,
+              "serverVersion": "1.0.0", "upstream": "", "notReady": "", "trouble": "", "edges": [edge]}
+    valid = Valid("nodeStatus")
+    valid("the node with the ledger, and an edge", status)
+    valid("an edge that nobody follows", status | {"edge": True, "upstream": "10.0.0.1:7411", "ageMillis": "120",
+                                                   "edges": []})
+    valid("an edge that has nothing yet",
+          {"ready": False, "edge": True, "catalogVersion": 0, "sequence": "0", "head": "0", "digest": "0",
+           "ageMillis": str(U64_MAX), "deployment": NOBODY, "history": NOBODY, "serverVersion": "",
+           "upstream": "10.0.0.1:7411", "notReady": "no snapshot yet", "trouble": "nothing listens at 10.0.0.1:7411",
+           "edges": []})
+    for flag in FOLLOWING_FLAGS:
+        valid(f"an edge with flag {flag} alone",
+              status | {"edges": [edge | {one: one == flag for one in FOLLOWING_FLAGS}]})
+    largest = {"enforced": str(U64_MAX), "behindMillis": str(U64_MAX), "heardMillis": str(U64_MAX),
+               "connected": True, "takesSnapshot": True, "name": "n" * 255, "gone": "語" * 85}
+    valid("with the largest numbers and longest texts",
+          status | {"request": U32_MAX, "edge": True, "catalogVersion": U32_MAX, "serverVersion": "v" * 255,
+                    "upstream": "u" * 65535, "notReady": "r" * 65535, "trouble": "ø" * 32767, "edges": [largest] * 2}
+          | dict.fromkeys(("sequence", "head", "digest", "ageMillis"), str(U64_MAX)))
+    valid("an edge that is gone", status | {"edges": [edge | {"connected": False, "gone": "it was too slow"}]})
+    valid("300 edges", status | {"edges": [edge | {"name": f"edge-{n}"} for n in range(300)]})
+    data = encode("nodeStatus", {"request": 1} | status
+                  | {"upstream": "up", "notReady": "why", "trouble": "what", "edges": [edge, edge | {"name": "b"}]})
+    broken = client_side("nodeStatus", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    for bit in range(2, 8):
+        broken(f"reserved bit {bit} of an edge's flags",
+               encode("nodeStatus", {"request": 1} | status).replace(
+                   u64(12) + u64(40) + u8(1), u64(12) + u64(40) + u8(1 | 1 << bit)))
+    texts_in_answer(broken, data, {"serverVersion": ("1.0.0", 1), "upstream": ("up", 2), "notReady": ("why", 2),
+                                   "trouble": ("what", 2), "name": ("oslo-2", 1)})
+
+    valid = Valid("enforcement")
+    for sequence in (0, 1002, U64_MAX):
+        valid(f"sequence {sequence}", {"sequence": str(sequence)})
+    valid("with the largest request id", {"request": U32_MAX, "sequence": "1"})
+    broken = Broken("enforcement")
+    data = encode("enforcement", {"request": 23, "sequence": "72623859790382856"})
+    common_damage(broken, "enforcement", data)
+    truncations(broken, data)
+    junk(broken, data)
+    broken("order: a reserved bit before the layout", frame("enforcement", word=1, request=23), "reservedBitSet")
+
+    valid = Valid("enforcedBy")
+    edge = {"enforced": "1005", "since": "1795258800123", "connected": True, "answersByIt": True,
+            "atTheLatest": False, "name": "oslo-2"}
+    found = {"sequence": "1002", "head": "1006", "edges": [edge]}
+    valid("one edge", found)
+    valid("nobody", found | {"edges": []})
+    valid("one edge that is behind, and one that is gone",
+          found | {"edges": [edge | {"enforced": "1001", "since": "0", "answersByIt": False},
+                             edge | {"connected": False, "atTheLatest": True}]})
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "sequence": str(U64_MAX), "head": str(U64_MAX),
+           "edges": [edge | {"enforced": str(U64_MAX), "since": str(I64_MAX), "name": "n" * 255}]})
+    data = encode("enforcedBy", {"request": 1} | found | {"edges": [edge, edge | {"name": "b"}]})
+    broken = client_side("enforcedBy", data)
+    for count in (0, 1, 3, U16_MAX):
+        broken(f"count {count}, 2 there", with_header(data, argument=count))
+    for bit in range(3, 8):
+        broken(f"reserved bit {bit} of an edge's flags",
+               encode("enforcedBy", {"request": 1} | found).replace(
+                   time(1795258800123) + u8(3), time(1795258800123) + u8(3 | 1 << bit)))
+    texts_in_answer(broken, data, {"name": ("oslo-2", 1)})
 
 
 # Lists of people
@@ -1601,7 +1706,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 reads, people, pushes, errors, frames, incompletes, larges, session):
+                 reads, statuses, people, pushes, errors, frames, incompletes, larges, session):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

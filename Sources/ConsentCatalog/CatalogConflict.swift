@@ -12,6 +12,22 @@ package enum CatalogConflict: Sendable, Equatable {
     /// `parts` are the fields that differ, by their names in the catalog.
     case revisionChanged(RevisionName, parts: [String])
     case revisionRemoved(RevisionName)
+    /// Consents that were given since would never have been to what people were shown.
+    case revisionBackdated(RevisionName, effectiveAt: Timestamp)
+
+    /// A short name that stays the same from release to release.
+    package var rule: String {
+        switch self {
+        case .bitReassigned: "bit-reassigned"
+        case .bitChanged: "bit-changed"
+        case .purposeRemoved: "purpose-removed"
+        case .purposeReactivated: "purpose-reactivated"
+        case .declarationRemoved: "declaration-removed"
+        case .revisionChanged: "revision-changed"
+        case .revisionRemoved: "revision-removed"
+        case .revisionBackdated: "revision-backdated"
+        }
+    }
 }
 
 extension CatalogConflict: CustomStringConvertible {
@@ -34,6 +50,9 @@ extension CatalogConflict: CustomStringConvertible {
                 + "add a new revision instead"
         case .revisionRemoved(let name):
             "revision \(name.text) is gone; keep it, as people have been shown it"
+        case .revisionBackdated(let name, let effectiveAt):
+            "revision \(name.text) would have been in force since \(effectiveAt.iso8601), when people were still shown "
+                + "another one; give it a moment to come"
         }
     }
 }
@@ -42,11 +61,28 @@ extension CatalogConflict: CustomStringConvertible {
 ///
 /// - Parameter clock: a revision whose effective time has not come by then may still change or be withdrawn, as nobody
 ///   can have agreed to it. Without a clock, every applied revision stays as it is.
+/// - Parameter addedFrom: what is added becomes current at this moment or later. Nil where nobody has been recorded yet:
+///   then the catalog tells of the time before.
 package func catalogConflicts(
-    from old: Catalog, to new: Catalog, at clock: Timestamp = Timestamp(millis: .max)
+    from old: Catalog, to new: Catalog, at clock: Timestamp = Timestamp(millis: .max), addedFrom: Timestamp? = nil
 ) -> [CatalogConflict] {
     old.purposes.flatMap { purposeConflicts($0, in: new) }
         + old.declarations.flatMap { declarationConflicts($0, from: old, to: new, at: clock) }
+        + (addedFrom.map { backdated(from: old, to: new, at: clock, before: $0) } ?? [])
+}
+
+/// Revisions that were not in force, and would have been.
+private func backdated(
+    from old: Catalog, to new: Catalog, at clock: Timestamp, before limit: Timestamp
+) -> [CatalogConflict] {
+    new.declarations.flatMap { declaration in
+        declaration.revisions.compactMap { revision in
+            let name = RevisionName(declaration: declaration.id, revision: revision.name)
+            let wasInForce = old.revision(name).map { $0.effectiveAt <= clock } ?? false
+            guard revision.effectiveAt < limit, !wasInForce else { return nil }
+            return .revisionBackdated(name, effectiveAt: revision.effectiveAt)
+        }
+    }
 }
 
 private func purposeConflicts(_ purpose: Purpose, in new: Catalog) -> [CatalogConflict] {

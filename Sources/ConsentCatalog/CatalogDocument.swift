@@ -9,6 +9,8 @@ package struct CatalogDocument: Sendable {
     package let text: String
     /// SHA-256 of the catalog's canonical form: the same for two texts that mean the same.
     package let digest: [UInt8]
+    private let file: String
+    private let places: [CatalogPart: Place]
 
     /// Reads and checks `text`; every revision of the catalog carries its digest.
     ///
@@ -25,6 +27,56 @@ package struct CatalogDocument: Sendable {
         languages = draft.languages
         digest = catalogDigest(catalog, languages: languages)
         self.text = text
+        self.file = file
+        places = draft.places
+    }
+
+    /// What is wrong with this catalog beside another one, where it has to change; what it lacks is reported at its
+    /// beginning.
+    package func problems(_ conflicts: [CatalogConflict]) -> [CatalogProblem] {
+        let found = conflicts.map { conflict in
+            (conflict, conflict.part.flatMap { places[$0] } ?? Place.start)
+        }
+        return found.sorted { $0.1 < $1.1 }.map { conflict, place in
+            CatalogProblem(
+                file: file, line: place.line, column: place.column, rule: conflict.rule, message: conflict.description)
+        }
+    }
+}
+
+/// A part of a catalog that another catalog may contradict.
+enum CatalogPart: Hashable, Sendable {
+    case purpose(String)
+    case declaration(String)
+    case revision(RevisionName)
+}
+
+extension CatalogConflict {
+    /// Nil for what is not there any more.
+    fileprivate var part: CatalogPart? {
+        switch self {
+        case .bitReassigned(_, _, let purpose), .bitChanged(let purpose, _, _), .purposeReactivated(let purpose):
+            .purpose(purpose)
+        case .revisionChanged(let name, _), .revisionBackdated(let name, _): .revision(name)
+        case .revisionRemoved(let name): .declaration(name.declaration)
+        case .purposeRemoved, .declarationRemoved: nil
+        }
+    }
+}
+
+extension CatalogDraft {
+    /// Where the parts stand.
+    fileprivate var places: [CatalogPart: Place] {
+        var places: [CatalogPart: Place] = [:]
+        for purpose in purposes { places[.purpose(purpose.value.id)] = purpose.map.place }
+        for declaration in declarations {
+            places[.declaration(declaration.id)] = declaration.map.place
+            for revision in declaration.revisions {
+                places[.revision(RevisionName(declaration: declaration.id, revision: revision.value.name))] =
+                    revision.map.place
+            }
+        }
+        return places
     }
 }
 

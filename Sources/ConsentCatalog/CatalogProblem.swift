@@ -74,6 +74,7 @@ enum CatalogRule: String, CaseIterable {
     case withdrawalMissing = "withdrawal-missing"
     case textMissing = "text-missing"
     case plainMissing = "plain-missing"
+    case partnersUnnamed = "partners-unnamed"
 }
 
 /// A place in the catalog's text; lines and columns count from 1.

@@ -81,6 +81,11 @@ struct CatalogRules {
         let purpose = draft.value
         checkKnown(draft.map.placed(purpose.controller, key: "controller"), in: controllers, "controller")
         checkKnown(draft.dataCategories, in: dataCategories, "data category")
+        if purpose.isSharing, purpose.isActive, !coveredPurposes.contains(purpose.id), purpose.basis != .consent {
+            problems.report(
+                .recipientsMissing, at: draft.map.place(of: "sharing"),
+                "\(draft.map.name) shares data, and no revision of a declaration says with whom")
+        }
         guard purpose.basis == .consent else { return }
         if !purpose.requiresExplicit, let special = draft.dataCategories.first(where: isSpecial) {
             problems.report(
@@ -156,6 +161,19 @@ struct CatalogRules {
         }
         checkExplicit(revision, covered)
         checkPlainTexts(revision, covered)
+        checkNames(revision, covered)
+    }
+
+    /// Who shares says with whom, in the words that the person reads, too (GDPR art. 13 (1) (e)).
+    private func checkNames(_ revision: RevisionDraft, _ covered: [Purpose]) {
+        guard covered.contains(where: \.isSharing) else { return }
+        for (language, text) in revision.value.texts {
+            guard let words = collectiveRecipient(in: "\(text.title). \(text.body). \(text.plain)") else { continue }
+            problems.report(
+                .partnersUnnamed, at: revision.textPlaces[language] ?? revision.map.place,
+                "\(revision.map.name) shares data with \(quoted(words)) in '\(language)'; name each company that receives "
+                    + "it (GDPR art. 13 (1) (e))")
+        }
     }
 
     /// A grant on a revision with special data counts only if it is explicit, whatever purpose it is for.

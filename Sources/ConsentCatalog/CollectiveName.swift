@@ -6,6 +6,32 @@ func isCollectiveName(_ name: String) -> Bool {
     return words.allSatisfy { collectives.contains($0) || companions.contains($0) }
 }
 
+/// The words by which a declaration's text gives data to nobody in particular, such as `våre samarbeidspartnere`; nil if
+/// there are none. A name such as `Media Partners AB` is not one of them: nobody calls it ours.
+func collectiveRecipient(in text: String) -> String? {
+    let words = text.lowercased().split { !$0.isLetter }.map(String.init)
+    for (position, word) in words.enumerated() where partners.contains(word) {
+        for start in stride(from: position - 1, through: max(0, position - 2), by: -1)
+        where choosers.contains(words[start]) {
+            return words[start...position].joined(separator: " ")
+        }
+    }
+    return nil
+}
+
+/// Who is meant.
+private let partners: Set<String> = [
+    "partner", "partners", "partnere", "partnerne", "partnerna", "samarbeidspartner", "samarbeidspartnere",
+    "samarbeidspartnerne", "samarbetspartner", "samarbetspartners", "samarbetspartnerna", "samarbejdspartnere",
+    "partnerselskaper", "partnerföretag", "affiliates",
+]
+
+/// What makes them anybody: whose they are, or that somebody has chosen them.
+private let choosers: Set<String> = [
+    "our", "selected", "chosen", "trusted", "various", "certain", "other", "vår", "våre", "våra", "vores", "utvalgte",
+    "utvalda", "udvalgte", "betrodde", "betrodda", "pålitelige", "pålitliga", "noen", "några", "andre", "andra",
+]
+
 /// Words for a kind of recipient, in English, Norwegian (both forms), Swedish and Danish.
 private let collectives: Set<String> = [
     "partner", "partners", "partnere", "partnerne", "partnerna", "partnerselskaper", "partnerföretag",

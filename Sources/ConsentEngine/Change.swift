@@ -54,7 +54,10 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 
     /// Whether ``ledger(_:)`` is damaged; if not, trying again may help.
     package var isDamage: Bool {
-        if case .ledger(.corrupt) = self { true } else { false }
+        switch self {
+        case .ledger(.corrupt), .ledger(.closedAsDamaged), .ledger(.notALedger): true
+        default: false
+        }
     }
 
     package var description: String {
@@ -98,12 +101,14 @@ package struct CommittedGroup: Sendable {
     /// The first and the last sequence of the group. A subscriber that sees a gap has missed groups and reads the ledger.
     package var first: UInt64
     package var last: UInt64
-    /// Every row that changed, as it is now.
+    /// What became of all rows at once, before the rows below.
+    package var outdatings: [Outdating] = []
+    /// Every other row that changed, as it is now.
     package var rows: [RowChange]
     /// The version of a catalog that was applied in the group.
     package var catalogVersion: Int?
-    /// Rows may have changed that are not listed: a catalog change touched too many.
-    package var changedEverything = false
+    /// Rows may have changed that are not listed one by one: see ``outdatings``.
+    package var changedEverything: Bool { !outdatings.isEmpty }
 }
 
 /// The catalog that is in force.
@@ -113,8 +118,15 @@ package struct AppliedCatalog: Sendable {
     package var text: String
     package var digest: [UInt8]
 
+    package init(version: Int, catalog: Catalog, text: String, digest: [UInt8]) {
+        self.version = version
+        self.catalog = catalog
+        self.text = text
+        self.digest = digest
+    }
+
     /// Before the first one was applied: no purpose, so nothing is ever granted.
-    static let none = AppliedCatalog(
+    package static let none = AppliedCatalog(
         version: 0, catalog: Catalog(), text: "", digest: [UInt8](repeating: 0, count: 32))
 
     /// What applies where nobody said anything.
@@ -124,12 +136,12 @@ package struct AppliedCatalog: Sendable {
     }
 
     /// For how many seconds an answer counts when it is not live any more, by purpose bit.
-    var maxStaleness: [Int: UInt32] {
+    package var maxStaleness: [Int: UInt32] {
         let fixed = catalog.purposes.filter { $0.failPolicy == .static }
         return Dictionary(uniqueKeysWithValues: fixed.map { ($0.bit, UInt32(clamping: $0.maxStaleness.seconds)) })
     }
 
-    var purposeBits: [(bit: Int, id: String)] { catalog.purposes.map { ($0.bit, $0.id) } }
+    package var purposeBits: [(bit: Int, id: String)] { catalog.purposes.map { ($0.bit, $0.id) } }
 }
 
 extension AppliedCatalog {
@@ -156,27 +168,6 @@ extension Catalog {
     func purposes(ofRevisionsEffectiveAfter begin: Timestamp, until end: Timestamp) -> Set<String> {
         let changed = declarations.filter { $0.revisions.contains { $0.effectiveAt > begin && $0.effectiveAt <= end } }
         return Set(changed.flatMap(\.revisions).flatMap(\.purposes))
-    }
-}
-
-/// The catalog that everybody goes by.
-final class CatalogInForce: Sendable {
-    private let current: Mutex<AppliedCatalog>
-    private let currentVersion: Atomic<Int>
-
-    init(_ catalog: AppliedCatalog) {
-        current = Mutex(catalog)
-        currentVersion = Atomic(catalog.version)
-    }
-
-    var value: AppliedCatalog { current.withLock { $0 } }
-
-    /// Who reads a version finds it or a later one in ``value``.
-    var version: Int { currentVersion.load(ordering: .acquiring) }
-
-    func set(_ catalog: AppliedCatalog) {
-        current.withLock { $0 = catalog }
-        currentVersion.store(catalog.version, ordering: .releasing)
     }
 }
 

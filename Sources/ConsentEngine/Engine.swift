@@ -15,16 +15,18 @@ package final class Engine: Sendable {
     package let hashKey: IdentifierHashKey
     /// Where readers of the index begin.
     package let publication: IndexPublication
+    /// These, and the catalog that is in force.
+    package let inService: InService
     /// How the index came to be usable when the engine opened.
     package let recovery: IndexRecovery
 
     let ledger: Ledger
     private let lock: LockHolder
-    private let inForce: CatalogInForce
     private let queue: ChangeQueue
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let subscribers = Subscribers()
+    private let damage: DamageWatch
     let systemNow: @Sendable () -> Timestamp
     private let startedAt = Clock.monotonicNanos()
 
@@ -46,43 +48,52 @@ package final class Engine: Sendable {
     ///   - progress: is told how far a rebuild has come: done and all identifiers.
     ///   - overlapWeightMin: see ``overlapWeightMin``; zero for always.
     ///   - systemNow: the system's clock.
-    ///   - fatal: is told why the writer had to stop for good: the index cannot follow the ledger any more.
+    ///   - fatal: is told, on any thread, why the node cannot go on; it must be closed.
     /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running.
     package init(
         _ folder: NodeFolder, identifiersExpected: Int = 0, overlapWeightMin: Int = Engine.overlapWeightMin,
         progress: @Sendable (Int, Int) -> Void = { _, _ in },
         systemNow: @escaping @Sendable () -> Timestamp = { Timestamp(millis: Clock.realtimeMillis()) },
-        fatal: @escaping @Sendable (String) -> Void
+        fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
         guard folder.exists else { throw LedgerError.missing(path: folder.ledgerPath) }
         guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
+        damage = try DamageWatch(folder, fatal: fatal)
         self.folder = folder
         self.lock = LockHolder(lock)
         self.systemNow = systemNow
         ledger = try Ledger(path: folder.ledgerPath)
         identity = ledger.identity
+        try Self.requireWholeEnd(ledger)
         hashKey = try folder.hashKey(of: identity)
         let catalog = try loadCatalog(ledger)
-        inForce = CatalogInForce(catalog)
         let (index, recovery) = try openIndex(
             folder: folder, ledger: ledger, hashKey: hashKey, catalog: catalog, progress: progress)
         let keys = try KeyMap(folder, ledger: ledger, hashKey: hashKey)
         if identifiersExpected > 0 { try index.reserve(identifiers: index.rows + identifiersExpected) }
         self.recovery = recovery
         publication = index.publication
+        inService = InService(
+            Service(identity: identity, hashKey: hashKey, publication: publication, catalog: catalog))
         queue = try ChangeQueue()
         questions = try QuestionQueue(threads: 2)
         let writer = try Writer(
-            ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, catalog: inForce,
-            queue: queue, subscribers: subscribers, overlapWeightMin: overlapWeightMin, systemNow: systemNow,
-            fatal: fatal)
+            ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, inService: inService,
+            queue: queue, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
+            systemNow: systemNow, fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
     }
 
-    package var catalog: AppliedCatalog { inForce.value }
+    /// The last events are what a crash of the machine or of the disk is likely to have torn. All of the chain is
+    /// 'verify's to check: it takes longer than a node may take to open.
+    private static func requireWholeEnd(_ ledger: Ledger) throws {
+        try ledger.read { snapshot in
+            let head = try snapshot.head().sequence
+            try snapshot.walkChain(after: head - min(head, 1000)) { _, _ in }
+        }
+    }
 
-    /// The version of ``catalog``, for those who look often. Who reads a version finds it or a later one there.
-    package var catalogVersion: Int { inForce.version }
+    package var catalog: AppliedCatalog { inService.value.catalog }
 
     // MARK: Changes
 
@@ -148,6 +159,9 @@ package final class Engine: Sendable {
 
     // MARK: Questions to the ledger
 
+    /// Tells the engine of an error that a question met: a damaged ledger ends the node.
+    package func notice(_ error: EngineError) { damage.report(error) }
+
     /// Runs a question beside the writer, on a thread for such work.
     ///
     /// - Throws: ``EngineError`` `busy` if too many wait.
@@ -202,8 +216,9 @@ package final class Engine: Sendable {
     package func preview(_ document: CatalogDocument) throws -> CatalogResult {
         let current = catalog
         // The writer's clock is never behind the last record, and what is in force by it stays as it is.
-        let moment = max(systemNow(), try ledger.read { try $0.lastRecordedAt() })
-        try current.requireNoConflict(with: document, at: moment)
+        let (recordedAt, isEmpty) = try ledger.read { (try $0.lastRecordedAt(), try $0.end().nextSubject == 1) }
+        let moment = max(systemNow(), recordedAt)
+        try current.requireNoConflict(with: document, at: moment, isEmpty: isEmpty)
         let changes = catalogChanges(from: current.catalog, to: document.catalog)
         let isSame = current.digest == document.digest
         let affected = Set(changes.flatMap(\.affectedPurposes))
@@ -228,7 +243,8 @@ package final class Engine: Sendable {
         }
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
-            changes: changes.map(\.description) + lines + (try notices(of: changes, in: document.catalog)))
+            // People first: of a long list, the end may be cut.
+            changes: lines + (try notices(of: changes, in: document.catalog)) + changes.map(\.description))
     }
 
     /// Counters and sizes, by name.

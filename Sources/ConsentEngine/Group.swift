@@ -349,33 +349,56 @@ final class Group: @unchecked Sendable {
         for subject in try draft.subjects(withStandingFor: purposeBits) { try load(subject).isTouched = true }
     }
 
+    /// What is to be done about everybody for whom decisions may differ.
+    enum Redeciding {
+        /// Each must be decided about: of those who stand somewhere for these purposes.
+        case each(Set<Int>)
+        /// The same is true of all.
+        case everybody([Outdating])
+    }
+
+    private func prepare(_ redeciding: Redeciding) throws {
+        switch redeciding {
+        case .each(let purposeBits): try redecide(purposeBits: purposeBits)
+        case .everybody:
+            for subject in try draft.subjectsDue(at: now, countMax: .max) { _ = try load(subject) }
+        }
+    }
+
     /// Stores a catalog; everything after it in the group is judged by it. What has ended before stays ended, however
     /// long the catalog lets a consent last: nobody has agreed once more.
     ///
-    /// - Parameter purposeBits: purposes for which decisions may differ now.
-    func apply(_ document: StoredCatalog, _ catalog: Catalog, redeciding purposeBits: Set<Int>) throws -> UInt64 {
-        try redecide(purposeBits: purposeBits)
+    func apply(_ document: StoredCatalog, _ catalog: Catalog, _ redeciding: Redeciding) throws -> UInt64 {
+        try prepare(redeciding)
         for (_, work) in subjects.sorted(by: { $0.key < $1.key }) { recordEnds(of: work, before: catalog) }
         self.catalog = catalog
         catalogVersion = document.version
-        return draft.append(document, catalog, recordedAt: now)
+        let sequence = draft.append(document, catalog, recordedAt: now)
+        if case .everybody(let outdatings) = redeciding { draft.append(outdatings) }
+        return sequence
     }
 
-    func recordRevisionChange(effectiveAt: Timestamp) -> UInt64 {
-        draft.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
+    func recordRevisionChange(effectiveAt: Timestamp, _ redeciding: Redeciding) throws {
+        _ = draft.appendRevisionChange(effectiveAt: effectiveAt, recordedAt: now)
+        switch redeciding {
+        case .each(let purposeBits): try redecide(purposeBits: purposeBits)
+        case .everybody(let outdatings): draft.append(outdatings)
+        }
     }
 
     // MARK: The end of the group
 
     /// Ends the deciding: what follows from the group for the index, and when the first of its consents ends.
-    func conclude() -> Timestamp? {
+    func conclude() throws -> Timestamp? {
         var firstEnd: Timestamp?
+        let ended = outdatings.filter { $0.endsAt == nil }.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
+        let restores = !ended.isEmpty && draft.isEnding(anyOf: ended)
         touched = subjects.values.filter(\.isTouched).sorted { $0.record.id < $1.record.id }
         for work in touched {
-            let kept = work.record.projection
+            let kept = work.record.projection.outdated(by: outdatings)
             var projection = project(work.record.standings, catalog: catalog, at: now)
             projection.sequence = kept.sequence
-            let isChanged = projection != kept || work.hasNewIdentifier
+            let isChanged = projection != kept || work.hasNewIdentifier || restores
             if isChanged { projection.sequence = end.head.sequence }
             work.record.projection = projection
             guard isChanged else { continue }
@@ -385,10 +408,27 @@ final class Group: @unchecked Sendable {
             }
             if let end = projection.endsAt { firstEnd = min(firstEnd ?? end, end) }
         }
+        if restores { try restoreEnds(ended) }
         draft.conclude()
         previous = nil
         return firstEnd
     }
+
+    /// Where a consent that was to end has ended, the row's end may have been that one; of what is left, the ledger knows.
+    private func restoreEnds(_ ended: PurposeSet) throws {
+        let since = start.head.sequence
+        try draft.forEachProjection(withMoreThan: ended) { subject, identifiers, projection in
+            guard projection.sequence > since, !projection.permitted.isEmpty, subjects[subject]?.isTouched != true
+            else { return }
+            let row = IndexRow(projection)
+            SubjectRecord.forEachIdentifier(in: identifiers) { _, hash in
+                rows.append(RowChange(hash: hash, row: row, subject: UInt32(subject)))
+            }
+        }
+    }
+
+    /// What becomes of everybody's consents at once; before the rows.
+    var outdatings: [Outdating] { draft.outdatings }
 
     /// Stores the group, and in the same transaction what index and map of keys will hold when they have followed it.
     ///
@@ -397,8 +437,8 @@ final class Group: @unchecked Sendable {
     ///   - keys: likewise.
     func store(in transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap) throws {
         try transaction.store(draft, subjects: touched.lazy.map { ($0.record, $0.isNew) })
-        if !rows.isEmpty {
-            let totals = index.totals { put in
+        if !rows.isEmpty || !outdatings.isEmpty {
+            let totals = index.totals(outdatings: outdatings) { put in
                 for (position, change) in rows.enumerated() {
                     if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
                     put(change.hash, change.row, change.subject)

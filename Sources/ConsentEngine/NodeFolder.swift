@@ -10,6 +10,7 @@ package import ConsentModel
 ///     keys/           likewise: the way from an idempotency key to its event
 ///     index.key       the key of the identifier hashes: without it the ledger finds nobody. Back it up
 ///     token           what clients must show; optional
+///     damage          what was found wrong with the ledger; while it is there, the node stays closed
 ///     lock            held by the one process that may write
 ///     consentd.sock   where a running server listens
 package struct NodeFolder: Sendable {
@@ -22,6 +23,7 @@ package struct NodeFolder: Sendable {
     package var keysFolder: IndexFolder { IndexFolder(path + "/keys") }
     package var keyPath: String { path + "/index.key" }
     package var tokenPath: String { path + "/token" }
+    package var damagePath: String { path + "/damage" }
     package var lockPath: String { path + "/lock" }
     package var socketPath: String { path + "/consentd.sock" }
 
@@ -56,6 +58,29 @@ package struct NodeFolder: Sendable {
             throw LedgerError.keyWrong(path: keyPath, reason: "it is another ledger's")
         }
         return key
+    }
+
+    /// Keeps the node closed until ``forgetDamage()``; a server that runs on it stops within a second.
+    ///
+    /// - Parameter finding: where and what, for people. The first one is kept.
+    func noteDamage(_ finding: String) throws {
+        guard !File.exists(damagePath) else { return }
+        try File.replace(damagePath, with: Array(finding.utf8))
+    }
+
+    /// What was found wrong with the ledger; nil if nothing was.
+    func damage() throws -> String? {
+        guard File.exists(damagePath) else { return nil }
+        return String(decoding: try File.read(damagePath, sizeMax: 65_536), as: UTF8.self)
+    }
+
+    /// For who has shown that the ledger is whole.
+    ///
+    /// - Returns: whether anything was noted.
+    func forgetDamage() throws -> Bool {
+        guard File.exists(damagePath) else { return false }
+        try File.remove(damagePath)
+        return true
     }
 
     /// Takes the right to write, until the returned descriptor is closed; nil if another process has it.

@@ -90,59 +90,6 @@ private func replay(_ ledger: Ledger, from applied: UInt64, to head: ChainHead, 
     return subjects
 }
 
-/// Makes the index anew from what the ledger keeps of each subject.
-func rebuildIndex(
-    folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey, catalog: AppliedCatalog,
-    progress: (Int, Int) -> Void
-) throws -> IndexWriter {
-    try ledger.read { snapshot in
-        let count = try snapshot.identifierCount()
-        let purposes = (catalog.catalog.purposes.last?.bit ?? 0) + 1
-        let index = try IndexWriter(
-            creating: folder.indexFolder, history: ledger.identity.history, keyCheck: hashKey.check,
-            identifiers: count, purposes: purposes)
-        try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
-        index.setMaxStaleness(catalog.maxStaleness)
-        try folder.indexFolder.setPurposes(catalog.purposeBits)
-        try fill(index, from: snapshot, count: count, progress: progress)
-        guard try snapshot.totals(of: .index) == DerivedTotals(index.totals) else {
-            throw LedgerError.corrupt(derived: .index)
-        }
-        let head = try snapshot.head()
-        index.setApplied(sequence: head.sequence, chain: head.mark)
-        try index.publish()
-        return index
-    }
-}
-
-/// Rows are put some steps after their lines were asked for, so that memory answers while the ledger is read.
-private func fill(
-    _ index: IndexWriter, from snapshot: LedgerSnapshot, count: Int, progress: (Int, Int) -> Void
-) throws {
-    let ahead = 16
-    var waiting: [RowChange] = []
-    waiting.reserveCapacity(ahead)
-    var done = 0
-    try snapshot.forEachProjection { subject, identifiers, projection in
-        let row = IndexRow(projection)
-        try SubjectRecord.forEachIdentifier(in: identifiers) { _, hash in
-            index.prefetch(hash)
-            let next = RowChange(hash: hash, row: row, subject: UInt32(subject))
-            if waiting.count < ahead {
-                waiting.append(next)
-                return
-            }
-            let due = waiting[done % ahead]
-            waiting[done % ahead] = next
-            try index.put(due.hash, due.row, owner: due.subject)
-            done += 1
-            if done % 65_536 == 0 { progress(done, count) }
-        }
-    }
-    for change in waiting { try index.put(change.hash, change.row, owner: change.subject) }
-    progress(count, count)
-}
-
 extension LedgerError {
     /// A file made from the ledger alone does not come out as the last commit has foretold.
     static func corrupt(derived file: DerivedFile) -> LedgerError {

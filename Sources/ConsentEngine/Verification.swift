@@ -15,6 +15,11 @@ package struct VerificationReport: Sendable {
     /// Rows of the index and of the map of keys that have not followed the ledger yet. No problem: a process that was
     /// killed leaves some, and the next start brings them up to date.
     package var rowsBehind = 0
+    /// The first thing in the ledger itself that does not agree. The node stays closed, and a server that runs on it
+    /// stops.
+    package var ledgerDamage: String?
+    /// Damage was noted before; this report is sound, so the node may be opened again.
+    package var isReopened = false
     /// What does not agree, at most ``problemsMax`` of it.
     package var problems: [String] = []
     package var problemCount = 0
@@ -23,19 +28,38 @@ package struct VerificationReport: Sendable {
 
     package var isSound: Bool { problemCount == 0 }
 
-    mutating func add(_ problem: String) {
+    mutating func add(_ problem: String, inLedger: Bool = true) {
         problemCount += 1
+        if inLedger, ledgerDamage == nil { ledgerDamage = problem }
         if problems.count < Self.problemsMax { problems.append(problem) }
     }
 }
 
 /// Replays a node's ledger from its first event, checks the chain, and compares what follows from it with what is kept:
-/// standings, projections, and the index row by row. Reads only; a server may be running.
+/// standings, projections, and the index row by row. Changes nothing of it; a server may be running.
+///
+/// Damage of the ledger is noted in the folder, which keeps the node closed; a sound report ends that.
 ///
 /// - Parameter progress: is told events done and all.
 package func verify(
     _ folder: NodeFolder, progress: (UInt64, UInt64) -> Void = { _, _ in }
 ) throws -> VerificationReport {
+    var report: VerificationReport
+    do {
+        report = try compareAll(folder, progress)
+    } catch let error as LedgerError {
+        if case .corrupt = error { try folder.noteDamage("\(error)") }
+        throw error
+    }
+    if let damage = report.ledgerDamage {
+        try folder.noteDamage(damage)
+    } else if report.isSound {
+        report.isReopened = try folder.forgetDamage()
+    }
+    return report
+}
+
+private func compareAll(_ folder: NodeFolder, _ progress: (UInt64, UInt64) -> Void) throws -> VerificationReport {
     let ledger = try Ledger(path: folder.ledgerPath)
     let hashKey = try folder.hashKey(of: ledger.identity)
     // Mapped before the ledger is read: a row is newer than the replay, and says so, or has not followed yet.
@@ -68,11 +92,11 @@ private func compare(
     // The ledger commits first: nothing was changed on the way if it has not grown.
     guard try ledger.read({ try $0.head() }) == head else { return }
     if counted.rows != named.rows {
-        report.add("the \(name) has \(counted.rows) rows instead of \(named.rows)")
+        report.add("the \(name) has \(counted.rows) rows instead of \(named.rows)", inLedger: false)
     } else if DerivedTotals(counted) != named {
-        report.add("the \(name) does not hold what the ledger names")
+        report.add("the \(name) does not hold what the ledger names", inLedger: false)
     }
-    if counted != table.totals { report.add("the \(name) does not match its own digest") }
+    if counted != table.totals { report.add("the \(name) does not match its own digest", inLedger: false) }
 }
 
 /// A running server may replace the file between the look at its name and the look at its owners.
@@ -155,8 +179,10 @@ private struct Replay {
         let now = try max(snapshot.lastRecordedAt(), Timestamp(millis: Clock.realtimeMillis()))
         try compareSubjects(now)
         try compareHeader()
-        if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew") }
-        if keys == nil { report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew") }
+        if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew", inLedger: false) }
+        if keys == nil {
+            report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew", inLedger: false)
+        }
     }
 
     private mutating func replayChain(_ progress: (UInt64, UInt64) -> Void) throws {
@@ -213,6 +239,7 @@ private struct Replay {
         // A revision whose time has come, but whose note is not in the ledger, has not been taken over yet.
         let pending = catalog.nextRevisionChange(after: try snapshot.lastCatalogMoment() ?? now)
         let takenOver = min(now, pending.map { Timestamp(millis: $0.millis - 1) } ?? now)
+        let hasOutdated = try snapshot.hasOutdated()
         try snapshot.forEachSubject { subject in
             report.subjects += 1
             let known = subjects.removeValue(forKey: subject.id)
@@ -233,6 +260,13 @@ private struct Replay {
             let isKept = [beforeEnd ?? takenOver, now].contains { moment in
                 var projection = project(replayed.standings, catalog: catalog, at: moment)
                 projection.sequence = subject.projection.sequence
+                // Of several consents the one that was to end first may have become outdated with everybody's: the kept
+                // end is too early then, and never too late.
+                if hasOutdated, !projection.permitted.isEmpty, let end = subject.projection.endsAt,
+                    projection.endsAt.map({ end < $0 }) ?? true
+                {
+                    projection.endsAt = end
+                }
                 return projection == subject.projection
             }
             if !isKept {
@@ -262,7 +296,11 @@ private struct Replay {
             if let row, row.sequence > head.sequence {
                 report.changedMeanwhile += 1
             } else if let wrong = difference(between: row, index.owner(of: hash), and: subject) {
-                if hasFollowed { report.add("subject \(subject.id): \(wrong)") } else { report.rowsBehind += 1 }
+                if hasFollowed {
+                    report.add("subject \(subject.id): \(wrong)", inLedger: false)
+                } else {
+                    report.rowsBehind += 1
+                }
             }
         }
     }
@@ -280,7 +318,7 @@ private struct Replay {
         let hasFollowed = recorded.sequence <= keys.appliedSequence
         if keys.row(hashKey.hash(key))?.sequence == recorded.sequence { return }
         if hasFollowed {
-            report.add("event \(recorded.sequence): the map of keys does not lead to it")
+            report.add("event \(recorded.sequence): the map of keys does not lead to it", inLedger: false)
         } else {
             report.rowsBehind += 1
         }
@@ -290,14 +328,18 @@ private struct Replay {
     private mutating func compareHeader() throws {
         guard let header else { return }
         guard header.sequence <= head.sequence else {
-            report.add("the index has followed event \(header.sequence), but the ledger ends with \(head.sequence)")
+            report.add(
+                "the index has followed event \(header.sequence), but the ledger ends with \(head.sequence)",
+                inLedger: false)
             return
         }
-        if try !isMark(header.chain, from: header.sequence) { report.add("the index was derived from another past") }
+        if try !isMark(header.chain, from: header.sequence) {
+            report.add("the index was derived from another past", inLedger: false)
+        }
         guard header.sequence == head.sequence else { return }
         let retired = catalog.purposes.filter { !$0.isActive }.map(\.bit)
         if header.defaults != (PurposeSet(catalog.defaultGrants), PurposeSet(retired)) {
-            report.add("the defaults of the index are not those of the catalog")
+            report.add("the defaults of the index are not those of the catalog", inLedger: false)
         }
     }
 

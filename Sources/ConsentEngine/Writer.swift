@@ -16,11 +16,12 @@ final class Writer: @unchecked Sendable {
     private let index: IndexWriter
     private let folder: IndexFolder
     private let keys: KeyMap
-    private let catalog: CatalogInForce
+    private let inService: InService
     private let queue: ChangeQueue
     private let subscribers: Subscribers
     private let systemNow: @Sendable () -> Timestamp
-    private let fatal: @Sendable (String) -> Void
+    private let damage: DamageWatch
+    private let fatal: @Sendable (NodeFailure) -> Void
     private let storer: Storer
     private let overlapWeightMin: Int
     /// Where the ledger ends, without the group that is in the storer's hands.
@@ -36,6 +37,7 @@ final class Writer: @unchecked Sendable {
     private var overlapsInARow = 0
     /// What the ledger holds could not be put into the index.
     private var isIndexBehind = false
+    private var looksForDamageAt = Clock.monotonicNanos()
 
     /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
     private static let groupEventsMax = 8192
@@ -46,23 +48,26 @@ final class Writer: @unchecked Sendable {
     private static let dueSubjectsMax = 1000
     /// An end is recorded within a second; the index has kept it since the moment itself.
     private static let sweepMillis: Int32 = 250
+    private static let damageLookNanos: Int64 = 500_000_000
 
     /// - Parameters:
     ///   - index: has followed the ledger.
     ///   - keys: likewise.
     init(
         _ ledger: Ledger, hashKey: IdentifierHashKey, index: IndexWriter, in folder: IndexFolder, keys: KeyMap,
-        catalog: CatalogInForce, queue: ChangeQueue, subscribers: Subscribers, overlapWeightMin: Int,
-        systemNow: @escaping @Sendable () -> Timestamp, fatal: @escaping @Sendable (String) -> Void
+        inService: InService, queue: ChangeQueue, subscribers: Subscribers, damage: DamageWatch,
+        overlapWeightMin: Int, systemNow: @escaping @Sendable () -> Timestamp,
+        fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
         self.ledger = ledger
         self.hashKey = hashKey
         self.index = index
         self.folder = folder
         self.keys = keys
-        self.catalog = catalog
+        self.inService = inService
         self.queue = queue
         self.subscribers = subscribers
+        self.damage = damage
         self.overlapWeightMin = overlapWeightMin
         self.systemNow = systemNow
         self.fatal = fatal
@@ -81,6 +86,7 @@ final class Writer: @unchecked Sendable {
             let (changes, isClosing) = queue.take(weightMax: Self.groupEventsMax)
             if !changes.isEmpty { commit(changes) }
             passTime()
+            lookForDamage()
             if inStore == nil { vouch() }
             if changes.isEmpty {
                 settle()
@@ -93,7 +99,7 @@ final class Writer: @unchecked Sendable {
             try index.close()
             try keys.close()
         } catch {
-            fatal("the index could not be closed in order, it will be rebuilt: \(error)")
+            fatal(.indexBehind("the index could not be closed in order, it will be rebuilt: \(error)"))
         }
     }
 
@@ -118,6 +124,14 @@ final class Writer: @unchecked Sendable {
 
     private func commit(_ changes: [Change]) {
         clock.tick(systemNow())
+        do {
+            // Whatever is recorded from that moment on finds it done.
+            try takeRevisionChanges()
+        } catch {
+            damage.report(EngineError(error))
+            for change in changes { change.fail(EngineError(error)) }
+            return
+        }
         // A catalog changes what is decided about everybody, so it is decided about when all before it is stored.
         let appliesCatalog = changes.contains { if case .applyCatalog = $0 { true } else { false } }
         if changes.reduce(0, { $0 + $1.weight }) >= overlapWeightMin, !appliesCatalog,
@@ -185,6 +199,7 @@ final class Writer: @unchecked Sendable {
             if changes.count > 1 {
                 for change in changes { store([change]) }
             } else {
+                damage.report(.ledger(error))
                 changes[0].fail(.ledger(error))
             }
         }
@@ -195,12 +210,13 @@ final class Writer: @unchecked Sendable {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, previous: previous,
-            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: catalog.value, clock: clock)
+            index: index.publication.current, keys: keys, hashKey: hashKey, catalog: inService.value.catalog,
+            clock: clock)
     }
 
     private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {
         let group = makeGroup(reading)
-        let current = catalog.value
+        let current = inService.value.catalog
         var newCatalog: AppliedCatalog?
         var results: [(ChainHead) -> () -> Void] = []
         for change in changes {
@@ -217,7 +233,8 @@ final class Writer: @unchecked Sendable {
                 }
             case .applyCatalog(let document, let complete):
                 do throws(EngineError) {
-                    try (newCatalog ?? current).requireNoConflict(with: document, at: clock.now)
+                    try (newCatalog ?? current).requireNoConflict(
+                        with: document, at: clock.now, isEmpty: group.end.nextSubject == 1)
                 } catch {
                     results.append { _ in { complete(.failure(error)) } }
                     continue
@@ -228,13 +245,13 @@ final class Writer: @unchecked Sendable {
                 results.append { _ in { complete(.success(result)) } }
             }
         }
-        conclude(group)
+        try conclude(group)
         let head = group.end.head
         return Decided(changes, group, catalog: newCatalog, acknowledgements: results.map { $0(head) })
     }
 
-    private func conclude(_ group: Group) {
-        guard let end = group.conclude() else { return }
+    private func conclude(_ group: Group) throws {
+        guard let end = try group.conclude() else { return }
         nextEnd = min(nextEnd ?? end, end)
     }
 
@@ -251,9 +268,12 @@ final class Writer: @unchecked Sendable {
         let version = current.version + 1
         let affected = due.union(changes.flatMap(\.affectedPurposes))
         let stored = StoredCatalog(version: version, document: document.text, digest: document.digest)
-        let sequence = try group.apply(
-            stored, document.catalog,
-            redeciding: Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit }))
+        let purposeBits = Set(affected.compactMap { document.catalog.purpose(id: $0)?.bit })
+        let forAll =
+            due.isEmpty
+            ? outdatings(
+                of: purposeBits, from: current.catalog, at: clock.now, to: document.catalog, at: clock.now) : nil
+        let sequence = try group.apply(stored, document.catalog, forAll.map { .everybody($0) } ?? .each(purposeBits))
         applied = AppliedCatalog(
             version: version, catalog: document.catalog, text: document.text, digest: document.digest)
         return CatalogResult(version: version, sequence: sequence, changes: changes.map(\.description))
@@ -269,7 +289,7 @@ final class Writer: @unchecked Sendable {
             try follow(stored, index)
         } catch {
             isIndexBehind = true
-            fatal("the index cannot follow the ledger: \(error)")
+            fatal(.indexBehind("the index cannot follow the ledger: \(error)"))
             return
         }
         for acknowledge in stored.acknowledgements { acknowledge() }
@@ -277,17 +297,19 @@ final class Writer: @unchecked Sendable {
         guard head.sequence >= first else { return }
         subscribers.tell(
             CommittedGroup(
-                first: first, last: head.sequence, rows: group.rows, catalogVersion: stored.catalog?.version))
+                first: first, last: head.sequence, outdatings: group.outdatings, rows: group.rows,
+                catalogVersion: stored.catalog?.version))
     }
 
     private func follow(_ stored: Decided, _ index: IndexWriter) throws {
         let rows = stored.group.rows
         if let new = stored.catalog {
             // Until every row has followed, only what both catalogs allow.
-            let (old, next) = (catalog.value.defaults, new.defaults)
+            let (old, next) = (inService.value.catalog.defaults, new.defaults)
             try index.setDefaults(
                 granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
         }
+        index.outdate(stored.group.outdatings)
         for (position, change) in rows.enumerated() {
             if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
             try index.put(change.hash, change.row, owner: change.subject)
@@ -295,7 +317,7 @@ final class Writer: @unchecked Sendable {
         if let new = stored.catalog {
             try folder.setPurposes(new.purposeBits)
             index.setMaxStaleness(new.maxStaleness)
-            catalog.set(new)
+            inService.setCatalog(new)
             try index.setDefaults(granted: new.defaults.granted, denied: new.defaults.denied)
         }
         let head = stored.group.end.head
@@ -307,9 +329,7 @@ final class Writer: @unchecked Sendable {
         clock.tick(systemNow())
         let now = clock.now
         do {
-            if let due = catalog.value.catalog.nextRevisionChange(after: revisionsDueAfter), due <= now {
-                try takeRevisionChange(due)
-            }
+            try takeRevisionChanges()
             if mustLookForEnds {
                 settle()
                 nextEnd = try ledger.write { try $0.reading.nextEnd() }
@@ -319,7 +339,15 @@ final class Writer: @unchecked Sendable {
         } catch {
             // Checks keep every end by themselves; recording it is tried again at the next turn.
             mustLookForEnds = true
+            damage.report(EngineError(error))
         }
+    }
+
+    private func lookForDamage() {
+        let now = Clock.monotonicNanos()
+        guard now >= looksForDamageAt else { return }
+        looksForDamageAt = now + Self.damageLookNanos
+        damage.look()
     }
 
     private func recordEnds() throws {
@@ -327,12 +355,21 @@ final class Writer: @unchecked Sendable {
         mustLookForEnds = true
     }
 
+    /// Takes over every revision whose time has come.
+    private func takeRevisionChanges() throws {
+        while let due = inService.value.catalog.catalog.nextRevisionChange(after: revisionsDueAfter), due <= clock.now {
+            try takeRevisionChange(due)
+        }
+    }
+
     private func takeRevisionChange(_ due: Timestamp) throws {
+        let (current, before) = (inService.value.catalog.catalog, Timestamp(millis: due.millis - 1))
+        let purposes = current.purposes(ofRevisionsEffectiveAfter: before, until: due)
+        let purposeBits = Set(purposes.compactMap { current.purpose(id: $0)?.bit })
+        let forAll = outdatings(of: purposeBits, from: current, at: before, to: current, at: clock.now)
         try store { group in
-            _ = group.recordRevisionChange(effectiveAt: due)
-            let purposes = group.catalog.purposes(
-                ofRevisionsEffectiveAfter: Timestamp(millis: due.millis - 1), until: due)
-            try group.redecide(purposeBits: Set(purposes.compactMap { group.catalog.purpose(id: $0)?.bit }))
+            try group.recordRevisionChange(
+                effectiveAt: due, forAll.map { .everybody($0) } ?? .each(purposeBits))
         }
         revisionsDueAfter = due
     }
@@ -343,7 +380,7 @@ final class Writer: @unchecked Sendable {
         let decided = try ledger.write { transaction in
             let group = makeGroup(transaction.reading)
             try work(group)
-            conclude(group)
+            try conclude(group)
             try group.store(in: transaction, index: index, keys: keys)
             return Decided([], group, catalog: nil, acknowledgements: [])
         }
@@ -353,11 +390,16 @@ final class Writer: @unchecked Sendable {
 }
 
 extension AppliedCatalog {
+    /// - Parameter isEmpty: whether nobody has been recorded yet, so that a catalog may bring its past with it.
     /// - Throws: ``EngineError`` `catalogConflict` if what is in force forbids it.
-    func requireNoConflict(with document: CatalogDocument, at now: Timestamp) throws(EngineError) {
-        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now)
+    func requireNoConflict(
+        with document: CatalogDocument, at now: Timestamp, isEmpty: Bool
+    ) throws(EngineError) {
+        // Clocks differ, and between writing a moment down and applying it some minutes pass.
+        let addedFrom = isEmpty ? nil : Timestamp(millis: now.millis - Limit.captureSkewMillis)
+        let conflicts = catalogConflicts(from: catalog, to: document.catalog, at: now, addedFrom: addedFrom)
         guard conflicts.isEmpty else {
-            throw .catalogConflict(conflicts.map(\.description).joined(separator: "\n"))
+            throw .catalogConflict(document.problems(conflicts).map(\.description).joined(separator: "\n"))
         }
     }
 }

@@ -24,7 +24,7 @@ package struct IndexAnswer: Equatable, Sendable {
         self.number = deniedByDefault == 0 ? number : Self.numberDenied
     }
 
-    static let unknown = IndexAnswer(permitted: 0, denied: 0, ended: 0, grantedByDefault: 0, deniedByDefault: 0)
+    package static let unknown = IndexAnswer(permitted: 0, denied: 0, ended: 0, grantedByDefault: 0, deniedByDefault: 0)
 
     /// The raw value of ``decision``.
     package var decisionByte: UInt8 { UInt8(truncatingIfNeeded: Self.decisions >> (number << 3)) }
@@ -58,20 +58,45 @@ package struct IndexReader: ~Copyable {
 
     /// The moment up to which the rows hold everything, see ``IndexTable``. Read it before the rows that it is to vouch
     /// for.
-    var vouchedAt: UInt64 { view.vouchedAt }
+    package var vouchedAt: UInt64 { view.vouchedAt }
 
-    /// How current an answer is; ask when it has been read.
+    /// How old answers are; ask when they have been read.
     ///
     /// - Parameters:
     ///   - vouchedAt: as it was before the rows were read.
-    ///   - bootMillis: the clock of the boot, read after the rows.
-    func freshness(purposeBit: Int, vouchedAt: UInt64, bootMillis: UInt64, bootID: BootID) -> Freshness {
-        guard vouchedAt != 0, bootMillis >= vouchedAt, (0..<Limit.purposesMax).contains(purposeBit),
-            !view.isSuperseded, view.bootID == bootID
-        else { return .unavailable }
-        let age = bootMillis - vouchedAt
-        if age <= view.liveMillis { return .live }
-        return age <= view.maxStalenessSeconds(purposeBit: purposeBit) * 1000 ? .stale : .unavailable
+    ///   - clock: is read now, after the rows.
+    package func age(vouchedAt: UInt64, clock: BootClock) -> AnswerAge {
+        let now = clock.millis()
+        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.bootID == clock.bootID else {
+            return .unknown
+        }
+        let age = now - vouchedAt
+        return AnswerAge(millis: age, isLive: age <= view.liveMillis)
+    }
+
+    /// How current an answer of this age about a purpose is. Past what its catalog allows it counts for nothing.
+    package func freshness(_ age: AnswerAge, purposeBit: Int) -> Freshness {
+        guard let millis = age.millis, (0..<Limit.purposesMax).contains(purposeBit) else { return .unavailable }
+        if age.isLive { return .live }
+        return millis <= view.maxStalenessSeconds(purposeBit: purposeBit) * 1000 ? .stale : .unavailable
+    }
+
+    /// Of the purposes of one word, those that an answer of this age may still speak of, and the freshness of the worst.
+    package func answerable(
+        _ age: AnswerAge, purposes mask: UInt64, word: Int
+    ) -> (purposes: UInt64, worst: Freshness) {
+        if age.isLive { return (mask, .live) }
+        var (answerable, worst) = (mask, age.freshest)
+        var rest = mask
+        while rest != 0 {
+            let bit = rest.trailingZeroBitCount
+            rest &= rest - 1
+            if freshness(age, purposeBit: word * 64 + bit) == .unavailable {
+                answerable &= ~(1 << UInt64(bit))
+                worst = .unavailable
+            }
+        }
+        return (answerable, worst)
     }
 
     /// Lets go of an outdated generation, so that its memory can be freed though no check comes in.
@@ -114,13 +139,15 @@ package struct IndexReader: ~Copyable {
 
     @inline(__always)
     private static func check(
-        _ table: IndexView, _ hash: IdentifierHash, purposeBit: Int, now: UInt32
+        _ table: IndexView, _ hash: IdentifierHash, purposeBit: Int, now: UInt32, fetchesNext: Bool = true
     ) -> IndexAnswer {
         let word = purposeBit >> 6
         let bit = UInt64(truncatingIfNeeded: purposeBit & 63)
         guard word < table.words else { return .unknown }
         var (endsAt, permitted, denied): (UInt32, UInt64, UInt64) = (0, 0, 0)
-        if let slot = unsafe table.find(hash) { (endsAt, permitted, denied) = unsafe table.state(slot, word: word) }
+        if let slot = unsafe table.find(hash, fetchesNext: fetchesNext) {
+            (endsAt, permitted, denied) = unsafe table.state(slot, word: word)
+        }
         return IndexAnswer(
             permitted: permitted >> bit & 1, denied: denied >> bit & 1,
             // Any consent of the row could be the one that has ended.
@@ -130,9 +157,12 @@ package struct IndexReader: ~Copyable {
     }
 
     /// As many rows as a processor has fetches in flight.
-    private static let ahead = 24
+    private static let homeAhead = 40
+    /// When the home of a row is there, and its next line can still come in time.
+    private static let nextAhead = 16
 
     /// Answers for many identifiers, each asked for from memory some steps before it is read: memory serves many at once.
+    /// The line after a row's home is asked for where the row is not at home only, so that memory serves less.
     ///
     /// - Parameter answers: as many as there are hashes.
     package mutating func check(
@@ -142,10 +172,13 @@ package struct IndexReader: ~Copyable {
         precondition(hashes.count == answers.count, "an answer for each identifier")
         let (view, count) = (view, hashes.count)
         let version = view.version
-        for position in 0..<min(Self.ahead, count) { unsafe view.prefetch(hashes[position]) }
+        for position in 0..<min(Self.homeAhead, count) { unsafe view.prefetchHome(hashes[position]) }
+        for position in 0..<min(Self.nextAhead, count) { unsafe view.prefetchNext(hashes[position]) }
         for position in 0..<count {
-            if position + Self.ahead < count { unsafe view.prefetch(hashes[position + Self.ahead]) }
-            unsafe answers[position] = Self.check(view, hashes[position], purposeBit: purposeBit, now: now)
+            if position + Self.homeAhead < count { unsafe view.prefetchHome(hashes[position + Self.homeAhead]) }
+            if position + Self.nextAhead < count { unsafe view.prefetchNext(hashes[position + Self.nextAhead]) }
+            unsafe answers[position] = Self.check(
+                view, hashes[position], purposeBit: purposeBit, now: now, fetchesNext: false)
         }
         if version & 1 == 0, view.version == version { return }
         for position in 0..<count {

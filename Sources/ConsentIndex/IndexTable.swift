@@ -101,6 +101,25 @@ package struct IndexRow: Equatable, Sendable {
     package static let never: UInt32 = .max
 
     package init() {}
+
+    /// What it says when consents have become outdated for everybody; nil if it stays as it is.
+    package func outdated(by outdatings: [Outdating]) -> IndexRow? {
+        var row = self
+        var isChanged = false
+        for outdating in outdatings where !row.permitted.intersection(outdating.purposes).isEmpty {
+            isChanged = true
+            row.sequence = outdating.sequence
+            if let end = outdating.endsAt {
+                row.endsAt = min(row.endsAt, UInt32(clamping: end.secondsRoundedDown))
+            } else {
+                for position in 0..<row.permitted.wordCount {
+                    row.permitted[word: position] &= ~outdating.purposes[word: position]
+                }
+            }
+        }
+        if row.permitted.isEmpty { row.endsAt = IndexRow.never }
+        return isChanged ? row : nil
+    }
 }
 
 /// Whether a file can be used as it is.
@@ -217,12 +236,31 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         unsafe ckernel_prefetch(home + 8)
     }
 
+    /// Asks for the home line alone.
     @inline(__always)
-    func find(_ hash: IdentifierHash) -> Slot? {
+    func prefetchHome(_ hash: IdentifierHash) {
+        unsafe ckernel_prefetch(firstRow + homeSlot(place: Self.place(hash)) &* rowWords)
+    }
+
+    /// Asks for the line after the home where the row is not in its home, which is there by now.
+    @inline(__always)
+    func prefetchNext(_ hash: IdentifierHash) {
+        let home = unsafe firstRow + homeSlot(place: Self.place(hash)) &* rowWords
+        guard slotsPerLine == 2 else { return unsafe ckernel_prefetch(home + 8) }
+        let tag = Self.tag(hash)
+        let (first, second) = unsafe (ckernel_load(home), ckernel_load(home + rowWords))
+        let isHere = ((first ^ tag) & Self.tagMask == 0) != ((second ^ tag) & Self.tagMask == 0)
+        // Looked up, not branched to: which it is cannot be guessed.
+        unsafe ckernel_prefetch(home + (isHere ? 0 : 8))
+    }
+
+    /// - Parameter fetchesNext: to ask for the line after the home at once, where nobody has before.
+    @inline(__always)
+    func find(_ hash: IdentifierHash, fetchesNext: Bool = true) -> Slot? {
         let tag = Self.tag(hash)
         var slot = homeSlot(place: Self.place(hash))
         let home = unsafe firstRow + slot &* rowWords
-        unsafe ckernel_prefetch(home + 8)
+        if fetchesNext { unsafe ckernel_prefetch(home + 8) }
         if slotsPerLine == 2 {
             // Both rows of the home line at once: which of them it is cannot be guessed.
             let (first, second) = unsafe (ckernel_load(home), ckernel_load(home + rowWords))
@@ -504,7 +542,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
 
     typealias Slot = IndexView.Slot
 
-    func prefetch(_ hash: IdentifierHash) { view.prefetch(hash) }
+    /// Fetches what a change of a row touches: the row and, where they are mapped, its owner.
+    func prefetch(_ hash: IdentifierHash) {
+        view.prefetch(hash)
+        if let owners = unsafe owners { unsafe ckernel_prefetch(owners + view.homeSlot(place: IndexView.place(hash))) }
+    }
     func find(_ hash: IdentifierHash) -> Slot? { unsafe view.find(hash) }
 
     func row(_ slot: Slot) -> IndexRow {
@@ -636,12 +678,24 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     /// What the totals will be when some rows have been put; of each identifier at most one.
     ///
     /// - Parameter changes: calls its argument with each row: its identifier, what it will say, and whose it is.
-    func totals(after changes: ((IdentifierHash, IndexRow, UInt32) -> Void) -> Void) -> Totals {
+    ///
+    /// - Parameter outdatings: what has become of all rows before.
+    func totals(
+        outdatings: [Outdating] = [], after changes: ((IdentifierHash, IndexRow, UInt32) -> Void) -> Void
+    ) -> Totals {
         var totals = totals
+        unsafe forEachOutdated(outdatings) { slot, row in
+            totals.digest ^= unsafe digest(slot)
+            totals.digest ^= unsafe Self.digest(tag: ckernel_load(slot.words) & Self.tagMask, row)
+        }
         changes { hash, row, owner in
             let tag = IndexView.tag(hash)
             if let slot = unsafe find(hash) {
-                totals.digest ^= unsafe digest(slot)
+                if let outdated = unsafe outdated(slot, by: outdatings) {
+                    totals.digest ^= Self.digest(tag: tag, outdated)
+                } else {
+                    totals.digest ^= unsafe digest(slot)
+                }
             } else {
                 totals.rows += 1
                 totals.usedSlots += 1
@@ -650,6 +704,34 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
             totals.digest ^= Self.digest(tag: tag, row)
         }
         return totals
+    }
+
+    /// Takes from all rows what does not count any more, or says when it stops to.
+    func outdate(_ outdatings: [Outdating]) {
+        unsafe forEachOutdated(outdatings) { slot, row in unsafe update(slot, to: row) }
+    }
+
+    /// Every row that becomes another one.
+    private func forEachOutdated(_ outdatings: [Outdating], _ body: (Slot, IndexRow) -> Void) {
+        guard !outdatings.isEmpty else { return }
+        let purposes = outdatings.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
+        let words = (0..<geometry.words).map { purposes[word: $0] }
+        var next = unsafe firstRow
+        for _ in 0..<geometry.slots {
+            let slot = unsafe Slot(words: next)
+            unsafe next += rowWords
+            // Nearly all rows are passed over by their first word, or changed.
+            var common: UInt64 = unsafe words[0] & view.permitted(slot, word: 0)
+            for position in 1..<max(1, words.count) {
+                common |= unsafe words[position] & view.permitted(slot, word: position)
+            }
+            guard common != 0, let row = unsafe outdated(slot, by: outdatings) else { continue }
+            unsafe body(slot, row)
+        }
+    }
+
+    private func outdated(_ slot: Slot, by outdatings: [Outdating]) -> IndexRow? {
+        outdatings.isEmpty ? nil : unsafe row(slot).outdated(by: outdatings)
     }
 
     /// The totals, from the rows themselves.

@@ -15,6 +15,18 @@ package final class IndexPublication: Sendable {
         keyCheck = 0
     }
 
+    /// An index that knows nobody and that nobody vouches for: for an edge that has nothing yet. Its files are gone from
+    /// the folder before this returns.
+    package static func nobody(in folder: IndexFolder) throws(SystemError) -> IndexPublication {
+        try File.createDirectory(folder.path)
+        let path = folder.path + "/nobody.cidx"
+        let table = try IndexTable.create(
+            path: path, geometry: IndexGeometry(identifiers: 0, purposes: 64), generation: 0,
+            history: [UInt8](repeating: 0, count: 16), keyCheck: 0)
+        for file in [path, IndexTable.ownersPath(path)] { try File.remove(file) }
+        return IndexPublication(table)
+    }
+
     /// Maps an index that another process writes.
     ///
     /// - Throws: ``IndexProblem`` if there is none that can be read.
@@ -207,9 +219,15 @@ package final class IndexWriter {
     }
 
     /// What the totals will be when some rows have been put, see ``IndexTable/totals(after:)``.
+    ///
+    /// - Parameter outdatings: what has become of all rows before.
     package func totals(
-        after changes: ((IdentifierHash, IndexRow, _ owner: UInt32) -> Void) -> Void
-    ) -> IndexTable.Totals { table.totals(after: changes) }
+        outdatings: [Outdating] = [], after changes: ((IdentifierHash, IndexRow, _ owner: UInt32) -> Void) -> Void
+    ) -> IndexTable.Totals { table.totals(outdatings: outdatings, after: changes) }
+
+    /// Takes from all rows what does not count any more, or says when it stops to. Each row changes as by
+    /// ``put(_:_:owner:)``.
+    package func outdate(_ outdatings: [Outdating]) { table.outdate(outdatings) }
 
     /// Removes an identifier's row; nothing happens if it has none.
     package func erase(_ hash: IdentifierHash) {

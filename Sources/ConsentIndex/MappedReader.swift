@@ -1,4 +1,4 @@
-import ConsentKernel
+package import ConsentKernel
 package import ConsentModel
 
 /// Who writes an index.
@@ -26,6 +26,35 @@ struct BootID: Equatable {
     static func == (left: BootID, right: BootID) -> Bool { left.words == right.words }
 }
 
+/// The clock that writers vouch by and answers age by, and the boot that both belong to.
+package struct BootClock: Sendable {
+    let bootID: BootID
+    let millis: @Sendable () -> UInt64
+
+    package init(
+        millis: @escaping @Sendable () -> UInt64 = { Clock.boottimeMillis() }
+    ) throws(SystemError) {
+        bootID = BootID(try System.bootID())
+        self.millis = millis
+    }
+}
+
+/// How old answers are: how long ago somebody vouched for the rows that they were read from. The one rule of freshness,
+/// which is that of ``IndexReader/age(vouchedAt:clock:)`` and ``IndexReader/freshness(_:purposeBit:)``.
+package struct AnswerAge: Sendable {
+    /// Nil: nobody vouches for them.
+    let millis: UInt64?
+    /// Then this is all there is to say of every purpose.
+    package let isLive: Bool
+
+    /// Of the one that has the ledger.
+    package static let live = AnswerAge(millis: 0, isLive: true)
+    static let unknown = AnswerAge(millis: nil, isLive: false)
+
+    /// The best that can be said of any purpose.
+    package var freshest: Freshness { isLive ? .live : millis == nil ? .unavailable : .stale }
+}
+
 /// Answers from an index that another process writes, each with how current it is. That process may be gone, or stuck, or
 /// cut off from the ledger, so an answer counts only as long as somebody has vouched for it.
 package struct MappedReader: ~Copyable {
@@ -41,8 +70,7 @@ package struct MappedReader: ~Copyable {
     }
 
     private var reader: IndexReader
-    private let bootID: BootID
-    private let bootMillis: @Sendable () -> UInt64
+    private let clock: BootClock
 
     /// - Parameter bootMillis: the clock that the writer vouches by.
     /// - Throws: ``IndexProblem`` if there is no index that can be read.
@@ -51,9 +79,8 @@ package struct MappedReader: ~Copyable {
         bootMillis: @escaping @Sendable () -> UInt64 = { Clock.boottimeMillis() }
     ) throws {
         let publication = try IndexPublication(mapping: folder, keyCheck: keyCheck)
-        bootID = BootID(try System.bootID())
+        clock = try BootClock(millis: bootMillis)
         reader = IndexReader(publication)
-        self.bootMillis = bootMillis
     }
 
     package var appliedSequence: UInt64 { reader.appliedSequence }
@@ -81,6 +108,6 @@ package struct MappedReader: ~Copyable {
     }
 
     private func freshness(_ purposeBit: Int, _ vouchedAt: UInt64) -> Freshness {
-        reader.freshness(purposeBit: purposeBit, vouchedAt: vouchedAt, bootMillis: bootMillis(), bootID: bootID)
+        reader.freshness(reader.age(vouchedAt: vouchedAt, clock: clock), purposeBit: purposeBit)
     }
 }

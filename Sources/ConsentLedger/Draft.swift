@@ -19,6 +19,8 @@ package final class Draft: @unchecked Sendable {
     private var previous: Draft?
     private(set) var events: [DraftedEvent] = []
     private(set) var catalogs: [(stored: StoredCatalog, catalog: Catalog)] = []
+    /// What becomes of everybody's consents at once.
+    package private(set) var outdatings: [Outdating] = []
     private var chain = ChainBytes()
 
     /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
@@ -53,6 +55,14 @@ package final class Draft: @unchecked Sendable {
     package func subjects(withStandingFor purposeBits: Set<Int>) throws -> [Int64] {
         try known().subjects(withStandingFor: purposeBits)
     }
+
+    /// See ``LedgerReading/isEnding(anyOf:)``.
+    package func isEnding(anyOf purposes: PurposeSet) -> Bool { known().isEnding(anyOf: purposes) }
+
+    /// See ``LedgerReading/forEachProjection(withMoreThan:outdatings:_:)``; with the outdatings of this draft.
+    package func forEachProjection(
+        withMoreThan purposes: PurposeSet, _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
+    ) throws { try known().forEachProjection(withMoreThan: purposes, outdatings: outdatings, body) }
 
     /// What a subject's events say shortly, newest first.
     package func forEachEvent(
@@ -117,6 +127,13 @@ package final class Draft: @unchecked Sendable {
         chain.append(UInt64(document.version))
         chain.append(document.digest)
         return append(.catalog, recordedAt: recordedAt, capturedAt: recordedAt, catalogVersion: document.version)
+    }
+
+    /// Says what the last event means for everybody.
+    package func append(_ outdatings: [Outdating]) {
+        self.outdatings += outdatings.map {
+            Outdating(sequence: end.head.sequence, purposes: $0.purposes, endsAt: $0.endsAt)
+        }
     }
 
     /// Appends the note that a revision became current by time.

@@ -123,6 +123,7 @@ package final class Ledger: Sendable {
                 let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!)
                 writer.value = transaction
                 do {
+                    try transaction.reading.begin()
                     return try body(transaction)
                 } catch {
                     // What it remembers of the database is no longer so.
@@ -157,6 +158,7 @@ package final class Ledger: Sendable {
             return try beside.queue.read { database in
                 let reading = try beside.reading.value ?? LedgerReading(database.sqliteConnection!)
                 beside.reading.value = reading
+                try reading.begin()
                 return try body(reading)
             }
         } catch {

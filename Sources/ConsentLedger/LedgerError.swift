@@ -11,6 +11,8 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
     case keyWrong(path: String, reason: String)
     /// What is stored contradicts itself.
     case corrupt(where: String, what: String)
+    /// The node was closed when damage was found, and nobody has shown since that the ledger is whole.
+    case closedAsDamaged(path: String, finding: String)
     /// The disk is full, or the system failed. Trying again may help.
     case unavailable(String)
 
@@ -25,6 +27,9 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
             "the key at \(path) does not fit the ledger: \(reason); restore the one that was backed up with the ledger"
         case .corrupt(let place, let what):
             "the ledger is damaged at \(place): \(what); stop, keep the file, restore a backup"
+        case .closedAsDamaged(let path, let finding):
+            "\(finding)\nThe node stays closed since that was found (\(path)). Restore a backup; when 'consentd verify' "
+                + "finds the node sound, it may be opened again"
         case .unavailable(let reason): "the ledger cannot be used now: \(reason)"
         }
     }
@@ -38,7 +43,8 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
             self = .unavailable("\(error)")
             return
         }
-        switch failure.resultCode {
+        // A trigger refuses what it was made to refuse; any other broken constraint is two things stored that cannot both be.
+        switch failure.extendedResultCode == .SQLITE_CONSTRAINT_TRIGGER ? .SQLITE_ERROR : failure.resultCode {
         case .SQLITE_NOTADB: self = .notALedger(path: path, reason: failure.message ?? "not SQLite")
         case .SQLITE_CORRUPT, .SQLITE_CONSTRAINT:
             self = .corrupt(where: path, what: failure.message ?? "\(failure.resultCode)")

@@ -6,6 +6,8 @@ import GRDB
 package final class LedgerReading {
     private let connection: OpaquePointer
     private(set) var revisions: RevisionNumbers
+    private var outdatings = Outdatings()
+    private let selectOutdatings: Statement
 
     private let selectSubject: Statement
     private let selectLink: Statement
@@ -30,7 +32,41 @@ package final class LedgerReading {
             SELECT id FROM subject WHERE ends_at IS NOT NULL AND ends_at / 86400000 <= ? / 86400000 AND ends_at <= ?
                 LIMIT ?
             """)
+        selectOutdatings = try prepare(Outdatings.select)
         revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+    }
+
+    /// Reads what was added since a transaction began before.
+    func begin() throws { try outdatings.readOn(selectOutdatings) }
+
+    /// Whether consents for one of these purposes are said to end at some moment.
+    package func isEnding(anyOf purposes: PurposeSet) -> Bool {
+        outdatings.all.contains { $0.endsAt != nil && !$0.purposes.intersection(purposes).isEmpty }
+    }
+
+    /// What is kept of those who have consents for some of these purposes and for others, too. Looks at all there are.
+    ///
+    /// - Parameters:
+    ///   - outdatings: what became of everybody's consents since.
+    ///   - body: the identifiers, as ``SubjectRecord/identifiers``, are valid during the call.
+    package func forEachProjection(
+        withMoreThan purposes: PurposeSet, outdatings since: [Outdating],
+        _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
+    ) throws {
+        let select = try Statement(
+            connection,
+            """
+            SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject
+                WHERE (permitted <> 0 AND permitted & ?1 <> 0 AND permitted & ~?1 <> 0) OR wide IS NOT NULL ORDER BY id
+            """)
+        select.bind(1, Int64(bitPattern: purposes[word: 0]))
+        var outdatings = outdatings
+        outdatings.append(since)
+        while try select.step() {
+            let projection = try Projection(select, from: 2, of: select.int64(0), outdatings)
+            try SubjectColumns.requireWhole(select.rawBytes(1), of: select.int64(0))
+            try body(select.int64(0), select.rawBytes(1), projection)
+        }
     }
 
     func add(_ revision: RevisionName, _ number: Int64) { revisions.add(revision, number) }
@@ -41,11 +77,11 @@ package final class LedgerReading {
         defer { selectSubject.reset() }
         guard try selectSubject.step() else { return nil }
         do {
-            return try SubjectColumns.read(selectSubject, revisions)
+            return try SubjectColumns.read(selectSubject, revisions, outdatings)
         } catch {
             // Where it stands may name a revision that another connection has added since.
             revisions = try RevisionNumbers(Statement(connection, RevisionNumbers.select))
-            return try SubjectColumns.read(selectSubject, revisions)
+            return try SubjectColumns.read(selectSubject, revisions, outdatings)
         }
     }
 
@@ -65,7 +101,7 @@ package final class LedgerReading {
         let select = try Statement(connection, "\(SubjectColumns.select) ORDER BY id")
         var subjects: [Int64] = []
         while try select.step() {
-            let subject = try SubjectColumns.read(select, revisions)
+            let subject = try SubjectColumns.read(select, revisions, outdatings)
             if subject.standings.all.contains(where: { purposeBits.contains($0.purposeBit) }) {
                 subjects.append(subject.id)
             }

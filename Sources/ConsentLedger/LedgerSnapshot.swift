@@ -6,6 +6,8 @@ package final class LedgerSnapshot {
     private let database: Database
     private let connection: OpaquePointer
     private let identity: NodeIdentity
+    /// Read when first needed.
+    private var knownOutdatings: Outdatings?
 
     init(_ database: Database, identity: NodeIdentity) {
         self.database = database
@@ -14,6 +16,17 @@ package final class LedgerSnapshot {
     }
 
     private func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+
+    private func outdatings() throws -> Outdatings {
+        if let knownOutdatings { return knownOutdatings }
+        var outdatings = Outdatings()
+        try outdatings.readOn(prepare(Outdatings.select))
+        knownOutdatings = outdatings
+        return outdatings
+    }
+
+    /// Whether consents ever became outdated for everybody at once: then what is kept of a person may name too early an end.
+    package func hasOutdated() throws -> Bool { try !outdatings().all.isEmpty }
 
     package func head() throws -> ChainHead {
         let last = try prepare("SELECT sequence, hash FROM event ORDER BY sequence DESC LIMIT 1")
@@ -143,18 +156,12 @@ package final class LedgerSnapshot {
             size: try one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
     }
 
-    /// Looks at every subject.
-    package func identifierCount() throws -> Int {
-        let select = try prepare(
-            "SELECT ifnull(sum(length(identifiers)), 0) / \(SubjectRecord.identifierSize) FROM subject")
-        return try select.step() ? select.int(0) : 0
-    }
-
     /// Nil if there is none with this number.
     package func subject(_ id: Int64) throws -> SubjectRecord? {
         let select = try prepare("\(SubjectColumns.select) WHERE id = ?")
         select.bind(1, id)
-        return try select.step() ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select))) : nil
+        return try select.step()
+            ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select)), outdatings()) : nil
     }
 
     /// Events of a subject with a later sequence than `after`, oldest first.
@@ -205,18 +212,18 @@ package final class LedgerSnapshot {
 
     /// Every subject, in the order of their numbers.
     package func forEachSubject(_ body: (SubjectRecord) throws -> Void) throws {
-        let revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+        let (revisions, outdatings) = try (RevisionNumbers(prepare(RevisionNumbers.select)), outdatings())
         let select = try prepare("\(SubjectColumns.select) ORDER BY id")
-        while try select.step() { try body(SubjectColumns.read(select, revisions)) }
+        while try select.step() { try body(SubjectColumns.read(select, revisions, outdatings)) }
     }
 
     /// Subjects after a number, in their order, until the body says that it has enough.
     package func walkSubjects(after number: Int64, _ body: (SubjectRecord) throws -> Bool) throws {
-        let revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+        let (revisions, outdatings) = try (RevisionNumbers(prepare(RevisionNumbers.select)), outdatings())
         let select = try prepare("\(SubjectColumns.select) WHERE id > ? ORDER BY id")
         select.bind(1, number)
         while try select.step() {
-            guard try body(SubjectColumns.read(select, revisions)) else { return }
+            guard try body(SubjectColumns.read(select, revisions, outdatings)) else { return }
         }
     }
 
@@ -226,23 +233,30 @@ package final class LedgerSnapshot {
     package func forEachProjection(_ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void) throws {
         let select = try prepare(
             "SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject ORDER BY id")
+        let outdatings = try outdatings()
         while try select.step() {
-            let projection = try Projection(select, from: 2, of: select.int64(0))
+            let projection = try Projection(select, from: 2, of: select.int64(0), outdatings)
             try SubjectColumns.requireWhole(select.rawBytes(1), of: select.int64(0))
             try body(select.int64(0), select.rawBytes(1), projection)
         }
     }
 
-    /// Walks the whole chain.
+    /// Walks the chain to its end.
     ///
-    /// - Parameter body: called for every event in order, with the one before it of the same subject; nil for one that is
-    ///   not about a subject.
+    /// - Parameters:
+    ///   - start: the event to begin behind; zero walks the whole chain.
+    ///   - body: called for every event in order, with the one before it of the same subject; nil for one that
+    ///     is not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
-    package func walkChain(_ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void) throws
-        -> ChainHead
-    {
-        var head = ChainHead(history: identity.history)
-        let select = try prepare("\(EventColumns.select) ORDER BY event.sequence")
+    @discardableResult
+    package func walkChain(
+        after start: UInt64 = 0, _ body: (UInt64, (event: RecordedEvent, previous: UInt64)?) throws -> Void
+    ) throws -> ChainHead {
+        guard var head = try chainHead(at: start) else {
+            throw LedgerError.corrupt(where: "event \(start)", what: "it is missing")
+        }
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence > ? ORDER BY event.sequence")
+        select.bind(1, Int64(clamping: start))
         while try select.step() {
             let sequence = UInt64(clamping: select.int64(0))
             guard sequence == head.sequence + 1 else {

@@ -54,6 +54,7 @@ package final class LedgerTransaction {
         _ draft: Draft, subjects: some Sequence<(record: SubjectRecord, isNew: Bool)>
     ) throws {
         for (stored, catalog) in draft.catalogs { try put(stored, catalog) }
+        for outdating in draft.outdatings { try put(outdating) }
         for (record, isNew) in subjects { try put(record, isNew: isNew) }
         for event in draft.events { try store(event) }
     }
@@ -84,6 +85,12 @@ package final class LedgerTransaction {
         upsertFile.bind(3, Int64(bitPattern: totals.digest))
         upsertFile.bind(4, Int64(bitPattern: totals.ownersDigest))
         try upsertFile.run()
+    }
+
+    private func put(_ outdating: Outdating) throws {
+        let insert = try general(Outdatings.insert)
+        Outdatings.bind(outdating, insert)
+        try insert.run()
     }
 
     private func put(_ document: StoredCatalog, _ catalog: Catalog) throws {

@@ -10,6 +10,29 @@ package struct Projection: Equatable, Sendable {
     package var sequence: UInt64 = 0
 
     package init() {}
+
+    /// After what became of everybody's consents since this was said, in the order in which it did.
+    package func outdated(by outdatings: some Sequence<Outdating>) -> Projection {
+        var outdated = self
+        var coming: [Outdating] = []
+        for outdating in outdatings
+        where outdating.sequence > sequence && !outdated.permitted.intersection(outdating.purposes).isEmpty {
+            outdated.sequence = outdating.sequence
+            if outdating.endsAt == nil {
+                for word in 0..<outdated.permitted.wordCount {
+                    outdated.permitted[word: word] &= ~outdating.purposes[word: word]
+                }
+            } else {
+                coming.append(outdating)
+            }
+        }
+        if outdated.permitted.isEmpty { outdated.endsAt = nil }
+        // What would have ended with consents that have ended since says nothing of those that are left.
+        for outdating in coming where !outdated.permitted.intersection(outdating.purposes).isEmpty {
+            outdated.endsAt = [outdated.endsAt, outdating.endsAt].compactMap { $0 }.min()
+        }
+        return outdated
+    }
 }
 
 /// A subject: what follows from its events.

@@ -7,6 +7,7 @@ enum Schema {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1") { try $0.execute(sql: version1) }
         migrator.registerMigration("2") { try $0.execute(sql: version2) }
+        migrator.registerMigration("3-registers") { try $0.execute(sql: outdatings) }
         return migrator
     }
 
@@ -156,5 +157,17 @@ enum Schema {
         CREATE INDEX event_of_kind ON event (kind, sequence) WHERE kind > 3;
         CREATE TRIGGER event_is_append_only BEFORE DELETE ON event
             BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+        """
+
+    private static let outdatings = """
+        -- What became of everybody's consents at once: for which purposes (a bit each, little-endian words of 8 bytes)
+        -- those that were given until then have ended, or will at a moment. What subjects say with an earlier sequence has
+        -- to be read with it; rewriting all of them would take long, and everybody would wait. Only ever added to.
+        CREATE TABLE outdating (
+            id INTEGER PRIMARY KEY,
+            sequence INTEGER NOT NULL,
+            purposes BLOB NOT NULL CHECK (length(purposes) > 0 AND length(purposes) % 8 = 0),
+            ends_at INTEGER
+        ) STRICT;
         """
 }

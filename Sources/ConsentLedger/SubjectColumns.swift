@@ -6,14 +6,17 @@ enum SubjectColumns {
     static let derived = "permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings"
     static let select = "SELECT id, salt, \(derived) FROM subject"
 
-    static func read(_ row: Statement, _ revisions: RevisionNumbers) throws -> SubjectRecord {
+    static func read(
+        _ row: Statement, _ revisions: RevisionNumbers, _ outdatings: Outdatings
+    ) throws -> SubjectRecord {
         let id = row.int64(0)
         guard let standings = Standings(decoding: row.rawBytes(9), revisionName: { revisions[$0] }) else {
             throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
         }
         try requireWhole(row.rawBytes(8), of: id)
         return SubjectRecord(
-            id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id), standings: standings,
+            id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id, outdatings),
+            standings: standings,
             lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
     }
 }
@@ -55,7 +58,12 @@ extension Projection {
     /// Reads permitted, denied, wide, ends_at, sequence.
     ///
     /// - Throws: ``LedgerError`` `corrupt` for what no index row has room for.
-    init(_ row: Statement, from column: Int32, of subject: Int64) throws {
+    init(_ row: Statement, from column: Int32, of subject: Int64, _ outdatings: Outdatings) throws {
+        try self.init(row, from: column, of: subject)
+        if outdatings.all.last.map({ $0.sequence > sequence }) ?? false { self = outdated(by: outdatings.all) }
+    }
+
+    private init(_ row: Statement, from column: Int32, of subject: Int64) throws {
         let (wideSize, end) = (row.rawBytes(column + 2).count, row.optionalInt64(column + 3))
         guard wideSize % 16 == 0, wideSize < Limit.purposesMax / 64 * 16, end.map({ $0 > 0 }) ?? true,
             let sequence = UInt64(exactly: row.int64(column + 4)), sequence <= Limit.sequenceMax

@@ -35,6 +35,12 @@ package struct PrefixDigest {
         return value
     }
 
+    /// Eight hexadecimal digits that tell one text from another.
+    package static func mark(of text: String) -> String {
+        SHA256.hash(data: Array(text.utf8)).prefix(4).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+            .joined()
+    }
+
     /// The digest as far as it reaches.
     package var value: [UInt8] { Array(hash.finalize()) }
 }

@@ -1,3 +1,4 @@
+import ConsentModel
 import Crypto
 
 /// Why a stored point cannot be used. An import then begins anew, which is harmless: what is recorded already is known
@@ -19,7 +20,7 @@ package enum ProgressFault: Error, Equatable, Sendable {
     package var message: String {
         switch self {
         case .notProgress: "this is not the progress of an import"
-        case .versionUnknown(let version): "the progress is of format \(version); this program reads format 2"
+        case .versionUnknown(let version): "the progress is of format \(version); this program reads format 3"
         case .lineInvalid(let line): "line \(line) of the progress cannot be read"
         case .damaged: "the progress is damaged: its check value does not fit"
         case .registerChanged: "the register has changed since, or is another one"
@@ -46,13 +47,15 @@ package struct LedgerPoint: Hashable, Sendable {
 ///
 /// As text, so that it can be read by eye and stored beside the reject file:
 ///
-///     consentd-import 2
+///     consentd-import 3
 ///     file <size>
 ///     position <offset> <line> <SHA-256 of all bytes before the offset, 64 hex digits>
 ///     ledger <history id, 32 hex digits> <newest sequence>
 ///     rejects <size of the reject file>
 ///     rows <accepted> <without proof> <events> <recovered>
 ///     rejected <rule> <count>                                 one line per rule, in the order of the rules
+///     unproved <columns> <count>                              one line per set of columns that rows lack, likewise
+///     note <name> <count>                                     one line per note, in the order of their numbers
 ///     check <SHA-256 of all before this line, 64 hex digits>
 package struct ProgressPoint: Hashable, Sendable {
     package var fileSize: UInt64
@@ -92,7 +95,7 @@ package struct ProgressPoint: Hashable, Sendable {
 
 extension ProgressPoint {
     private static let magic = "consentd-import"
-    private static let version = "2"
+    private static let version = "3"
 
     package var text: String {
         var text = "\(Self.magic) \(Self.version)\n"
@@ -105,6 +108,10 @@ extension ProgressPoint {
         for (rule, count) in summary.rejectedCounts.sorted(by: { $0.key < $1.key }) {
             text += "rejected \(rule) \(count)\n"
         }
+        for (columns, count) in summary.unprovedCounts.sorted(by: { $0.key < $1.key }) {
+            text += "unproved \(columns) \(count)\n"
+        }
+        for note in RowNote.allCases where summary[note] > 0 { text += "note \(note.name) \(summary[note])\n" }
         return text + "check \(Self.check(text))\n"
     }
 
@@ -130,15 +137,18 @@ extension ProgressPoint {
         rejectFileSize = try lines.number(try lines.words("rejects", count: 1)[0])
         var rows: [Int] = []
         for word in try lines.words("rows", count: 4) { rows.append(try lines.count(word)) }
-        var rejected: [String: Int] = [:]
-        while lines.isNext("rejected") {
-            let words = try lines.words("rejected", count: 2)
-            rejected[String(words[0])] = try lines.count(words[1])
+        let rejected = try lines.counts("rejected")
+        let unproved = try lines.counts("unproved")
+        var notes: [RowNote: Int] = [:]
+        while lines.isNext("note") {
+            let words = try lines.words("note", count: 2)
+            notes[try lines.note(words[0])] = try lines.count(words[1])
         }
         _ = try lines.words("check", count: 1)
         try lines.expectEnd()
         summary = RegisterSummary(
-            accepted: rows[0], withoutProof: rows[1], events: rows[2], recovered: rows[3], rejected: rejected)
+            accepted: rows[0], withoutProof: rows[1], events: rows[2], recovered: rows[3], rejected: rejected,
+            unproved: unproved, notes: notes)
     }
 
     private static func verifyCheck(_ whole: String) throws(ProgressFault) {
@@ -170,6 +180,21 @@ private struct ProgressLines {
         let words = lines.popFirst()?.split(separator: " ", omittingEmptySubsequences: false) ?? []
         guard words.count == count + 1, words[0] == name else { throw .lineInvalid(line) }
         return Array(words.dropFirst())
+    }
+
+    /// Counts by a name, one a line, as many as there are.
+    mutating func counts(_ name: String) throws(ProgressFault) -> [String: Int] {
+        var counts: [String: Int] = [:]
+        while isNext(name) {
+            let words = try words(name, count: 2)
+            counts[String(words[0])] = try count(words[1])
+        }
+        return counts
+    }
+
+    func note(_ word: Substring) throws(ProgressFault) -> RowNote {
+        guard let note = RowNote(name: String(word)) else { throw .lineInvalid(line) }
+        return note
     }
 
     func number(_ word: Substring) throws(ProgressFault) -> UInt64 {

@@ -38,7 +38,9 @@ package struct RegisterColumns: Sendable, Equatable {
 
     /// - Throws: what the header lacks, has twice, or has without its being known.
     package init(names: [String], options: RegisterOptions) throws(RegisterRefusal) {
-        let names = names.map(Self.normalized)
+        let written = names.map(Self.normalized)
+        try Self.refuseDuplicates(written)
+        let names = try Self.mapped(written, options.columnNames)
         try Self.refuseDuplicates(names)
         let ignored = Set(options.ignoredColumns.map(Self.normalized))
         nationalIDPosition = names.firstIndex(of: IdentifierType.nationalId.name)
@@ -63,6 +65,23 @@ package struct RegisterColumns: Sendable, Equatable {
     }
 
     package func position(of field: RegisterField) -> Int? { positions[Int(field.rawValue)] }
+
+    /// The names by which the columns are known here.
+    private static func mapped(
+        _ written: [String], _ columnNames: [String: String]
+    ) throws(RegisterRefusal) -> [String] {
+        var known: [String: String] = [:]
+        var (unknown, missing): ([String], [String]) = ([], [])
+        for (name, column) in columnNames.sorted(by: { $0.key < $1.key }) {
+            let (name, column) = (normalized(name), normalized(column))
+            if IdentifierType(name: name) == nil, RegisterField(name: name) == nil { unknown.append(name) }
+            if !written.contains(column) { missing.append(column) }
+            if known.updateValue(name, forKey: column) != nil { throw .columnsDuplicate([column]) }
+        }
+        guard unknown.isEmpty else { throw .mappingUnknown(unknown) }
+        guard missing.isEmpty else { throw .mappedMissing(missing, found: written) }
+        return written.map { known[$0] ?? $0 }
+    }
 
     private func refuseMissing(found: [String]) throws(RegisterRefusal) {
         var needed: [String] = []

@@ -8,6 +8,10 @@ package struct RegisterOptions: Sendable {
     package var ignoredColumns: [String] = []
     /// Passes over every column that is not known, instead of refusing the file.
     package var acceptsUnknownColumns = false
+    /// Which column holds what, where the register names it otherwise: the register's name by the name that is known here.
+    package var columnNames: [String: String] = [:]
+    /// Where rows come from that do not say it themselves.
+    package var listSource = ListSource.own
     /// When a request counts as captured if its row does not say. The newest capture decides, so the default is a time
     /// before everything: an old row of unknown date must not put itself over a withdrawal, and a fixed time keeps a
     /// second import the same as the first. An undated withdrawal counts from its import.

@@ -8,8 +8,9 @@ package struct RegisterRow: Sendable, Equatable {
     package let end: FilePosition
     /// One per purpose.
     package private(set) var events: [ConsentEvent]
-    /// The row granted without proof, and its events ask again.
-    package let isWithoutProof: Bool
+    /// What a row that granted lacks as proof; its events ask again, unless this is empty.
+    package let missing: [RegisterField]
+    package var isWithoutProof: Bool { !missing.isEmpty }
     /// It stood where a quote of an earlier row had not closed; see ``CSVRow``.
     package let isRecovered: Bool
     /// As the reject file shows it if the server refuses one of the events.
@@ -149,9 +150,9 @@ private struct RowTaker {
             return
         }
         do throws(RowFault) {
-            guard let (events, isWithoutProof) = try interpreter?.events(of: row) else { return }
+            guard let (events, missing) = try interpreter?.events(of: row) else { return }
             let taken = RegisterRow(
-                start: row.start, end: row.end, events: events, isWithoutProof: isWithoutProof,
+                start: row.start, end: row.end, events: events, missing: missing,
                 isRecovered: row.isRecovered, text: rejectText(of: row))
             summary.count(taken)
             handle(.row(taken))

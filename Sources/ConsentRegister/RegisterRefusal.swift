@@ -11,6 +11,10 @@ package enum RegisterRefusal: Error, Equatable, Sendable {
     case columnsDuplicate([String])
     case columnsUnknown([String])
     case columnsMissing(needed: [String], found: [String])
+    /// Of the mapping: names that are no column here.
+    case mappingUnknown([String])
+    /// Of the mapping: names that are no column of the register.
+    case mappedMissing([String], found: [String])
 }
 
 extension RegisterRefusal: CustomStringConvertible {
@@ -29,9 +33,13 @@ extension RegisterRefusal: CustomStringConvertible {
             "the first row names \(count) columns; at most \(RegisterLimit.columnsMax) are taken"
         case .columnsDuplicate(let names): "more than one column is named \(Self.list(names))"
         case .columnsUnknown(let names):
-            "unknown column \(Self.list(names)); list it as ignored, or name it one of \(RegisterColumns.names)"
+            "unknown column \(Self.list(names)); list it as ignored, or map it to one of \(RegisterColumns.names)"
         case .columnsMissing(let needed, let found):
             "the register lacks \(needed.joined(separator: " and ")); its columns are \(Self.list(found))"
+        case .mappingUnknown(let names):
+            "\(Self.list(names)) cannot be mapped to a column; what can is \(RegisterColumns.names)"
+        case .mappedMissing(let names, let found):
+            "the register has no column \(Self.list(names)), which the mapping names; its columns are \(Self.list(found))"
         }
     }
 

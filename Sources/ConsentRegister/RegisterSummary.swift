@@ -1,3 +1,5 @@
+import ConsentModel
+
 /// What a register was worth.
 package struct RegisterSummary: Sendable, Hashable {
     /// Rows that became events of the state they name.
@@ -10,15 +12,24 @@ package struct RegisterSummary: Sendable, Hashable {
     package private(set) var recoveredCount = 0
     /// Rows that became nothing, by the slug of the rule.
     package private(set) var rejectedCounts: [String: Int] = [:]
+    /// Rows without proof, by what they lack: the names of the columns, with `+` between them.
+    package private(set) var unprovedCounts: [String: Int] = [:]
+    /// What was noted of the rows that became events; of each at most one worth.
+    package private(set) var noteCounts: [RowNote: Int] = [:]
 
     package init() {}
 
-    init(accepted: Int, withoutProof: Int, events: Int, recovered: Int, rejected: [String: Int]) {
+    init(
+        accepted: Int, withoutProof: Int, events: Int, recovered: Int, rejected: [String: Int],
+        unproved: [String: Int], notes: [RowNote: Int]
+    ) {
         acceptedCount = accepted
         withoutProofCount = withoutProof
         eventCount = events
         recoveredCount = recovered
         rejectedCounts = rejected
+        unprovedCounts = unproved
+        noteCounts = notes
     }
 
     package var rejectedCount: Int { rejectedCounts.values.reduce(0, +) }
@@ -30,6 +41,16 @@ package struct RegisterSummary: Sendable, Hashable {
     }
 
     package mutating func count(_ row: RegisterRow) { add(row, 1) }
+
+    package mutating func count(_ note: RowNote) { noteCounts[note, default: 0] += 1 }
+
+    package subscript(note: RowNote) -> Int { noteCounts[note] ?? 0 }
+
+    /// Rows on which nothing can rest today: rejected, without proof, or of a consent that does not count any more or not
+    /// yet.
+    package var worthlessCount: Int {
+        rejectedCount + withoutProofCount + RowNote.allCases.filter(\.isWorthless).reduce(0) { $0 + self[$1] }
+    }
 
     package mutating func count(rejectedBy rule: String) { rejectedCounts[rule, default: 0] += 1 }
 
@@ -43,5 +64,9 @@ package struct RegisterSummary: Sendable, Hashable {
         if row.isWithoutProof { withoutProofCount += sign } else { acceptedCount += sign }
         if row.isRecovered { recoveredCount += sign }
         eventCount += sign * row.events.count
+        guard row.isWithoutProof else { return }
+        let lacks = row.missing.map(\.name).joined(separator: "+")
+        unprovedCounts[lacks, default: 0] += sign
+        if unprovedCounts[lacks] == 0 { unprovedCounts[lacks] = nil }
     }
 }

@@ -36,22 +36,24 @@ struct RowInterpreter {
 
     /// One event for each purpose that the row names.
     ///
-    /// - Returns: the events, and whether they ask again because the row's grant is without proof.
+    /// - Returns: the events, and what the row's grant lacks as proof, so that they ask again.
     /// - Throws: the first rule that the row breaks.
-    mutating func events(of row: borrowing CSVRow) throws(RowFault) -> (events: [ConsentEvent], isWithoutProof: Bool) {
+    mutating func events(of row: borrowing CSVRow) throws(RowFault) -> (
+        events: [ConsentEvent], missing: [RegisterField]
+    ) {
         let state = try word(.state, in: row, of: states) ?? .given
         guard !state.isInternal else { throw .stateIsInternal(state) }
         let identifiers = try identifiers(of: row, isLenient: state.takesAway)
         var event = ConsentEvent(identifiers: identifiers, purpose: "", state: state)
         try readAct(row, into: &event)
         try readTexts(row, into: &event)
-        let isWithoutProof = try judgeProof(row, of: &event)
+        let missing = try judgeProof(row, of: &event)
         let events = try purposes(of: row, isLenient: state.takesAway).map { purpose in
             var event = event
             event.purpose = purpose
             return event
         }
-        return (events, isWithoutProof)
+        return (events, missing)
     }
 
     /// - Parameter isLenient: whether one that is valid is enough.
@@ -153,17 +155,20 @@ struct RowInterpreter {
     /// A grant that cannot be proved becomes a request, to ask again; from a bought list it becomes nothing, and so
     /// does a request without proof from one: nobody there has asked to be asked. What follows an act, such as the end of
     /// an objection, must say when it did.
-    private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent) throws(RowFault) -> Bool {
-        guard !event.state.takesAway else { return false }
+    ///
+    /// - Returns: what is missing of a grant that became a request.
+    private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent) throws(RowFault) -> [RegisterField] {
+        guard !event.state.takesAway else { return [] }
         let missing = missingProof(of: event)
-        if try word(.listSource, in: row, of: listSources) == .bought, !missing.isEmpty {
+        let source = try word(.listSource, in: row, of: listSources) ?? options.listSource
+        if source == .bought, !missing.isEmpty {
             throw .boughtWithoutProof(missing: missing)
         }
         guard event.state.isGrant else {
             let followsAnAct = event.state == .confirmed || event.state == .objectionLifted
             if followsAnAct, event.capturedAt == nil { throw .undated(event.state) }
             event.capturedAt = event.capturedAt ?? options.undatedAt
-            return false
+            return []
         }
         if event.method != .none, !event.method.isActiveConsent { throw .methodIsNotConsent(event.method) }
         guard missing.isEmpty else {
@@ -171,12 +176,12 @@ struct RowInterpreter {
             event.capturedAt = event.capturedAt ?? options.undatedAt
             // The end was that of the consent, and there is none.
             event.expiresAt = nil
-            return true
+            return missing
         }
         if let expiresAt = event.expiresAt, let capturedAt = event.capturedAt, expiresAt <= capturedAt {
             throw .endsBeforeCapture
         }
-        return false
+        return []
     }
 
     private func missingProof(of event: ConsentEvent) -> [RegisterField] {

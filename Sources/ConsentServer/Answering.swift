@@ -1,5 +1,6 @@
 import ConsentCatalog
 package import ConsentEngine
+import ConsentIndex
 import ConsentModel
 package import ConsentWire
 
@@ -7,7 +8,6 @@ package import ConsentWire
 package typealias Encode = @Sendable (inout OutputBuffer) -> Void
 
 extension Engine {
-    /// Carries out a session's action. Returns at once; `complete` is called later, on any thread, exactly once.
     package func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void) {
         switch action {
         case .record(let request, let events):
@@ -18,6 +18,7 @@ extension Engine {
             } catch {
                 complete(Self.encodeError(error, request))
             }
+        case .elsewhere: preconditionFailure("the ledger is here")
         }
     }
 
@@ -31,6 +32,7 @@ extension Engine {
             }
         } catch {
             complete(Self.encodeError(error, request))
+            notice(EngineError(error))
         }
     }
 
@@ -57,6 +59,14 @@ extension Engine {
         case .statistics:
             let answer = StatisticValues(values: try statistics().map { .init($0.name, $0.value) })
             return { answer.encode(request: request, into: &$0) }
+        case .status(let serverVersion):
+            var answer = status()
+            answer.serverVersion = serverVersion
+            return { [answer] in answer.encode(request: request, into: &$0) }
+        case .enforcement(let asked):
+            let answer = EnforcedBy(
+                sequence: asked.sequence, head: publication.current.appliedSequence, edges: [])
+            return { answer.encode(request: request, into: &$0) }
         case .countGranted(let asked):
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
@@ -68,6 +78,14 @@ extension Engine {
             return { answer.encode(request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
+    }
+
+    private func status() -> NodeStatus {
+        var status = NodeStatus(inService.value)
+        status.isReady = true
+        status.head = status.sequence
+        status.ageMillis = 0
+        return status
     }
 
     /// As many events as are asked for and fit into a frame.
@@ -157,6 +175,18 @@ extension Engine {
     }
 }
 
+extension NodeStatus {
+    /// What every node says of itself alike.
+    init(_ service: Service) {
+        self.init()
+        let table = service.publication.current
+        catalogVersion = UInt32(service.catalog.version)
+        (sequence, digest) = (table.appliedSequence, table.digest)
+        deployment = ID16(bytes: service.identity.deployment)
+        history = ID16(bytes: service.identity.history)
+    }
+}
+
 extension FoundPeople {
     /// As many people as fit into a frame.
     init(_ page: PeoplePage) {
@@ -180,9 +210,11 @@ extension AdmissionError {
     package var code: ErrorCode {
         switch self {
         case .identifierMissing: .identifierMissing
-        case .identifierTypeUnknown, .identifierEmpty, .identifierTooLong, .identifierInvalid, .nationalIDIsHash,
-            .identifierWithoutNormalForm:
-            .identifierRefused
+        case .identifierTypeUnknown, .identifierWithoutNormalForm: .identifierRefused
+        case .identifierEmpty: .identifierEmpty
+        case .identifierTooLong: .identifierTooLong
+        case .identifierInvalid: .identifierMalformed
+        case .nationalIDIsHash: .nationalIdIsHash
         case .identifiersTooMany: .identifiersTooMany
         case .purposeUnknown: .admissionPurposeUnknown
         case .purposeInactive: .purposeInactive

@@ -1,6 +1,6 @@
-import ConsentEngine
+package import ConsentEngine
 package import ConsentIndex
-package import ConsentModel
+import ConsentModel
 package import ConsentWire
 
 /// The way of a check: `frame → request → decide from index → answer`. One per loop; nothing here allocates, locks or
@@ -23,10 +23,12 @@ package struct CheckPath: ~Copyable {
     private static let wordsMax = Limit.purposesMax / 64
 
     private var reader: IndexReader
-    private let hashKey: IdentifierHashKey
+    private var hashKey: IdentifierHashKey
+    /// On an edge, where an answer counts only as long as somebody vouches for it; nil where the ledger is.
+    private let clock: BootClock?
     private let pending: UnsafeMutablePointer<Pending>
     /// Of the subjects of one frame, some at a time.
-    private let hashes: UnsafeMutableBufferPointer<IdentifierHash>
+    private var batch = IdentifierBatch(capacity: Self.subjectsAtATime)
     private let answers: UnsafeMutableBufferPointer<IndexAnswer>
     private static let subjectsAtATime = 256
     private var pendingCount = 0
@@ -36,27 +38,45 @@ package struct CheckPath: ~Copyable {
     private var now: UInt32 = 0
     package private(set) var answered: UInt64 = 0
 
-    package init(_ publication: IndexPublication, hashKey: IdentifierHashKey, purposes: PurposeSet) {
-        reader = IndexReader(publication)
-        self.hashKey = hashKey
+    /// - Parameter clock: what answers age by on an edge; nil on the node that has the ledger.
+    package init(_ service: Service, vouchedBy clock: BootClock? = nil) {
+        reader = IndexReader(service.publication)
+        hashKey = service.hashKey
+        self.clock = clock
         pending = .allocate(capacity: Self.pendingMax)
-        hashes = .allocate(capacity: Self.subjectsAtATime)
         answers = .allocate(capacity: Self.subjectsAtATime)
         known = .allocate(capacity: Self.wordsMax)
         known.initialize(repeating: 0, count: Self.wordsMax)
-        know(purposes)
+        know(service.catalog)
     }
 
     deinit {
         pending.deallocate()
-        hashes.deallocate()
         answers.deallocate()
         known.deallocate()
     }
 
-    /// Takes over the purposes of another catalog.
-    package func know(_ purposes: PurposeSet) {
-        for word in 0..<Self.wordsMax { known[word] = purposes[word: word] }
+    /// Answers from something else from now on. The owner flushes before.
+    package mutating func serve(_ service: Service) {
+        precondition(pendingCount == 0, "what was asked of one index is not answered by another")
+        reader = IndexReader(service.publication)
+        hashKey = service.hashKey
+        know(service.catalog)
+    }
+
+    /// An edge that has no catalog yet cannot say that a purpose is unknown: it says that its answer is unavailable.
+    private func know(_ catalog: AppliedCatalog) {
+        let hasNone = catalog.version == 0 && clock != nil
+        let purposes = PurposeSet(catalog.catalog.purposes.map(\.bit))
+        for word in 0..<Self.wordsMax { known[word] = hasNone ? .max : purposes[word: word] }
+    }
+
+    /// How old the answers are that were just read; the rows' moment was taken before them.
+    private mutating func age(_ vouchedAt: UInt64) -> AnswerAge {
+        guard let clock else { return .live }
+        // What was read of a generation was right when it was read, and the newer one says for how long it counts.
+        reader.refresh()
+        return reader.age(vouchedAt: vouchedAt, clock: clock)
     }
 
     /// Begins a turn of the owner's loop.
@@ -94,6 +114,7 @@ package struct CheckPath: ~Copyable {
     package mutating func flush(into output: inout OutputBuffer) {
         guard pendingCount > 0 else { return }
         let sequence = reader.appliedSequence
+        let vouchedAt = reader.vouchedAt
         for position in 0..<pendingCount {
             let check = pending[position]
             let answer = reader.check(check.hash, purposeBit: check.purposeBit, now: now)
@@ -101,8 +122,27 @@ package struct CheckPath: ~Copyable {
                 at: check.place, request: check.request, decision: answer.decisionByte, reason: answer.reasonByte,
                 freshness: Freshness.live.rawValue, sequence: sequence)
         }
+        let age = age(vouchedAt)
+        if !age.isLive { takeBack(age, sequence: sequence, in: &output) }
         answered += UInt64(pendingCount)
         pendingCount = 0
+    }
+
+    /// Says of the answers that were just given how stale they are, or makes them unknown.
+    @inline(never)
+    private func takeBack(_ age: AnswerAge, sequence: UInt64, in output: inout OutputBuffer) {
+        for position in 0..<pendingCount {
+            let check = pending[position]
+            let freshness = reader.freshness(age, purposeBit: check.purposeBit)
+            if freshness == .unavailable {
+                let answer = IndexAnswer.unknown
+                output.setChecked(
+                    at: check.place, request: check.request, decision: answer.decisionByte,
+                    reason: answer.reasonByte, freshness: freshness.rawValue, sequence: sequence)
+            } else {
+                output.setFreshness(freshness, at: check.place)
+            }
+        }
     }
 
     /// `checkPurposes`.
@@ -121,10 +161,22 @@ package struct CheckPath: ~Copyable {
         let start = output.beginFrame(.checkedPurposes, request: frame.request, word: word)
         output.u64(reader.appliedSequence)
         let granted = output.zeroBytes(check.words * 16)
+        let vouchedAt = reader.vouchedAt
         for word in 0..<check.words {
             let answer = reader.check(hash, purposes: mask(check, word), word: word, now: now)
             output.setWord(answer.granted, at: granted + word * 8)
             output.setWord(answer.denied, at: granted + (check.words + word) * 8)
+        }
+        let age = age(vouchedAt)
+        if !age.isLive {
+            var worst = age.freshest
+            for word in 0..<check.words {
+                let (answerable, freshness) = reader.answerable(age, purposes: mask(check, word), word: word)
+                if freshness == .unavailable { worst = freshness }
+                output.maskWord(answerable, at: granted + word * 8)
+                output.maskWord(answerable, at: granted + (check.words + word) * 8)
+            }
+            output.setFreshness(worst, at: start)
         }
         output.endFrame(start)
         answered += 1
@@ -144,16 +196,18 @@ package struct CheckPath: ~Copyable {
         output.u64(reader.appliedSequence)
         let bitsetSize = (check.count + 63) / 64 * 8
         let bitsets = output.zeroBytes(bitsetSize * 2)
+        let vouchedAt = reader.vouchedAt
         do throws(WireError) {
-            var position = 0
+            var (position, type) = (0, IdentifierType.other)
             while position < check.count {
                 let count = min(Self.subjectsAtATime, check.count - position)
                 for step in 0..<count {
                     let identifier = try check.nextIdentifier(position: position + step)
-                    hashes[step] = hashKey.hash(identifier.type, identifier.value)
+                    type = identifier.type
+                    batch.set(step, identifier.value)
                 }
                 reader.check(
-                    UnsafeBufferPointer(rebasing: hashes[..<count]), purposeBit: purposeBit, now: now,
+                    batch.hash(type, count: count, with: hashKey), purposeBit: purposeBit, now: now,
                     answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
                 for step in 0..<count {
                     switch answers[step].decision {
@@ -167,6 +221,15 @@ package struct CheckPath: ~Copyable {
         } catch {
             output.truncate(to: begin)
             throw error
+        }
+        let age = age(vouchedAt)
+        if !age.isLive {
+            let freshness = reader.freshness(age, purposeBit: purposeBit)
+            if freshness == .unavailable {
+                output.truncate(to: bitsets)
+                _ = output.zeroBytes(bitsetSize * 2)
+            }
+            output.setFreshness(freshness, at: start)
         }
         output.endFrame(start)
         answered += UInt64(check.count)

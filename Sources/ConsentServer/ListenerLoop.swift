@@ -46,15 +46,18 @@ final class LoopInbox: Sendable {
 /// have something to say, before the next. What one step needs of the kernel's code and of the index's rows is so fetched
 /// once for many.
 struct ListenerLoop: ~Copyable {
-    private let engine: Engine
+    private let node: any ServedNode
     private let options: ServerOptions
-    private let settings: SessionSettings
+    private let inService: InService
     private let inbox: LoopInbox
     private let counters: ServerCounters
     private let epoll: Epoll
     private let listeners: [Int32]
     private var checks: CheckPath
-    private var catalog: AppliedCatalog
+    /// What was in service when this loop last looked, and how often that had changed by then.
+    private var service: Service
+    private var serviceChanges: Int
+    private var settings: SessionSettings
     private var output = OutputBuffer(capacity: 1 << 17)
     private var actions: [SessionAction] = []
     /// Whole frames always fit behind what was left of the last read.
@@ -100,20 +103,21 @@ struct ListenerLoop: ~Copyable {
     }
 
     init(
-        engine: Engine, options: ServerOptions, settings: SessionSettings, inbox: LoopInbox, counters: ServerCounters,
-        listeners: [Int32], epoll: consuming Epoll
-    ) {
-        self.engine = engine
+        node: any ServedNode, options: ServerOptions, inbox: LoopInbox, counters: ServerCounters, listeners: [Int32],
+        epoll: consuming Epoll
+    ) throws(SystemError) {
+        self.node = node
         self.options = options
-        self.settings = settings
+        inService = node.inService
         self.inbox = inbox
         self.counters = counters
         self.listeners = listeners
         // Two a loop: one that was told, and may still be reading that, and the next one.
         socketMax = System.descriptorsMax - Self.descriptorsKept - 2 * options.loops
-        catalog = engine.catalog
-        checks = CheckPath(
-            engine.publication, hashKey: engine.hashKey, purposes: PurposeSet(catalog.catalog.purposes.map(\.bit)))
+        serviceChanges = inService.changes
+        service = inService.value
+        settings = SessionSettings(service, node.role, options)
+        checks = CheckPath(service, vouchedBy: node.role == .edge ? try BootClock() : nil)
         self.epoll = epoll
     }
 
@@ -127,7 +131,7 @@ struct ListenerLoop: ~Copyable {
             let count = try epoll.wait(timeoutMillis: 1000)
             let now = Clock.monotonicNanos()
             checks.beginTurn(nowMillis: Clock.realtimeMillis())
-            takeCatalog()
+            takeService(now)
             for position in 0..<count { try handle(epoll.event(position), now: now) }
             answerArrivals(now)
             flushTouched()
@@ -295,9 +299,10 @@ struct ListenerLoop: ~Copyable {
     /// - Returns: how many bytes of the input buffer the session took. Its answers stand in the output.
     private mutating func take(_ slot: Int, _ bytes: Range<Int>) -> Int {
         let connection = connections[slot]!
-        let head = connection.session.phase == .handshake ? engine.publication.current.appliedSequence : 0
+        let head = connection.session.phase == .handshake ? service.publication.current.appliedSequence : 0
         let taken = connection.session.receive(
-            UnsafeMutableRawBufferPointer(rebasing: input[bytes]), checks: &checks, catalog: catalog, head: head,
+            UnsafeMutableRawBufferPointer(rebasing: input[bytes]), checks: &checks, catalog: service.catalog,
+            head: head,
             output: &output, actions: &actions)
         perform(slot)
         return taken
@@ -330,8 +335,8 @@ struct ListenerLoop: ~Copyable {
         let connection = connections[slot]!
         for action in actions {
             switch action {
-            case .record: start(action, slot, isQuestion: false)
-            case .question: connection.questions.append(action)
+            case .record, .elsewhere(_, _, isQuestion: false): start(action, slot, isQuestion: false)
+            case .question, .elsewhere(_, _, isQuestion: true): connection.questions.append(action)
             }
         }
         actions.removeAll(keepingCapacity: true)
@@ -340,7 +345,7 @@ struct ListenerLoop: ~Copyable {
 
     private func start(_ action: SessionAction, _ slot: Int, isQuestion: Bool) {
         let (token, inbox) = (token(slot), inbox)
-        engine.perform(action) { encode in
+        node.perform(action) { encode in
             let answer = LoopInbox.Answer(connection: token, isOfQuestion: isQuestion, encode: encode)
             inbox.leave { $0.answers.append(answer) }
         }
@@ -490,16 +495,35 @@ struct ListenerLoop: ~Copyable {
     }
 
     /// At the beginning of every turn, so that who was told of a new catalog can ask for its purposes at once.
-    private mutating func takeCatalog() {
-        guard engine.catalogVersion != catalog.version else { return }
-        catalog = engine.catalog
-        checks.know(PurposeSet(catalog.catalog.purposes.map(\.bit)))
+    private mutating func takeService(_ now: Int64) {
+        let changes = inService.changes
+        guard changes != serviceChanges else { return }
+        serviceChanges = changes
+        let before = service
+        service = inService.value
+        checks.serve(service)
+        if service.identity != before.identity {
+            takeIdentity(now)
+        } else if service.catalog.version != before.catalog.version {
+            announceCatalog()
+        }
+    }
+
+    private mutating func announceCatalog() {
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
-            connection.session.announceCatalog(version: catalog.version, into: &output)
+            connection.session.announceCatalog(version: service.catalog.version, into: &output)
             connection.unsent.append(output.bytes)
             output.clear()
             touched.append(slot)
+        }
+    }
+
+    /// Who was welcomed by a node that it is not any more finds out what it is talking to by shaking hands again.
+    private mutating func takeIdentity(_ now: Int64) {
+        settings = SessionSettings(service, node.role, options)
+        for slot in connections.indices where connections[slot] != nil && connections[slot]!.lingersUntil == nil {
+            end(slot, .nodeChanged, "this edge has another history now than when it welcomed you", now)
         }
     }
 

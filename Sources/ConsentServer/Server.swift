@@ -1,4 +1,3 @@
-package import ConsentEngine
 package import ConsentKernel
 import ConsentModel
 import ConsentWire
@@ -21,11 +20,11 @@ package enum ServerError: Error, CustomStringConvertible {
     }
 }
 
-/// Serves an engine over TCP and Unix sockets, on loops of its own.
+/// Serves a node over TCP and Unix sockets, on loops of its own.
 package final class Server: Sendable {
     /// Where it listens, with the ports that the system chose.
     package let addresses: [SocketAddress]
-    private let engine: Engine
+    private let node: any ServedNode
     private let options: ServerOptions
     private let inboxes: [LoopInbox]
     private let threads: Mutex<[ConsentKernel.Thread]>
@@ -36,23 +35,19 @@ package final class Server: Sendable {
     /// Listens and starts to serve.
     ///
     /// - Throws: ``ServerError``, ``SystemError`` if an address cannot be had; nothing is left listening.
-    package init(_ engine: Engine, _ options: ServerOptions, failed: @escaping @Sendable (String) -> Void) throws {
+    package init(
+        _ node: any ServedNode, _ options: ServerOptions, failed: @escaping @Sendable (String) -> Void
+    ) throws {
         if options.token == nil, let address = options.addresses.first(where: { !$0.isLocal }) {
             throw ServerError.tokenMissing(address)
         }
-        self.engine = engine
+        self.node = node
         self.options = options
         let listening = try Listening(options)
         addresses = listening.addresses
         inboxes = try (0..<options.loops).map { _ in try LoopInbox() }
-        let settings = SessionSettings(
-            deployment: ID16(bytes: engine.identity.deployment), history: ID16(bytes: engine.identity.history),
-            token: options.token, requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
         let inboxes = inboxes
-        subscription = engine.subscribe { group in
-            guard group.catalogVersion != nil else { return }
-            for inbox in inboxes { inbox.wakeup.raise() }
-        }
+        subscription = node.subscribeToService { for inbox in inboxes { inbox.wakeup.raise() } }
         threads = Mutex([])
         sockets = listening.perLoop.flatMap { $0 } + listening.shared
         for (number, inbox) in inboxes.enumerated() {
@@ -61,8 +56,8 @@ package final class Server: Sendable {
             let thread = ConsentKernel.Thread(name: "loop \(number)") {
                 if let first = options.firstProcessor { ConsentKernel.Thread.pin(toProcessor: first + number) }
                 do {
-                    var loop = ListenerLoop(
-                        engine: engine, options: options, settings: settings, inbox: inbox, counters: counters,
+                    var loop = try ListenerLoop(
+                        node: node, options: options, inbox: inbox, counters: counters,
                         listeners: listeners, epoll: try Epoll(eventsPerWaitMax: ListenerLoop.eventsPerWaitMax))
                     try loop.run()
                 } catch {
@@ -85,7 +80,7 @@ package final class Server: Sendable {
             return threads
         }
         for thread in running { thread.join() }
-        engine.unsubscribe(subscription)
+        node.unsubscribe(subscription)
         for socket in sockets { _ = FileDescriptor(owning: socket) }
         for case .unix(let path) in addresses { try? File.remove(path) }
     }

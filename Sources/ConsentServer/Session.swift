@@ -1,4 +1,5 @@
 package import ConsentEngine
+import ConsentIndex
 package import ConsentModel
 package import ConsentWire
 
@@ -6,6 +7,8 @@ package import ConsentWire
 package enum SessionAction {
     case record(request: UInt32, events: [Result<ConsentEvent, AdmissionError>])
     case question(request: UInt32, Question)
+    /// A frame as it came, for whoever has the ledger.
+    case elsewhere(request: UInt32, frame: [UInt8], isQuestion: Bool)
 }
 
 /// A request that is answered from the ledger.
@@ -15,6 +18,8 @@ package enum Question: Sendable, Equatable {
     case catalog
     case catalogDocument
     case statistics
+    case status(serverVersion: String)
+    case enforcement(EnforcementRequest)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
@@ -24,20 +29,32 @@ package enum Question: Sendable, Equatable {
 package struct SessionSettings: Sendable {
     package var deployment: ID16
     package var history: ID16
+    /// Otherwise changes, histories and lists of people are not to be had here.
+    package var hasLedger: Bool
     /// Nil: none is wanted.
     package var token: [UInt8]?
     package var requestsInFlightMax: Int
     package var serverVersion: String
 
     package init(
-        deployment: ID16, history: ID16, token: [UInt8]?, requestsInFlightMax: Int = WireLimit.requestsInFlightMax,
-        serverVersion: String
+        deployment: ID16, history: ID16, hasLedger: Bool = true, token: [UInt8]?,
+        requestsInFlightMax: Int = WireLimit.requestsInFlightMax, serverVersion: String
     ) {
         self.deployment = deployment
         self.history = history
+        self.hasLedger = hasLedger
         self.token = token
         self.requestsInFlightMax = requestsInFlightMax
         self.serverVersion = serverVersion
+    }
+}
+
+extension SessionSettings {
+    init(_ service: Service, _ role: IndexRole, _ options: ServerOptions) {
+        self.init(
+            deployment: ID16(bytes: service.identity.deployment), history: ID16(bytes: service.identity.history),
+            hasLedger: role == .authoritative, token: options.token,
+            requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
     }
 }
 
@@ -143,6 +160,10 @@ package struct Session {
                 .versionUnsupported, detail: UInt32(WireVersion.min) | UInt32(WireVersion.max) << 16,
                 "this server speaks versions \(WireVersion.min) to \(WireVersion.max)")
         }
+        guard hello.deployment == .zero || settings.deployment != .zero else {
+            throw WireError(
+                .identityUnknown, "this edge has never reached its upstream and does not know its deployment")
+        }
         guard hello.deployment == .zero || hello.deployment == settings.deployment else {
             throw WireError(
                 .deploymentMismatch, "this is deployment \(settings.deployment), not \(hello.deployment)")
@@ -178,7 +199,11 @@ package struct Session {
         _ frame: Frame, checks: inout CheckPath, catalog: AppliedCatalog, output: inout OutputBuffer,
         actions: inout [SessionAction]
     ) throws(WireError) {
-        switch Opcode(rawValue: frame.opcode) {
+        let opcode = Opcode(rawValue: frame.opcode)
+        if !settings.hasLedger, let opcode, let isQuestion = Self.needsLedger(opcode) {
+            return try send(frame, elsewhereAs: isQuestion, &actions)
+        }
+        switch opcode {
         case .ping: Pong(echo: try PingRequest(frame).echo).encode(request: frame.request, into: &output)
         case .checkPurposes: try checks.checkPurposes(frame, into: &output)
         case .checkSubjects: try checks.checkSubjects(frame, into: &output)
@@ -200,11 +225,32 @@ package struct Session {
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
         case .statistics: try askBare(.statistics, frame, &actions)
+        case .status: try askBare(.status(serverVersion: settings.serverVersion), frame, &actions)
+        case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
         case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
         case .hello: throw WireError(.helloExpected, "hello came twice")
         default: throw WireError(.opcodeUnknown, "no request has opcode \(frame.opcode)")
         }
+    }
+
+    /// Nil for what every node answers; else whether it only asks.
+    private static func needsLedger(_ opcode: Opcode) -> Bool? {
+        switch opcode {
+        case .record, .applyCatalog: false
+        case .history, .countGranted, .people: true
+        default: nil
+        }
+    }
+
+    private mutating func send(
+        _ frame: Frame, elsewhereAs isQuestion: Bool, _ actions: inout [SessionAction]
+    ) throws(WireError) {
+        if !isQuestion { try requireChangesTaken() }
+        try takePlace()
+        let start = frame.payload.baseAddress.unsafelyUnwrapped - WireLimit.headerSize
+        let bytes = Array(UnsafeRawBufferPointer(start: start, count: frame.size))
+        actions.append(.elsewhere(request: frame.request, frame: bytes, isQuestion: isQuestion))
     }
 
     private mutating func record(

@@ -58,6 +58,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case people = 0x35
     /// Answer to people.
     case peoplePage = 0xB5
+    /// Who the node is, by which sequence it answers, and who follows it.
+    case status = 0x36
+    /// Answer to status.
+    case nodeStatus = 0xB6
+    /// Since when each edge answers by a sequence, such as a withdrawal's.
+    case enforcement = 0x37
+    /// Answer to enforcement.
+    case enforcedBy = 0xB7
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -118,11 +126,19 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerUnavailable = 22
     /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
     case ledgerDamaged = 23
+    /// This edge has no ledger: changes, histories and lists of people are asked of the server that the message names. Nothing was stored.
+    case notHere = 32
+    /// This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.
+    case upstreamUnreachable = 33
+    /// This edge has never reached its upstream and cannot say yet whether it is of the client's deployment.
+    case identityUnknown = 35
+    /// This edge is not of the history any more that it named in its welcome.
+    case nodeChanged = 36
     /// The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.
     case questionInvalid = 41
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
     case identifierMissing = 64
-    /// Rule at the door: an identifier is empty, too long or malformed. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.
     case identifierRefused = 65
     /// Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.
     case identifiersTooMany = 66
@@ -172,6 +188,14 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case partyCannotConsent = 88
     /// Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.
     case capturedTooEarly = 89
+    /// Rule at the door: an identifier is empty, or nothing is left of it when it is written the one way that counts. Only in outcomes of record; nothing of the event was stored.
+    case identifierEmpty = 100
+    /// Rule at the door: an identifier is over its limit. Only in outcomes of record; nothing of the event was stored.
+    case identifierTooLong = 101
+    /// Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.
+    case identifierMalformed = 102
+    /// Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.
+    case nationalIdIsHash = 103
 
     package var advice: ErrorAdvice {
         switch self {
@@ -190,6 +214,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogRejected,
             .catalogConflict,
             .ledgerDamaged,
+            .notHere,
             .questionInvalid,
             .identifierMissing,
             .identifierRefused,
@@ -216,15 +241,22 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierConflict,
             .ageImplausible,
             .partyCannotConsent,
-            .capturedTooEarly: .doNotRetry
+            .capturedTooEarly,
+            .identifierEmpty,
+            .identifierTooLong,
+            .identifierMalformed,
+            .nationalIdIsHash: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
-            .helloTooLate: .reconnect
+            .helloTooLate,
+            .nodeChanged: .reconnect
         case .busy,
             .tooManyInFlight,
             .internalFailure,
             .tooManyConnections,
-            .ledgerUnavailable: .retryLater
+            .ledgerUnavailable,
+            .upstreamUnreachable,
+            .identityUnknown: .retryLater
         }
     }
 
@@ -240,7 +272,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .credentialsRefused,
             .idleTooLong,
             .helloTooLate,
-            .tooManyConnections: true
+            .tooManyConnections,
+            .identityUnknown,
+            .nodeChanged: true
         default: false
         }
     }

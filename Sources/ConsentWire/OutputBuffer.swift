@@ -1,3 +1,5 @@
+package import ConsentModel
+
 /// Bytes on their way out: one block of memory that is reused, and grows when a frame needs it.
 @safe
 package struct OutputBuffer: ~Copyable {
@@ -107,6 +109,12 @@ package struct OutputBuffer: ~Copyable {
         unsafe frame.storeBytes(of: sequence.littleEndian, toByteOffset: 16, as: UInt64.self)
     }
 
+    /// Changes the freshness of the answer to a check of any kind, which begins at an offset.
+    package mutating func setFreshness(_ freshness: Freshness, at offset: Int) {
+        precondition(offset + WireLimit.headerSize <= count)
+        unsafe base.storeBytes(of: freshness.rawValue, toByteOffset: offset + 12, as: UInt8.self)
+    }
+
     /// A run of zeros to be filled in later; its offset.
     package mutating func zeroBytes(_ size: Int) -> Int {
         reserve(size)
@@ -119,6 +127,13 @@ package struct OutputBuffer: ~Copyable {
     package mutating func setWord(_ word: UInt64, at offset: Int) {
         precondition(offset + 8 <= count)
         unsafe base.storeBytes(of: word.littleEndian, toByteOffset: offset, as: UInt64.self)
+    }
+
+    /// Clears those bits of a word at an offset that are not in a mask.
+    package mutating func maskWord(_ mask: UInt64, at offset: Int) {
+        precondition(offset + 8 <= count)
+        let old = unsafe base.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        unsafe base.storeBytes(of: old & mask.littleEndian, toByteOffset: offset, as: UInt64.self)
     }
 
     /// Sets a bit of a bitset that stands at an offset.

@@ -16,8 +16,11 @@ struct Bench: AsyncParsableCommand {
               consentd bench figures
               consentd bench peer --seconds 10
               consentd bench index --identifiers 1000000
+              consentd bench revision --identifiers 1000000
             """,
-        subcommands: [IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, All.self])
+        subcommands: [
+            IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, RevisionCase.self, All.self,
+        ])
 
     struct Options: ParsableArguments {
         @Flag(help: "Small sizes that only show that everything runs; the figures say nothing.")
@@ -91,6 +94,23 @@ struct Bench: AsyncParsableCommand {
         }
     }
 
+    struct RevisionCase: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "revision",
+            abstract: "A revision that asks everybody again: applied at once, and announced and then in force.")
+
+        @OptionGroup var options: Options
+        @Option(help: "Identifiers; four are one person's.") var identifiers = 10_000_000
+
+        func run() async throws {
+            try await measure(options) {
+                try await withFolder { folder in
+                    try await revisionFigures(folder, identifiers: options.smoke ? 4000 : identifiers)
+                }
+            }
+        }
+    }
+
     struct All: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "figures", abstract: "All of them, one after the other.")
@@ -108,6 +128,9 @@ struct Bench: AsyncParsableCommand {
                 }
                 figures += try await withFolder { try await durableFigures($0, seconds: isSmall ? 0.5 : 8) }
                 figures += try await withFolder { try await ledgerFigures($0, subjects: isSmall ? 2000 : 3_400_000) }
+                figures += try await withFolder {
+                    try await revisionFigures($0, identifiers: isSmall ? 4000 : 10_000_000)
+                }
                 return figures
             }
         }
@@ -220,7 +243,7 @@ private func ledgerFigures(_ folder: String, subjects: Int) async throws -> [Fig
 private func makeNode(_ data: String, identifiers: Int) async throws -> (purposeBit: UInt16, revision: RevisionName) {
     let folder = NodeFolder(data)
     _ = try await runSelf(["init", "--data", data], in: data)
-    let engine = try Engine(folder, identifiersExpected: identifiers) { note($0) }
+    let engine = try Engine(folder, identifiersExpected: identifiers) { note("\($0)") }
     let catalog = engine.catalog.catalog
     let now = Timestamp(millis: Clock.realtimeMillis())
     guard

@@ -26,22 +26,28 @@ struct CatalogGroup: AsyncParsableCommand {
             commandName: "check", abstract: "Judge a catalog file; needs no node.",
             discussion: """
                 Exits 0 if it is sound, 5 if it breaks rules. With --json it prints each problem's line, column and \
-                rule.
+                rule. With --against it is also held against the catalog that it is to follow, such as the one before \
+                it under version control: a bit is never used again, and what people were shown stays as it was. That \
+                a new revision is not backdated, 'catalog diff' and 'catalog apply' check, by the node's clock.
 
                 EXAMPLES
                   consentd catalog check club.yaml
+                  consentd catalog check club.yaml --against applied.yaml
                   consentd catalog check club.yaml --json
                 """)
 
         @Argument(help: "YAML file.") var file: String
+        @Option(help: "Catalog that the file is to follow: a YAML file.") var against: String?
         @Flag(name: .long, help: "Print JSON.") var json = false
 
         func run() async throws {
             try await reportingFailures {
                 let text = try readText(file)
+                let applied = try against.map { try readCatalog($0).catalog }
                 do throws(CatalogRejection) {
                     let document = try CatalogDocument(text: text, file: file)
                     let catalog = document.catalog
+                    try refuseConflicts(document, with: applied)
                     if json {
                         Output.json(["sound": true, "problems": [] as [Any]])
                     } else {
@@ -58,6 +64,16 @@ struct CatalogGroup: AsyncParsableCommand {
                     throw Exit.refused
                 }
             }
+        }
+
+        /// What has come into force by now has been shown to people.
+        private func refuseConflicts(
+            _ document: CatalogDocument, with applied: Catalog?
+        ) throws(CatalogRejection) {
+            guard let applied else { return }
+            let now = Timestamp(millis: Clock.realtimeMillis())
+            let problems = document.problems(catalogConflicts(from: applied, to: document.catalog, at: now))
+            guard problems.isEmpty else { throw CatalogRejection(problems: problems) }
         }
 
         private func show(_ rejection: CatalogRejection) {
@@ -78,6 +94,9 @@ struct CatalogGroup: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say what applying a catalog would change, and for how many people. Changes nothing.",
             discussion: """
+                First how many people lose which consent until they are asked again, then who must be told of each \
+                revision, then every change. 'consentd notices' lists the people.
+
                 EXAMPLE
                   consentd catalog diff club.yaml
                 """)

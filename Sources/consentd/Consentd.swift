@@ -65,7 +65,8 @@ struct Consentd: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Init.self, Serve.self, Check.self, Explain.self, Grant.self, Withdraw.self, Object.self, Confirm.self,
+            Init.self, Serve.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self, Withdraw.self,
+            Object.self, Confirm.self,
             History.self, Audience.self, Reconsent.self, Ending.self, Breach.self, Notices.self,
             Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
             SampleRegisterCommand.self, Bench.self,

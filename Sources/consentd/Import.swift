@@ -35,9 +35,18 @@ struct Import: AsyncParsableCommand {
             those without, by its own rules: 47 makes 90 00 00 00 to +4790000000, 46 makes 070-123 45 67 to \
             +46701234567. What is no number of that country is rejected.
 
-            --dry-run judges each row by the node's catalog and records nothing. What depends on recorded events it \
-            cannot know: identifiers of several people, a confirmation without its grant, a key that was used, and \
-            which rows are known already.
+            --dry-run judges each row by the node's catalog and the rows before it, and records nothing. What depends \
+            on recorded events it cannot know: whose identifiers they are already, a confirmation without its grant, a \
+            key that was used, and which rows are known.
+
+            A register whose columns have other names is read with --map, or with a file of lines such as \
+            'email = E-post'. --bought says that all of it comes from a bought list, unless a row says otherwise: \
+            what proves nothing is rejected then instead of asked again.
+
+            At the end stands what part of the register is worthless, and why; --report-language nb or sv says it in \
+            Norwegian or Swedish. With --dormant-after, consents that are older are counted, and --ask-again writes \
+            every row whose person must be asked again, or should be, to a file. For people instead of rows see \
+            'consentd reconsent'.
 
             An export of 'consentd access' is read in both its forms. What its node recorded by itself, such as the \
             end of a period, is rejected, as it follows from the rest here, too.
@@ -48,6 +57,9 @@ struct Import: AsyncParsableCommand {
               consentd import register.csv --dry-run
               consentd import register.csv --dry-run --rejects judged.csv
               consentd import register.csv --phone-country 47
+              consentd import kunder.csv --map email=E-post --dry-run --report-language nb
+              consentd import kunder.csv --mapping columns.txt --bought
+              consentd import register.csv --dormant-after 2y --ask-again ask.csv
             """)
 
     @OptionGroup var node: NodeOptions
@@ -63,6 +75,23 @@ struct Import: AsyncParsableCommand {
 
     @Option(help: "Country of phone numbers without one: \(PhoneCountry.all.map(\.code).joined(separator: ", ")).")
     var phoneCountry: PhoneCountry?
+    @Option(help: "Which column holds what, as name=column of the register; may be repeated.")
+    var map: [String] = []
+
+    @Option(help: "File of such lines.")
+    var mapping: String?
+
+    @Flag(help: "The register is a bought list: what proves nothing is rejected.")
+    var bought = false
+
+    @Option(help: "Age that makes a consent dormant, such as P2Y or 2y; counted in the report.")
+    var dormantAfter: String?
+
+    @Option(help: "File to write rows to whose people are to be asked again; such an import begins anew each time.")
+    var askAgain: String?
+
+    @Option(help: "Language of the report: nb, sv or en.")
+    var reportLanguage = "en"
 
     @Flag(help: "Judge the rows by the node's catalog, and record nothing.")
     var dryRun = false
@@ -72,6 +101,40 @@ struct Import: AsyncParsableCommand {
 
     func validate() throws {
         guard rejects != file else { throw ValidationError("--rejects would overwrite the register") }
+        guard askAgain != file else { throw ValidationError("--ask-again would overwrite the register") }
+        guard askAgain == nil || askAgain != rejects else {
+            throw ValidationError("--ask-again and --rejects are two files")
+        }
+        guard ReportLanguage(name: reportLanguage) != nil else {
+            throw ValidationError("--report-language is one of \(ReportLanguage.names)")
+        }
+        if let dormantAfter { _ = try period(dormantAfter, "--dormant-after") }
+        var columns = ColumnMapping()
+        for text in map {
+            do { try columns.add(text) } catch {
+                throw ValidationError("--map '\(text)' is not of the form column=its name in the register")
+            }
+        }
+    }
+
+    private func columns() throws -> [String: String] {
+        var columns = ColumnMapping()
+        if let mapping {
+            do { try columns.read(try readText(mapping)) } catch let fault as ColumnMapping.Fault {
+                throw Failure(code: Exit.refused, message: "\(mapping): \(fault)")
+            }
+        }
+        for text in map { try columns.add(text) }
+        return columns.columnNames
+    }
+
+    /// Tells runs apart that would read the same rows otherwise: none goes on where another one stopped.
+    private func variant(_ options: RegisterOptions) -> String {
+        let parts =
+            options.columnNames.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            + options.ignoredColumns.sorted()
+            + (bought ? ["bought"] : [])
+        return parts.isEmpty ? "" : PrefixDigest.mark(of: parts.joined(separator: "\n"))
     }
 
     func run() async throws {
@@ -79,13 +142,23 @@ struct Import: AsyncParsableCommand {
         options.ignoredColumns = ignore
         options.phoneCountry = phoneCountry
         options.now = Timestamp(millis: Clock.realtimeMillis())
+        options.listSource = bought ? .bought : .own
         try await reportingFailures {
+            options.columnNames = try columns()
+            let options = options
+            var report = ImportReport(language: ReportLanguage(name: reportLanguage)!)
+            report.dormantBefore = try dormantAfter.map {
+                options.now.advanced(bySeconds: -(try period($0, "--dormant-after").seconds))
+            }
+            let chosen = report
             try await withRegister { register in
+                var paths = ImportPaths(register: register, rejects: rejects, askAgain: askAgain)
+                paths.variant = variant(options)
                 if dryRun {
-                    try await judge(ImportPaths(register: register, rejects: rejects), options)
+                    try await judge(paths, options, chosen)
                 } else {
-                    try await record(
-                        ImportPaths(register: register, rejects: rejects ?? file + ".rejects.csv"), options)
+                    paths.rejects = rejects ?? file + ".rejects.csv"
+                    try await record(paths, options, chosen)
                 }
             }
         }
@@ -100,27 +173,24 @@ struct Import: AsyncParsableCommand {
         try File.remove(path)
     }
 
-    private func record(_ paths: ImportPaths, _ options: RegisterOptions) async throws {
+    private func record(_ paths: ImportPaths, _ options: RegisterOptions, _ report: ImportReport) async throws {
         try await reportingFailures {
             let size = try FileDescriptor.open(paths.register, .readOnly).size()
             // A register has about one identifier for every 30 bytes; too few only means to grow once more.
             try await node.withRecorder(identifiersExpected: size > 1 << 20 ? size / 100 : 0) { recorder in
-                let importing = try RegisterImport(paths, options, restart: restart, recorder: recorder)
+                let importing = try RegisterImport(
+                    paths, options, report, restart: restart || paths.askAgain != nil, recorder: recorder)
                 try await importing.run(json: node.json)
             }
         }
     }
 
-    private func judge(_ paths: ImportPaths, _ options: RegisterOptions) async throws {
+    private func judge(_ paths: ImportPaths, _ options: RegisterOptions, _ report: ImportReport) async throws {
         var catalog = Catalog()
-        try await node.withClient { client in
-            guard client.server.catalogVersion > 0 else { return }
-            let (version, text) = try await client.catalogDocument()
-            catalog = try CatalogDocument(text: text, file: "catalog version \(version)").catalog
-        }
+        try await node.withClient { client in catalog = try await client.appliedCatalog() }
         try await reportingFailures {
             let recorder = Recorder(judgingBy: catalog, now: options.now)
-            try await RegisterImport(paths, options, restart: true, recorder: recorder).run(json: node.json)
+            try await RegisterImport(paths, options, report, restart: true, recorder: recorder).run(json: node.json)
         }
     }
 }
@@ -129,8 +199,19 @@ struct ImportPaths {
     var register: String
     /// Nil where rejected rows are only counted.
     var rejects: String?
+    /// Nil where those to ask again are only counted.
+    var askAgain: String?
+    /// Empty where the register is read as it is.
+    var variant = ""
     /// How far an import has come; removed when it is done.
-    var progress: String { register + ".progress" }
+    var progress: String { register + ".progress" + (variant.isEmpty ? "" : "-" + variant) }
+}
+
+/// How an import says what a register is worth.
+struct ImportReport {
+    var language: ReportLanguage
+    /// A consent that was captured earlier is dormant; nil where none is.
+    var dormantBefore: Timestamp?
 }
 
 /// One run over a register: read, send in batches, note what was refused, remember how far it came.
@@ -146,6 +227,9 @@ private final class RegisterImport {
     private let paths: ImportPaths
     private let register: FileDescriptor
     private let rejects: FileDescriptor?
+    private let askAgain: FileDescriptor?
+    private let chosen: ImportReport
+    private var census = RegisterCensus()
     private var rejectsSize: UInt64 = 0
     private var reader: RegisterReader
     private var digest = PrefixDigest()
@@ -182,8 +266,11 @@ private final class RegisterImport {
     }
 
     /// - Parameter restart: whether to pass over what an earlier run had stored.
-    init(_ paths: ImportPaths, _ options: RegisterOptions, restart: Bool, recorder: Recorder) throws {
+    init(
+        _ paths: ImportPaths, _ options: RegisterOptions, _ report: ImportReport, restart: Bool, recorder: Recorder
+    ) throws {
         register = try FileDescriptor.open(paths.register, .readOnly)
+        chosen = report
         size = try register.size()
         self.paths = paths
         self.options = options
@@ -194,6 +281,11 @@ private final class RegisterImport {
             rejects = try FileDescriptor.open(path, .createOrOpen)
         } else {
             rejects = nil
+        }
+        if let path = paths.askAgain {
+            askAgain = try FileDescriptor.open(path, .createOrOpen)
+        } else {
+            askAgain = nil
         }
         do {
             if !restart, let ledger, let point = try storedPoint(ledger) {
@@ -231,7 +323,11 @@ private final class RegisterImport {
         try rejects?.seek(to: 0)
         try rejects?.truncate(size: 0)
         rejectsSize = 0
+        census = RegisterCensus()
         try write(RejectFile.header)
+        try askAgain?.seek(to: 0)
+        try askAgain?.truncate(size: 0)
+        try askAgain?.write(RejectFile.header)
     }
 
     private func storedPoint(_ ledger: LedgerPoint) throws -> ProgressPoint? {
@@ -381,15 +477,19 @@ private final class RegisterImport {
         var rejected = batch.rejections
         for rejection in batch.rejections { summary.count(rejectedBy: rejection.rule) }
         var rest = outcomes[...]
+        var toAsk: [UInt8] = []
         for row in batch.rows {
             summary.count(row)
             let answers = Array(rest.prefix(row.events.count))
             rest = rest.dropFirst(row.events.count)
-            if let refusal = count(answers) {
+            if let refusal = count(answers) ?? refusal(of: row) {
                 rejected.append(RowRejection(row, rule: refusal.rule, message: refusal.message))
                 summary.move(row, toRejectedBy: refusal.rule)
+            } else {
+                note(row, &toAsk)
             }
         }
+        try askAgain?.write(toAsk)
         var text: [UInt8] = []
         for rejection in rejected.sorted(by: { $0.line < $1.line }) { RejectFile.append(rejection, to: &text) }
         try write(text)
@@ -401,6 +501,31 @@ private final class RegisterImport {
         (answeredTo, answeredDigest) = (batch.end, batch.prefixDigest)
         batchesSincePoint += 1
         if batchesSincePoint >= Self.batchesPerPoint, let before { try store(before) }
+    }
+
+    /// What the rows before it say against a row that is only judged: the node would know by then.
+    private func refusal(of row: RegisterRow) -> (rule: String, message: String)? {
+        guard ledger == nil, let event = row.events.first, !event.state.takesAway,
+            census.isOfSeveralPeople(event)
+        else { return nil }
+        admitted -= row.events.count
+        let error = AdmissionError.identifierConflict(event.identifiers[0])
+        return ("\(error.code)", "\(error)")
+    }
+
+    /// Notes what a row is worth that was not refused, and whether its person is to be asked again.
+    private func note(_ row: RegisterRow, _ toAsk: inout [UInt8]) {
+        let findings = row.events.map { census.take($0) }
+        if !findings.isEmpty, findings.allSatisfy({ $0 == .repeated }) { summary.count(.repeated) }
+        if findings.contains(.contradicted) { summary.count(.contradicted) }
+        // What is without proof is counted as that.
+        let worth = row.isWithoutProof ? RowNote.asked : RowNote(row, catalog: recorder.catalog, now: options.now)
+        if !row.isWithoutProof { summary.count(worth) }
+        let isDormant = worth == .counts && row.isDormant(before: chosen.dormantBefore)
+        if isDormant { summary.count(.dormant) }
+        guard askAgain != nil, isDormant || worth.isWorthless else { return }
+        let why = row.isWithoutProof ? "without_proof" : (isDormant ? RowNote.dormant : worth).name
+        RejectFile.append(RowRejection(row, rule: why, message: Output.words(why)), to: &toAsk)
     }
 
     /// Where everything so far is settled.
@@ -449,6 +574,7 @@ private final class RegisterImport {
 
     private func report(seconds: Double, json: Bool) {
         let rate = Int(Double(recorded + duplicates) / max(seconds, 0.001))
+        let worth = RegisterReport(summary, in: chosen.language)
         if json {
             Output.json([
                 "dryRun": ledger == nil, "eventsAdmitted": admitted, "rows": summary.rowCount,
@@ -458,6 +584,12 @@ private final class RegisterImport {
                 "seconds": (seconds * 1000).rounded() / 1000, "eventsPerSecond": rate,
                 "rejectFile": paths.rejects ?? Output.null,
                 "notUsableShare": (summary.unusableShare * 10_000).rounded() / 10_000,
+                "usableToday": worth.usableCount, "worthless": summary.worthlessCount,
+                "reasons": worth.reasons.map {
+                    ["reason": $0.slug, "rows": $0.rows, "text": $0.text] as [String: Any]
+                },
+                "sayNo": summary[.saysNo], "dormant": summary[.dormant], "repeated": summary[.repeated],
+                "contradicted": summary[.contradicted], "askAgainFile": paths.askAgain ?? Output.null,
             ])
             return
         }
@@ -480,7 +612,8 @@ private final class RegisterImport {
                     + "closed: a person should look")
         }
         if summary.rejectedCount > 0, let path = paths.rejects { print("rejected rows with line and reason: \(path)") }
-        print(String(format: "%.1f %% of this register is not usable as it is", summary.unusableShare * 100))
+        if let path = paths.askAgain { print("rows to ask again: \(path)") }
+        for line in worth.lines { print(line) }
     }
 }
 

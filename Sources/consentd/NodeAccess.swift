@@ -88,7 +88,7 @@ struct NodeOptions: ParsableArguments {
     func withRecorder(identifiersExpected: Int, _ body: (Recorder) async throws -> Void) async throws {
         try await reportingFailures {
             guard let engine = try openEngine(identifiersExpected: identifiersExpected) else {
-                try await run(serverEndpoint, token: try token()) { try await body(Recorder($0)) }
+                try await run(serverEndpoint, token: try token()) { try await body(try await Recorder($0)) }
                 return
             }
             do {
@@ -116,9 +116,9 @@ struct NodeOptions: ParsableArguments {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             do {
-                let engine = try Engine(folder, identifiersExpected: identifiersExpected) { reason in
-                    Output.error("consentd: \(reason)")
-                    Foundation.exit(Exit.failed.rawValue)
+                let engine = try Engine(folder, identifiersExpected: identifiersExpected) { failure in
+                    Output.error("consentd: \(failure)")
+                    Foundation.exit(failure.exitCode.rawValue)
                 }
                 if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
                 return engine

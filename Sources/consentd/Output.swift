@@ -15,7 +15,7 @@ enum Exit {
     static let unreachable = ExitCode(4)
     /// By a rule: of the catalog, of a register, or at the door.
     static let refused = ExitCode(5)
-    /// The ledger cannot be read, or what is kept does not follow from it.
+    /// The ledger is damaged, or what is kept does not follow from it.
     static let damaged = ExitCode(6)
 }
 
@@ -81,7 +81,7 @@ extension LedgerError {
         switch self {
         case .missing: Exit.unreachable
         case .exists: Exit.refused
-        case .notALedger, .keyWrong, .corrupt: Exit.damaged
+        case .notALedger, .keyWrong, .corrupt, .closedAsDamaged: Exit.damaged
         case .newerVersion, .unavailable: Exit.failed
         }
     }
@@ -94,6 +94,15 @@ extension EngineError {
         case .catalogRejected, .catalogConflict, .questionInvalid: Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
+        }
+    }
+}
+
+extension NodeFailure {
+    var exitCode: ExitCode {
+        switch self {
+        case .ledgerDamaged: Exit.damaged
+        case .indexBehind: Exit.failed
         }
     }
 }

@@ -291,9 +291,11 @@ struct Notices: AsyncParsableCommand {
 
 private var systemNow: Timestamp { Timestamp(millis: Clock.realtimeMillis()) }
 
-private func period(_ text: String, _ option: String) throws -> Period {
-    guard let period = Period(iso8601: text) else {
-        throw ValidationError("\(option): '\(text)' is not a period such as P30D or P18M")
+/// An ISO 8601 period, also as people write it: `2y` is `P2Y`.
+func period(_ text: String, _ option: String) throws -> Period {
+    let isShort = text.first?.isNumber ?? false
+    guard let period = Period(iso8601: isShort ? "P" + text.uppercased() : text) else {
+        throw ValidationError("\(option): '\(text)' is not a period such as P30D, P18M or 2y")
     }
     return period
 }

@@ -125,9 +125,10 @@ struct Verify: AsyncParsableCommand {
         abstract: "Prove that ledger and index agree.",
         discussion: """
             Replays the ledger from its first event: the hash chain, the decision function over every history, and all \
-            that is kept beside it: the index row by row, and the map of idempotency keys. Reads only; a server may be \
-            running. Exits 0 if all agree, 6 if anything does not, or the ledger cannot be read. With --json it prints the \
-            hash of the ledger's end.
+            that is kept beside it: the index row by row, and the map of idempotency keys. A server may be running. \
+            Exits 0 if all agree, 6 if anything does not, or the ledger cannot be read. A ledger that is damaged stops \
+            the server and keeps the node closed; when all agree again, it may be opened. With --json it prints the hash \
+            of the ledger's end.
 
             EXAMPLES
               consentd verify --data club
@@ -145,7 +146,8 @@ struct Verify: AsyncParsableCommand {
                 Output.json([
                     "sound": report.isSound, "events": report.events, "subjects": report.subjects,
                     "identifiers": report.identifiers, "changedMeanwhile": report.changedMeanwhile,
-                    "rowsBehind": report.rowsBehind,
+                    "rowsBehind": report.rowsBehind, "reopened": report.isReopened,
+                    "ledgerDamage": report.ledgerDamage ?? Output.null,
                     "headHash": report.headHash.map { String(format: "%02x", $0) }.joined(),
                     "problemCount": report.problemCount, "problems": report.problems,
                 ])
@@ -166,6 +168,7 @@ struct Verify: AsyncParsableCommand {
                             ? ", \(Output.counted(report.rowsBehind, "row")) behind, which the next start brings up to date"
                             : ""))
             }
+            if report.isReopened { Output.error("consentd: the node was closed as damaged, and may be opened again") }
             if !report.isSound { throw Exit.damaged }
         }
     }

@@ -1,3 +1,4 @@
+import ConsentCatalog
 import ConsentClient
 import ConsentEngine
 import ConsentModel
@@ -13,10 +14,13 @@ struct Recorder: Sendable {
     let mayReorder: Bool
     /// The ledger as it was before; nil if nothing is recorded.
     let ledger: LedgerPoint?
+    /// By which what is recorded is judged.
+    let catalog: Catalog
     /// When it returns, the events are on their way, behind those of earlier calls.
     let send: @Sendable ([ConsentEvent]) async throws -> Outcomes
 
-    init(_ client: ConsentClient) throws {
+    init(_ client: ConsentClient) async throws {
+        catalog = try await client.appliedCatalog()
         let server = client.server
         guard let history = [UInt8](hex: server.history) else {
             throw Failure(code: Exit.failed, message: "the server's history id '\(server.history)' is none")
@@ -33,6 +37,7 @@ struct Recorder: Sendable {
     init(judgingBy catalog: Catalog, now: Timestamp) {
         mayReorder = false
         ledger = nil
+        self.catalog = catalog
         send = { events in
             let outcomes = events.map { event in
                 do throws(AdmissionError) {
@@ -48,6 +53,7 @@ struct Recorder: Sendable {
 
     init(_ engine: Engine) throws {
         mayReorder = false
+        catalog = engine.catalog.catalog
         ledger = LedgerPoint(history: engine.identity.history, sequence: try engine.record([]).head)
         send = { events in
             let (results, result) = AsyncThrowingStream<[ImportOutcome], any Error>.makeStream()
@@ -90,6 +96,23 @@ enum ImportOutcome {
     }
 
     fileprivate init(_ error: AdmissionError) { self = .refused(rule: "\(error.code)", message: "\(error)") }
+}
+
+extension ConsentClient {
+    /// The catalog in force; an empty one where none is applied.
+    func appliedCatalog() async throws -> Catalog {
+        guard server.catalogVersion > 0 else { return Catalog() }
+        let (version, text) = try await catalogDocument()
+        return try CatalogDocument(text: text, file: "catalog version \(version)").catalog
+    }
+}
+
+extension RegisterRow {
+    /// Whether all that it grants was captured before a moment.
+    func isDormant(before moment: Timestamp?) -> Bool {
+        guard let moment else { return false }
+        return events.allSatisfy { event in event.state.isGrant && event.capturedAt.map { $0 < moment } ?? false }
+    }
 }
 
 extension [UInt8] {

@@ -3,6 +3,7 @@ import ConsentEngine
 import ConsentKernel
 import ConsentServer
 import Foundation
+import Synchronization
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,8 +13,9 @@ struct Serve: ParsableCommand {
             token; see 'consentd init --token'. Port 0 is a free one, which is printed.
 
             SIGTERM and Ctrl-C drain: clients are told, what they have begun is finished, and the files are closed in \
-            order. On a corrupt index the node rebuilds it; on a ledger that cannot be read it stops and says where.
-            What was changed inside a readable one, 'consentd verify' finds.
+            order. On a corrupt index the node rebuilds it. On a corrupt ledger it stops with 6 and says where, whoever \
+            finds that: the opening, a request, or 'consentd verify' beside the server. From then on the node stays \
+            closed until 'consentd verify' finds it sound.
 
             EXAMPLES
               consentd serve --data club
@@ -74,12 +76,18 @@ struct Serve: ParsableCommand {
                 "consentd: this process may have \(System.descriptorsMax) files and connections open, fewer than "
                     + "--max-connections; raise 'ulimit -n'")
         }
+        let damage = Damage()
         let engine = try Engine(
             try node.existingFolder(),
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
-            fatal: { reason in
-                Output.error("consentd: \(reason); the server stops rather than answer from an index that is behind")
-                Foundation.exit(Exit.failed.rawValue)
+            fatal: { failure in
+                switch failure {
+                case .ledgerDamaged(let finding): damage.stop(finding)
+                case .indexBehind(let reason):
+                    Output.error(
+                        "consentd: \(reason); the server stops rather than answer from an index that is behind")
+                    Foundation.exit(failure.exitCode.rawValue)
+                }
             })
         let server: Server
         do {
@@ -94,9 +102,27 @@ struct Serve: ParsableCommand {
         }
         announce(server, engine, millis: Double(Clock.monotonicNanos() - startedAt) / 1e6)
         let signal = signals.wait()
-        Output.error("consentd: draining (\(signal == SignalWatch.terminate ? "SIGTERM" : "SIGINT"))")
+        if !damage.isFound {
+            Output.error("consentd: draining (\(signal == SignalWatch.terminate ? "SIGTERM" : "SIGINT"))")
+        }
         server.drain()
         try engine.close()
+        if damage.isFound { throw Exit.damaged }
+    }
+
+    /// Ends the server when the ledger turns out to be damaged: who asked is answered, and clients are told.
+    private final class Damage: Sendable {
+        private let found = Atomic(false)
+
+        var isFound: Bool { found.load(ordering: .acquiring) }
+
+        func stop(_ finding: String) {
+            Output.error(
+                "consentd: \(finding)\nconsentd: the server stops, and the node stays closed until 'consentd verify' finds it sound"
+            )
+            found.store(true, ordering: .releasing)
+            kill(getpid(), SignalWatch.terminate)
+        }
     }
 
     private func options() throws -> ServerOptions {

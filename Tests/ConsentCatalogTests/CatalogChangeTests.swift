@@ -285,4 +285,59 @@ private func withRevision(
         #expect(catalogConflicts(from: announced, to: withdrawn, at: after) == [.revisionRemoved(club("1.2"))])
         #expect(catalogConflicts(from: announced, to: withdrawn) == [.revisionRemoved(club("1.2"))])
     }
+
+    @Test func whatIsAddedBecomesCurrentAtApplicationOrLater() throws {
+        let sample = try document(Sample.text).catalog
+        let clock = try time("2026-06-01")
+        func backdated(_ text: String, from old: Catalog? = nil) throws -> [CatalogConflict] {
+            catalogConflicts(from: old ?? sample, to: try document(text).catalog, at: clock, addedFrom: clock)
+        }
+        #expect(try backdated(withRevision("1.2", at: "2026-06-01")).isEmpty)
+        #expect(try backdated(withRevision("1.2", at: "2027-01-01")).isEmpty)
+        let late = "2026-05-31T23:59:59Z"
+        let conflict = CatalogConflict.revisionBackdated(club("1.2"), effectiveAt: try time(late))
+        #expect(try backdated(withRevision("1.2", at: late)) == [conflict])
+        // Also where it carries everybody over, and where it was announced for later.
+        let compatible = withRevision("1.2", at: late, "compatibleWith: \"1.1\"")
+        #expect(try backdated(compatible) == [conflict])
+        let announced = try document(withRevision("1.2", at: "2027-01-01")).catalog
+        #expect(try backdated(withRevision("1.2", at: late), from: announced) == [conflict])
+        // A declaration that is new has shown nothing to anybody either.
+        #expect(
+            try backdated(Sample.with("id: diet-notice", "id: diet-note"))
+                == [
+                    .declarationRemoved("diet-notice"),
+                    .revisionBackdated(
+                        RevisionName(declaration: "diet-note", revision: "1.0"), effectiveAt: try time("2024-06-01")),
+                ])
+        // Where nobody has been recorded, a catalog tells of the time before.
+        #expect(catalogConflicts(from: Catalog(), to: sample, at: clock).isEmpty)
+    }
+
+    @Test func aConflictSaysWhereTheTextHasToChange() throws {
+        let sample = try document(Sample.text).catalog
+        func problems(_ text: String) throws -> [String] {
+            let next = try document(text)
+            let clock = try time("2026-06-01")
+            let conflicts = catalogConflicts(from: sample, to: next.catalog, at: clock, addedFrom: clock)
+            return next.problems(conflicts).map { "\($0.line): \($0.rule)" }
+        }
+        func line(_ text: String, _ part: String) throws -> Int {
+            text[..<(try #require(text.firstRange(of: part)).lowerBound)].count { $0 == "\n" } + 1
+        }
+        let reused = Sample.with("id: receipts", "id: slips")
+        #expect(try problems(reused) == ["1: purpose-removed", "\(line(reused, "id: slips")): bit-reassigned"])
+        let moved = Sample.with("bit: 4", "bit: 5")
+        #expect(try problems(moved) == ["\(line(moved, "id: receipts")): bit-changed"])
+        let rewritten = Sample.with("retention: one year", "retention: ten years")
+        #expect(try problems(rewritten) == ["\(line(rewritten, "revision: \"1.1\"")): revision-changed"])
+        let backdated = withRevision("1.2", at: "2026-01-01")
+        #expect(try problems(backdated) == ["\(line(backdated, "revision: \"1.2\"")): revision-backdated"])
+        let removed = Sample.with("revision: \"1.1\"", "revision: \"1.1b\"")
+        #expect(
+            try problems(removed) == [
+                "\(line(removed, "id: club")): revision-removed",
+                "\(line(removed, "revision: \"1.1b\"")): revision-backdated",
+            ])
+    }
 }

@@ -385,6 +385,32 @@ import Testing
                 .with("        recipients: [sender]\n        retention: one year", "        retention: one year"))
     }
 
+    @Test func refusesSharingOnAnotherBasisThatNamesNoRecipientsAnywhere() {
+        expectAnnouncedProblems(
+            Sample.with("basis: contract", "basis: contract\n    sharing: true # <- recipients-missing"))
+    }
+
+    @Test(arguments: [
+        "Vi deler dette med våre partnere.", "Vi deler med utvalgte samarbeidspartnere.",
+        "Opplysningene går til andre partnere.",
+        "Vi delar med våra partners.", "Vi delar med utvalda samarbetspartner.", "Vi delar med några partnerföretag.",
+        "We share this with our partners.", "We share with our trusted partners.", "We share with selected affiliates.",
+    ])
+    func refusesTextsThatShareWithPartners(_ words: String) {
+        expectAnnouncedProblems(
+            Sample.with(
+                "nb: {title: Ja takk, body: Du samtykker fritt.,",
+                "nb: {title: Ja takk, # <- partners-unnamed\n             body: \"\(words)\","))
+    }
+
+    @Test func takesTextsThatNameWhoReceives() throws {
+        let words = "Media Partners AB og Partner Reklame AS får adressen din."
+        #expect(problems(in: Sample.with("body: Du samtykker fritt.", "body: \(words)")).isEmpty)
+        // Who shares with nobody may say so.
+        let unshared = Sample.with("body: You consent expressly.", "body: Never to our partners.")
+        #expect(problems(in: unshared).isEmpty)
+    }
+
     @Test func refusesConsentWithoutAWayToWithdrawIt() {
         expectAnnouncedProblems(
             Sample.with("revision: \"1.1\"", "revision: \"1.1\" # <- withdrawal-missing")

@@ -85,6 +85,8 @@ extension Answer {
         case .catalogText(let catalog): ["version": catalog.catalogVersion, "document": catalog.document]
         case .statisticValues(let values):
             ["values": values.values.map { ["name": $0.name, "value": text($0.value)] }]
+        case .nodeStatus(let status): status.fields
+        case .enforcedBy(let enforced): enforced.fields
         case .grantedCount(let count):
             ["sequence": text(count.sequence), "granted": text(count.granted), "known": text(count.known)]
         case .peoplePage(let page):
@@ -93,6 +95,39 @@ extension Answer {
                 "people": page.people.map(\.fields),
             ]
         }
+    }
+}
+
+extension NodeStatus {
+    fileprivate var fields: [String: Any] {
+        [
+            "ready": isReady, "edge": isEdge, "catalogVersion": catalogVersion, "sequence": text(sequence),
+            "head": text(head), "digest": text(digest), "ageMillis": text(ageMillis),
+            "deployment": deployment.description, "history": history.description, "serverVersion": serverVersion,
+            "upstream": upstream, "notReady": notReady, "trouble": trouble,
+            "edges": edges.map { edge in
+                [
+                    "enforced": text(edge.enforced), "behindMillis": text(edge.behindMillis),
+                    "heardMillis": text(edge.heardMillis), "connected": edge.isConnected,
+                    "takesSnapshot": edge.takesSnapshot, "name": edge.name, "gone": edge.gone,
+                ] as [String: Any]
+            },
+        ]
+    }
+}
+
+extension EnforcedBy {
+    fileprivate var fields: [String: Any] {
+        [
+            "sequence": text(sequence), "head": text(head),
+            "edges": edges.map { edge in
+                [
+                    "enforced": text(edge.enforced), "since": text(edge.since?.millis ?? 0),
+                    "connected": edge.isConnected, "answersByIt": edge.answersByIt, "name": edge.name,
+                    "atTheLatest": edge.isAtTheLatest,
+                ] as [String: Any]
+            },
+        ]
     }
 }
 

@@ -68,6 +68,11 @@ extension Request {
         case .catalogPurposes: self = .catalog
         case .catalogText: self = .catalogDocument
         case .statisticValues: self = .statistics
+        case .nodeStatus: self = .status
+        case .enforcedBy:
+            let sequence =
+                answer.count >= 24 ? UInt64(answer.u32(at: 16)) | UInt64(answer.u32(at: 20)) << 32 : 0
+            self = .enforcement(sequence: sequence)
         case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
         case .peoplePage: self = .people(PeopleQuestion(.audience))
         default: self = .check(someSubject, purpose: "p3")

@@ -44,6 +44,9 @@ private final class Counter: Sendable {
         #expect(try await client.purposes().map(\.id).sorted() == ["ads", "newsletter"])
         #expect(try await client.catalogDocument().text == "a: b")
         #expect(try await client.statistics().map(\.value) == [5])
+        let status = try await client.status()
+        #expect(status.isReady && status.age == nil && status.edges.map(\.behind) == [.milliseconds(5)])
+        #expect(try await client.enforcement(of: 17).edges.map(\.answersByIt) == [true])
         #expect(try await client.ping() > .zero)
     }
 

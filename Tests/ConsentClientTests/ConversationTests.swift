@@ -90,10 +90,11 @@ import Testing
             .statistics, .history(someSubject, after: 0), .record([someEvent]), .applyCatalog("", isDryRun: false),
             .explain(someSubject, purpose: "p3"), .checkSubjects([someSubject], purpose: "p3"),
             .countGranted(CountGrantedRequest(purpose: "p3", except: "")), .people(PeopleQuestion(.audience)),
+            .status, .enforcement(sequence: 1002),
         ]
         let kinds = Dictionary(grouping: Vectors.answers, by: { $0.opcode! })
             .filter { $0.key != .welcome && $0.key.rawValue < Opcode.goingAway.rawValue }
-        #expect(kinds.count == 13)
+        #expect(kinds.count == 15)
         for vector in kinds.values.map({ $0[0] }) {
             var fitting = 0
             var bytes = vector.bytes

@@ -168,6 +168,29 @@ extension ScriptedServer.Asked {
             return written {
                 StatisticValues(values: [.init("checks", 5)]).encode(request: request, into: &$0)
             }
+        case .status:
+            return written {
+                var status = NodeStatus()
+                status.isReady = true
+                status.sequence = 1002
+                status.edges = [
+                    FollowingEdge(
+                        name: "oslo", enforced: 1001, behindMillis: 5, heardMillis: .max,
+                        isConnected: true, takesSnapshot: false)
+                ]
+                status.encode(request: request, into: &$0)
+            }
+        case .enforcement:
+            return written {
+                EnforcedBy(
+                    sequence: echo, head: 1002,
+                    edges: [
+                        EnforcingEdge(
+                            name: "oslo", enforced: 1001, since: Timestamp(millis: 1), isConnected: true,
+                            answersByIt: true)
+                    ]
+                ).encode(request: request, into: &$0)
+            }
         case .applyCatalog:
             return written {
                 CatalogApplied(isDryRun: false, catalogVersion: 8, sequence: 1003, changes: ["one"]).encode(

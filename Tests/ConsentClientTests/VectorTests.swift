@@ -133,6 +133,8 @@ extension Request {
         case .catalog: self = .catalog
         case .catalogDocument: self = .catalogDocument
         case .statistics: self = .statistics
+        case .status: self = .status
+        case .enforcement: self = .enforcement(sequence: UInt64(fields["sequence"] as! String)!)
         default: return nil
         }
     }

@@ -14,7 +14,7 @@ struct CatalogTests {
     @Test func withoutACatalogNothingIsGranted() throws {
         let node = try TestNode()
         #expect(node.engine.decision(kari) == .unknown)
-        #expect(node.engine.catalogVersion == 0)
+        #expect(node.engine.catalog.version == 0)
         #expect(try node.engine.recordOne(.grant([kari])) == .refused(.purposeUnknown("p0")))
         #expect(throws: AdmissionError.self) { try node.engine.explain(kari, purposeBit: 0) }
     }
@@ -54,6 +54,53 @@ struct CatalogTests {
         }
         #expect(node.engine.catalog.text == catalog.text)
         #expect(node.engine.decision(kari) == .granted)
+    }
+
+    /// People who were shown one revision must not turn out to have been shown another.
+    @Test func aBackdatedRevisionIsRefusedOnceSomebodyIsRecorded() throws {
+        var catalog = SampleCatalog.consents(bits: 0..<1)
+        let node = try TestNode(catalog)
+        catalog.revisions.append(.init("1.1", effectiveAt: secondsAgo(86_400), compatibleWith: "1.0"))
+        // Nobody is recorded: the catalog tells of the time before the node, which registers are imported from.
+        #expect(try node.engine.apply(catalog.document).version == 2)
+        let early = ConsentEvent.grant([kari], at: secondsAgo(2 * 86_400))
+        #expect(try node.engine.recordOne(early).isRecorded)
+        let before = try node.engine.sizes()
+        for (effectiveAt, compatibleWith) in [(3600, nil), (3600, "1.1"), (301, nil)] as [(Int64, String?)] {
+            var backdated = catalog
+            backdated.revisions.append(
+                .init("2.0", effectiveAt: secondsAgo(effectiveAt), compatibleWith: compatibleWith))
+            for attempt in [{ try node.engine.apply($0) }, node.engine.preview]
+                as [(CatalogDocument) throws -> CatalogResult]
+            {
+                #expect {
+                    _ = try attempt(try backdated.document)
+                } throws: { error in
+                    guard case EngineError.catalogConflict(let text) = error else { return false }
+                    return text.hasPrefix("sample.yaml:") && text.contains(": revision-backdated: ")
+                }
+            }
+            #expect(try node.engine.sizes() == before)
+        }
+        #expect(node.engine.decision(kari) == .granted)
+        // At application, as far as clocks agree.
+        catalog.revisions.append(.init("2.0", effectiveAt: secondsAgo(1)))
+        #expect(try node.engine.apply(catalog.document).version == 3)
+        #expect(node.engine.decision(kari) == .unknown)
+        try node.expectSound()
+    }
+
+    @Test func aPreviewSaysFirstWhatItMeansForPeople() throws {
+        var catalog = SampleCatalog.consents(bits: 0..<2)
+        let node = try TestNode(catalog)
+        _ = try node.engine.record([.grant([kari]), .grant([.customer("ola")])])
+        catalog.purposes.append(.init("p2", bit: 2))
+        catalog.revisions[0].purposes = ["p0", "p1"]
+        catalog.revisions.append(.init("2.0", effectiveAt: now, purposes: ["p2"]))
+        let changes = try node.engine.preview(catalog.document).changes
+        #expect(changes.first == "2 people lose 'p0' until asked again", "\(changes)")
+        #expect(changes.dropFirst().first?.hasPrefix("2 people must be told of revision club 2.0") ?? false)
+        #expect(changes.dropFirst(2).contains("purpose 'p2' is added"))
     }
 
     @Test func aRevisionThatWasNeverInForceMayChangeOrGo() throws {
@@ -214,7 +261,7 @@ struct CatalogTests {
         #expect(node.engine.decision(kari) == .unknown)
         #expect(try node.engine.apply(first).version == 3)
         #expect(node.engine.decision(kari) == .granted)
-        #expect(node.engine.catalogVersion == 3)
+        #expect(node.engine.catalog.version == 3)
         try node.restart()
         #expect(node.engine.recovery == .current)
         #expect(node.engine.catalog.version == 3)
@@ -238,14 +285,14 @@ struct CatalogTests {
         catalog.revisions[0].purposes = ["p0", "p1"]
         let preview = try engine.preview(catalog.document)
         // Of thirty, five had withdrawn, and c11 and c21 had said so explicitly.
-        #expect(preview.changes.last == "23 people lose 'p0' until asked again")
+        #expect(preview.changes.first == "23 people lose 'p0' until asked again")
         #expect(preview.changes.filter { $0.contains("people lose") }.count == 1)
         #expect(preview.version == 2)
         #expect(preview.sequence == 0)
         #expect(try engine.sizes() == before)
         #expect(people.filter { engine.decision($0) == .granted }.count == 25)
         let applied = try engine.apply(catalog.document)
-        #expect(applied.changes == preview.changes.dropLast())
+        #expect(applied.changes == Array(preview.changes.dropFirst()))
         #expect(people.filter { engine.decision($0) == .granted }.count == 2)
         #expect(engine.decision(stranger, 2) == .granted)
         try node.expectSound()

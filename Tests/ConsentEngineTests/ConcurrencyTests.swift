@@ -205,6 +205,8 @@ struct ConcurrencyTests {
         // Applying the rows one group after the other gives the index.
         var rows: [IdentifierHash: IndexRow] = [:]
         for group in told {
+            #expect(group.changedEverything == (group.catalogVersion != nil))
+            rows = rows.mapValues { $0.outdated(by: group.outdatings) ?? $0 }
             for change in group.rows {
                 #expect(change.row.sequence <= group.last)
                 rows[change.hash] = change.row

@@ -1,5 +1,7 @@
 import ConsentCatalog
 import ConsentEngine
+import ConsentIndex
+import ConsentKernel
 import ConsentLedger
 import ConsentModel
 import ConsentTestSupport
@@ -152,9 +154,100 @@ struct FailureTests {
         }
         try node.folder.changeLedger("ALTER TABLE hidden RENAME TO subject")
         #expect(try engine.sizes() == before)
-        #expect(engine.catalogVersion == 1)
+        #expect(engine.catalog.version == 1)
         #expect(try engine.recordOne(ConsentEvent([kari], "p0", .withdrawn)) == .recorded(sequence: 3))
         #expect(engine.decision(kari) == .denied)
+        try node.expectSound()
+    }
+
+    // MARK: Damage
+
+    /// What can only be found by reading it, each with what reads it.
+    static let damages: [(statement: String, reader: @Sendable (Engine) -> Void)] = [
+        ("UPDATE subject SET standings = x'01' WHERE id = 1", { _ = try? $0.record([.grant([.customer("kari")])]) }),
+        ("UPDATE subject SET identifiers = x'' WHERE id = 1", { _ = try? $0.record([.grant([.customer("kari")])]) }),
+    ]
+
+    @Test(arguments: damages.indices) func damageThatAChangeMeetsEndsTheNode(_ number: Int) throws {
+        let (statement, reader) = Self.damages[number]
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")])])
+        try node.folder.changeLedger(statement)
+        try node.restart()
+        #expect(node.fatals.all == [])
+        reader(node.engine)
+        guard case .ledgerDamaged(let finding) = node.fatals.all.first else {
+            Issue.record("the node goes on: \(node.fatals.all)")
+            return
+        }
+        #expect(finding.contains("subject 1"), "\(finding)")
+        #expect(node.fatals.all.count == 1)
+    }
+
+    @Test func aDamagedNodeStaysClosedUntilItIsShownToBeWhole() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")])])
+        try node.close()
+        let whole = try File.read(node.folder.ledgerPath)
+        try node.folder.changeLedger("UPDATE subject SET standings = x'01' WHERE id = 1")
+        try node.open()
+        _ = try? node.engine.record([.grant([.customer("kari")])])
+        try node.close()
+        func expectClosed() {
+            #expect { try node.open() } throws: { error in
+                guard case LedgerError.closedAsDamaged(_, let finding) = error else { return false }
+                return finding.contains("subject 1")
+            }
+        }
+        expectClosed()
+        #expect(throws: LedgerError.self) { try verify(node.folder) }
+        expectClosed()
+        try File.replace(node.folder.ledgerPath, with: whole)
+        expectClosed()
+        let report = try verify(node.folder)
+        #expect(report.isSound && report.isReopened, "\(report.problems)")
+        try node.open()
+        #expect(node.engine.decision(.customer("kari")) == .granted)
+    }
+
+    /// The last thousand events; all of the chain is for `verify`.
+    @Test func openingReadsTheEndOfTheChain() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record((0..<1100).map { .grant([.customer("c\($0)")]) })
+        try node.close()
+        try node.folder.changeLedger("UPDATE event SET actor = 'other' WHERE sequence = 50")
+        try node.restart()
+        try node.close()
+        try node.folder.changeLedger("UPDATE event SET actor = 'other' WHERE sequence = 500")
+        #expect { try node.open() } throws: { "\($0)".contains("event 500") }
+        let report = try verify(node.folder)
+        #expect(report.ledgerDamage?.contains("event 50:") == true, "\(report.problems)")
+    }
+
+    @Test func damageThatAVerificationFindsEndsTheNodeBesideIt() async throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")]), .grant([.customer("ola")])])
+        try node.folder.changeLedger("UPDATE event SET actor = 'other' WHERE sequence = 2")
+        #expect(try verify(node.folder).ledgerDamage?.contains("event 2") == true)
+        #expect(
+            await eventually {
+                if case .ledgerDamaged(let finding) = node.fatals.all.first {
+                    finding.contains("event 2")
+                } else {
+                    false
+                }
+            })
+    }
+
+    /// It is made anew, and the node goes on.
+    @Test func aDamagedIndexIsNoDamageOfTheLedger() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")])])
+        try node.close()
+        try File.replace(node.folder.indexFolder.currentFilePath, with: [1, 2, 3])
+        let report = try verify(node.folder)
+        #expect(!report.isSound && report.ledgerDamage == nil)
+        try node.open()
         try node.expectSound()
     }
 

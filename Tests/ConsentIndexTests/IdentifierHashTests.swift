@@ -1,4 +1,6 @@
+import CKernel
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 @testable import ConsentIndex
@@ -89,6 +91,29 @@ struct IdentifierHashTests {
     ])
     func theHashOfAnIdentifierNeverChanges(type: IdentifierType, value: String, expected: String) {
         #expect(Self.hex(Self.hash(type, Array(value.utf8))) == expected)
+    }
+
+    /// With all that this processor can do, and with less.
+    @Test(arguments: [ckernel_lanes_8, ckernel_lanes_4, ckernel_lanes_any])
+    func identifiersThatAreHashedTogetherHashAsEachAlone(lanes: ckernel_lanes) {
+        var random = SeededGenerator(seed: 5)
+        var batch = IdentifierBatch(capacity: 300)
+        let uniform = (0...255).map { size in [Int](repeating: size, count: 9) }
+        let mixed = (1...300).map { count in (0..<count).map { _ in Int.random(in: 0...255, using: &random) } }
+        let short = (1...40).map { count in (0..<count).map { _ in Int.random(in: 0...20, using: &random) } }
+        for sizes in uniform + mixed + short {
+            let values = sizes.map { size in (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) } }
+            // Each in memory of its own, so that a byte read past its end is another one's, or nobody's.
+            let copies = values.map { value in
+                let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: value.count, alignment: 1)
+                copy.copyBytes(from: value)
+                return copy
+            }
+            defer { for copy in copies { copy.deallocate() } }
+            for (position, copy) in copies.enumerated() { batch.set(position, UnsafeRawBufferPointer(copy)) }
+            let hashes = Array(batch.hash(.email, count: values.count, with: Self.key, lanes))
+            #expect(hashes == values.map { Self.hash(.email, $0) }, "sizes \(sizes)")
+        }
     }
 
     @Test func anIdentifierHashesAsTheBytesOfItsNormalForm() throws {

@@ -1,5 +1,6 @@
 import CAllocationCounter
 import ConsentEngine
+import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentServer
@@ -52,18 +53,31 @@ struct AllocationTests {
         }
     }
 
+    /// Live, stale and unavailable ones.
+    @Test(arguments: [0, 30_000, 90_000] as [UInt64])
+    func anEdgesChecksAllocateNothing(ageMillis: UInt64) throws {
+        let publication = server.node.engine.publication
+        let clock = try BootClock { publication.current.vouchedAt + ageMillis }
+        expectNoAllocation(CheckPath(server.node.engine.inService.value, vouchedBy: clock)) { number in
+            Bytes.check("yes\(number % 100)", request: UInt32(number))
+                + Bytes.checkPurposes("yes\(number % 100)", [0xFFFFF, 0], request: UInt32(number))
+                + Bytes.checkSubjects(["yes1", "no1"], request: UInt32(number))
+        }
+    }
+
     @Test func aPingAllocatesNothing() { expectNoAllocation { Bytes.ping(request: UInt32($0)) } }
 
     /// Feeds frames to a session that has seen such ones before.
     private func expectNoAllocation(
-        framesPerTurn: Int = 1, sourceLocation: SourceLocation = #_sourceLocation, _ frame: (Int) -> [UInt8]
+        _ path: consuming CheckPath? = nil, framesPerTurn: Int = 1, sourceLocation: SourceLocation = #_sourceLocation,
+        _ frame: (Int) -> [UInt8]
     ) {
         let turns = (0..<100).map { turn in
             (0..<framesPerTurn).flatMap { frame(turn * framesPerTurn + $0) }
         }
         let input = UnsafeMutableRawBufferPointer.allocate(byteCount: turns.map(\.count).max()!, alignment: 64)
         defer { input.deallocate() }
-        var checks = server.checkPath()
+        var checks = path ?? server.checkPath()
         var output = OutputBuffer(capacity: 1 << 17)
         var actions: [SessionAction] = []
         var session = Session(server.settings)

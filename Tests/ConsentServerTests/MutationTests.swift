@@ -92,8 +92,7 @@ private struct Attack: ~Copyable {
         self.frames = frames
         catalog = engine.catalog
         generator = SeededGenerator(salt: salt)
-        checks = CheckPath(
-            engine.publication, hashKey: engine.hashKey, purposes: PurposeSet(catalog.catalog.purposes.map(\.bit)))
+        checks = CheckPath(engine.inService.value)
         var session = Session(settings)
         let hello = Bytes.hello()
         buffer.copyBytes(from: hello)

@@ -48,7 +48,8 @@ struct ServerTests {
     }
 
     /// Asking again would not help.
-    @Test func aDamagedLedgerIsReportedAsWhatItIs() throws {
+    /// Who asked is told what was found; the node is to end, and stays closed.
+    @Test func aDamagedLedgerEndsTheNodeAndSaysWhere() throws {
         let running = try Running()
         let client = try SocketClient(running.address(.tcp))
         _ = try client.request(Bytes.hello())
@@ -60,7 +61,14 @@ struct ServerTests {
         let answer = try client.request(Bytes.history("a", request: 3))
         #expect(answer.errorCode == .ledgerDamaged)
         #expect(try answer.read { try ErrorAnswer($0) }.message.contains("event 2"))
-        #expect(try client.request(Bytes.check("a", request: 4)).decision == .granted)
+        let deadline = ContinuousClock.now + .seconds(10)
+        while running.node.fatals.all.isEmpty, ContinuousClock.now < deadline { Wakeup.pause(millis: 5) }
+        guard case .ledgerDamaged(let finding) = running.node.fatals.all.first else {
+            Issue.record("the node goes on: \(running.node.fatals.all)")
+            return
+        }
+        #expect(finding.contains("event 2"))
+        #expect(running.node.fatals.all.count == 1)
     }
 
     /// The text fits into a frame, the words about all that it replaces do not.

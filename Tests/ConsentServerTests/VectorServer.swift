@@ -25,10 +25,7 @@ final class VectorServer {
             serverVersion: "test")
     }
 
-    func checkPath() -> CheckPath {
-        let bits = node.engine.catalog.catalog.purposes.map(\.bit)
-        return CheckPath(node.engine.publication, hashKey: node.engine.hashKey, purposes: PurposeSet(bits))
-    }
+    func checkPath() -> CheckPath { CheckPath(node.engine.inService.value) }
 
     /// A connection that has said nothing yet.
     func connect() -> SessionDriver { SessionDriver(self) }

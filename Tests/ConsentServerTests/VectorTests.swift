@@ -95,7 +95,7 @@ struct VectorTests {
             .checkSubjects: .checkedSubjects, .explain: .explained, .record: .recorded,
             .applyCatalog: .appliedCatalog, .history: .historyPage, .catalog: .catalogPurposes,
             .catalogDocument: .catalogText, .statistics: .statisticValues, .countGranted: .grantedCount,
-            .people: .peoplePage,
+            .people: .peoplePage, .status: .nodeStatus, .enforcement: .enforcedBy,
         ]
         for vector in try Vector.file(file) {
             // The outcome of an event depends on what was recorded before it.

@@ -25,9 +25,9 @@ package final class TestNode {
     }
 
     package final class Fatals: Sendable {
-        private let list = Mutex<[String]>([])
-        package var all: [String] { list.withLock { $0 } }
-        func add(_ reason: String) { list.withLock { $0.append(reason) } }
+        private let list = Mutex<[NodeFailure]>([])
+        package var all: [NodeFailure] { list.withLock { $0 } }
+        func add(_ failure: NodeFailure) { list.withLock { $0.append(failure) } }
     }
 
     /// - Parameter overlapWeightMin: see ``Engine/overlapWeightMin``.

@@ -237,7 +237,9 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         CountGrantedRequest(purpose: try fields["purpose"].text, except: try fields["except"].text)
             .encode(request: request, into: &output)
     case .people: try PeopleQuestion(fields).encode(request: request, into: &output)
-    case .catalog, .catalogDocument, .statistics: BareRequest.encode(opcode, request: request, into: &output)
+    case .enforcement:
+        EnforcementRequest(sequence: try fields["sequence"].number()).encode(request: request, into: &output)
+    case .catalog, .catalogDocument, .statistics, .status: BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return Array(output.bytes)
@@ -303,7 +305,8 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["purpose"] = .text(count.purpose)
         fields["except"] = .text(count.except)
     case .people: fields.merge(try PeopleQuestion(frame).fields) { first, _ in first }
-    case .catalog, .catalogDocument, .statistics: try BareRequest.decode(frame)
+    case .enforcement: fields["sequence"] = .decimal(try EnforcementRequest(frame).sequence)
+    case .catalog, .catalogDocument, .statistics, .status: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return .object(fields)
@@ -356,6 +359,8 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             sequence: try fields["sequence"].number(), granted: try fields["granted"].number(),
             known: try fields["known"].number()
         ).encode(request: request, into: &output)
+    case .nodeStatus: try NodeStatus(fields).encode(request: request, into: &output)
+    case .enforcedBy: try EnforcedBy(fields).encode(request: request, into: &output)
     case .peoplePage:
         FoundPeople(
             hasMore: try fields["more"].bool, head: try fields["head"].number(), next: try fields["next"].number(),
@@ -483,6 +488,8 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["sequence"] = .decimal(count.sequence)
         fields["granted"] = .decimal(count.granted)
         fields["known"] = .decimal(count.known)
+    case .nodeStatus: fields.merge(try NodeStatus(frame).fields) { first, _ in first }
+    case .enforcedBy: fields.merge(try EnforcedBy(frame).fields) { first, _ in first }
     case .peoplePage:
         let page = try FoundPeople(frame)
         fields["more"] = .bool(page.hasMore)

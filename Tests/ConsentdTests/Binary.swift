@@ -135,13 +135,18 @@ final class Server {
     let address: String
     let firstLine: [String: Any]
 
-    init(_ data: String, _ more: [String] = [], descriptorsMax: Int? = nil) throws {
+    /// - Parameter errors: a file for what it says of itself; nil for nowhere.
+    init(_ data: String, _ more: [String] = [], descriptorsMax: Int? = nil, errors: String? = nil) throws {
         let arguments = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--json"] + more
         process =
             descriptorsMax.map { Binary.process(arguments, descriptorsMax: $0) } ?? Binary.process(arguments)
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
+        if let errors {
+            try Data().write(to: URL(filePath: errors))
+            process.standardError = FileHandle(forWritingAtPath: errors)
+        }
         try process.run()
         var text = ""
         while !text.contains("\n") {

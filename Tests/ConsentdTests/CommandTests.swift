@@ -286,6 +286,24 @@ struct CommandTests {
         #expect(try await Binary.run(["verify", "--data", data]).status == 0)
     }
 
+    @Test func aCatalogIsHeldAgainstTheOneBeforeIt() async throws {
+        let folder = try Folder()
+        let template = try await Binary.run(["catalog", "template"]).output
+        let applied = try folder.write("applied.yaml", Data(template.utf8))
+        let same = try await Binary.run(["catalog", "check", applied, "--against", applied])
+        #expect(same.status == 0, "\(same)")
+        let reused = template.replacingOccurrences(of: "- id: warranty", with: "- id: guarantee")
+            .replacingOccurrences(of: "[warranty]", with: "[guarantee]")
+        let next = try folder.write("next.yaml", Data(reused.utf8))
+        #expect(try await Binary.run(["catalog", "check", next]).status == 0)
+        let refused = try await Binary.run(["catalog", "check", next, "--against", applied, "--json"])
+        #expect(refused.status == 5)
+        let problems = try #require(refused.objects.first?["problems"] as? [[String: Any]])
+        #expect(problems.compactMap { $0["rule"] as? String }.contains("bit-reassigned"), "\(problems)")
+        let line = try #require(problems.last?["line"] as? Int)
+        #expect(reused.split(separator: "\n", omittingEmptySubsequences: false)[line - 1].contains("- id: guarantee"))
+    }
+
     /// The template with the marketing declaration's last revision once more, as a later one that nothing carries over to.
     private func breakingRevision(of template: String) throws -> String {
         let lines = template.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
@@ -297,8 +315,8 @@ struct CommandTests {
             } ?? lines.count
         let copy = lines[begin..<end].filter { !$0.contains("compatibleWith:") }.map { line in
             line.replacingOccurrences(of: "\"1.2\"", with: "\"2.0\"")
-                .replacingOccurrences(of: "effectiveAt: 2026-03-01", with: "effectiveAt: 2026-06-01")
-                .replacingOccurrences(of: "effectiveAt: \"2026-03-01", with: "effectiveAt: \"2026-06-01")
+                .replacingOccurrences(
+                    of: "effectiveAt: 2026-03-01", with: "effectiveAt: \(Date.now.formatted(.iso8601))")
         }
         return (lines[..<end] + copy + lines[end...]).joined(separator: "\n")
     }

@@ -12,6 +12,7 @@ struct ExitCodeTests {
         ["breach", "--from", "2026-01-01"], ["access", "customer:1"], ["notices", "club-membership-marketing", "1.2"],
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
+        ["status"], ["enforced", "1"],
     ]
 
     @Test(arguments: commandsOnANode)

@@ -57,6 +57,72 @@ struct ImportTests {
         #expect(second?["eventsRecorded"] as? Int == 0 && second?["eventsKnown"] as? Int == 50)
     }
 
+    /// What a marketer gets from elsewhere, and wants to know before anything is recorded.
+    @Test func aRegisterUnderItsOwnNamesSaysWhatItIsWorth() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let rows = """
+            Kundenr;E-post;Formål;Status;Dato;declaration;revision;language;method
+            1;a@example.no;newsletter;given;2026-05-01;club-membership-marketing;1.2;nb;double_opt_in
+            1;a@example.no;newsletter;given;2026-05-01;club-membership-marketing;1.2;nb;double_opt_in
+            2;b@example.no;newsletter;given;2024-12-01;club-membership-marketing;1.1;nb;double_opt_in
+            3;a@example.no;newsletter;given;2026-05-01;club-membership-marketing;1.2;nb;double_opt_in
+            4;d@example.no;newsletter;given;2026-05-02;club-membership-marketing;1.2;nb;double_opt_in
+            4;d@example.no;newsletter;withdrawn;2026-05-02T00:00:00Z;;;;
+            5;e@example.no;newsletter;given;;;;;
+            6;f@example.no;sms-offers;given;2026-03-02;club-membership-marketing;1.2;nb;button
+
+            """
+        let path = try folder.write("kunder.csv", Data(rows.utf8))
+        let map = ["customer=Kundenr", "email=E-post", "purpose=Formål", "state=Status", "captured_at=Dato"]
+        let options = map.flatMap { ["--map", $0] }
+        let ask = folder.path + "/ask.csv"
+        let judged = try #require(
+            try await importing(
+                data, path, options + ["--dry-run", "--dormant-after", "P60D", "--ask-again", ask]
+            ).objects.last)
+        #expect(judged["rows"] as? Int == 8 && judged["usableToday"] as? Int == 5, "\(judged)")
+        #expect(judged["repeated"] as? Int == 1 && judged["contradicted"] as? Int == 1)
+        #expect(judged["rejectedByRule"] as? [String: Int] == ["identifierConflict": 1])
+        #expect(judged["dormant"] as? Int == 4)
+        let asked = try String(contentsOfFile: ask, encoding: .utf8)
+        #expect(asked.contains("\n4,\"outdated\"") && asked.contains("\n8,\"without_proof\""), "\(asked)")
+        #expect(asked.contains("\n9,\"dormant\""))
+
+        let mapping = try folder.write("columns.txt", Data(map.joined(separator: "\n").utf8))
+        let imported = try #require(try await importing(data, path, ["--mapping", mapping]).objects.last)
+        for key in ["rows", "usableToday", "worthless", "repeated", "contradicted", "sayNo"] {
+            #expect(judged[key] as? Int == imported[key] as? Int, "\(key)")
+        }
+        let norsk = try await Binary.run(
+            ["import", path, "--data", data, "--dry-run", "--mapping", mapping, "--report-language", "nb"])
+        #expect(norsk.output.contains("5 av 8 rader kan brukes i dag (62,5 %)"), "\(norsk)")
+        #expect(norsk.output.contains("kjennetegnene tilhører flere personer"))
+        #expect(norsk.output.contains("bevis mangler: ikke kjent hva det ble samtykket til, hvordan og når"))
+
+        let bought = try #require(
+            try await importing(data, path, ["--mapping", mapping, "--dry-run", "--bought"]).objects.last)
+        #expect((bought["rejectedByRule"] as? [String: Int])?["bought_without_proof"] == 1)
+        #expect(try await Binary.run(["verify", "--data", data]).status == 0)
+    }
+
+    @Test func aMappingThatFitsNothingIsRefusedByName() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        let path = try folder.write("register.csv", Data((Self.header + Self.row(1)).utf8))
+        for (options, code, part) in [
+            (["--map", "phone=Telefon"], 5, "'telefon'"), (["--map", "navn=customer"], 5, "'navn'"),
+            (["--map", "email"], 64, "--map 'email'"), (["--dormant-after", "soon"], 64, "'soon'"),
+            (["--report-language", "fi"], 64, "nb, sv, en"), (["--ask-again", path], 64, "overwrite"),
+        ] as [([String], Int32, String)] {
+            let run = try await importing(data, path, options)
+            #expect(run.status == code && run.errors.contains(part), "\(options): \(run)")
+        }
+        let wrong = try folder.write("columns.txt", Data("customer=customer\nemail\n".utf8))
+        let run = try await importing(data, path, ["--mapping", wrong])
+        #expect(run.status == 5 && run.errors.contains("line 2"), "\(run)")
+    }
+
     private static let noRegisters: [(name: String, bytes: [UInt8])] = [
         ("UTF-16", [0xFF, 0xFE, 0x61, 0x00, 0x2C, 0x00, 0x62, 0x00, 0x0A, 0x00]), ("empty", []),
         ("no such column", Array("navn,epost\n1,2\n".utf8)), ("zip", [0x50, 0x4B, 3, 4, 0, 0]),
@@ -131,7 +197,7 @@ struct ImportTests {
         let path = try folder.write("register.csv", Data((Self.header + rows).utf8))
         let run = try await Binary.run(["import", path, "--data", data])
         #expect(run.output.contains("captured at missing") && run.output.contains("purpose unknown"), "\(run)")
-        #expect(run.output.contains("100.0 % of this register is not usable as it is"), "\(run)")
+        #expect(run.output.contains("2 are worthless as they are (100.0 %)"), "\(run)")
         #expect(run.output.hasPrefix("2 rows in "))
         let dry = try await Binary.run(["import", path, "--data", data, "--dry-run"])
         #expect(dry.output.contains("nothing was recorded") && dry.output.contains("captured at missing"), "\(dry)")

@@ -1,5 +1,6 @@
 import ConsentClient
 import Foundation
+import GRDB
 import Testing
 
 /// The real server, from outside.
@@ -91,6 +92,28 @@ struct ServerTests {
         #expect((server.firstLine["recovery"] as? String ?? "").contains("rebuilt"))
         #expect(
             try await Binary.run(["check", "customer:1", "-p", "newsletter", "--server", server.address]).status == 0)
+    }
+
+    @Test func aDamagedLedgerStopsTheServerWhichSaysWhereAndStaysDown() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let server = try Server(data, errors: folder.path + "/errors")
+        var patient = Configuration()
+        patient.busyMode = .timeout(5)
+        try await DatabaseQueue(path: data + "/ledger.sqlite", configuration: patient).write { database in
+            try database.execute(sql: "UPDATE event SET personal = x'00' WHERE sequence = 2")
+        }
+        let asked = try await Binary.run(["history", "customer:1", "--data", data])
+        #expect(asked.status == 6 && asked.errors.contains("event 2"), "\(asked)")
+        server.process.waitUntilExit()
+        #expect(server.process.terminationStatus == 6)
+        let said = try String(contentsOfFile: folder.path + "/errors", encoding: .utf8)
+        #expect(said.contains("damaged at event 2"), "\(said)")
+        for command in [["serve", "--listen", "none"], ["check", "customer:1", "-p", "newsletter"], ["stats"]] {
+            let again = try await Binary.run(command + ["--data", data])
+            #expect(again.status == 6 && again.errors.contains("event 2"), "\(again)")
+        }
     }
 
     @Test func aTokenIsWantedWhereThereIsOne() async throws {

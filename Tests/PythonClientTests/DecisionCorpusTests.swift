@@ -145,7 +145,10 @@ private final class CorpusServer {
                 deployment: ID16(bytes: node.engine.identity.deployment),
                 history: ID16(bytes: node.engine.identity.history), token: nil, serverVersion: "test"))
         let purposes = example.catalog.purposes
-        var checks = CheckPath(index.publication, hashKey: hashKey, purposes: PurposeSet(purposes.map(\.bit)))
+        var checks = CheckPath(
+            Service(
+                identity: node.engine.identity, hashKey: hashKey, publication: index.publication,
+                catalog: AppliedCatalog(version: 1, catalog: example.catalog, text: "", digest: [])))
         var output = OutputBuffer(capacity: 1 << 16)
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -25,6 +25,7 @@ from consentd._wire import (
     CheckRequest,
     CheckSubjectsRequest,
     CountGrantedRequest,
+    EnforcementRequest,
     EventMessage,
     ExplainRequest,
     Frame,
@@ -36,6 +37,7 @@ from consentd._wire import (
     RecordRequest,
     Request,
     StatisticsRequest,
+    StatusRequest,
     frame,
     scan_frame,
 )
@@ -174,6 +176,10 @@ def request_answered_by(data: bytes) -> Request:
             return CatalogRequest()
         case Opcode.CATALOG_TEXT:
             return CatalogDocumentRequest()
+        case Opcode.NODE_STATUS:
+            return StatusRequest()
+        case Opcode.ENFORCED_BY:
+            return EnforcementRequest(int.from_bytes(data[16:24], "little"))
         case Opcode.STATISTIC_VALUES:
             return StatisticsRequest()
         case _:

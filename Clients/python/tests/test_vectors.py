@@ -152,6 +152,50 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
             return {"more": answer.has_more, "head": str(answer.head), "events": events}
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
+        case wire.NodeStatus():
+            return {
+                "ready": answer.is_ready,
+                "edge": answer.is_edge,
+                "catalogVersion": answer.catalog_version,
+                "sequence": str(answer.sequence),
+                "head": str(answer.head),
+                "digest": str(answer.digest),
+                "ageMillis": millis(answer.age_millis),
+                "deployment": answer.deployment,
+                "history": answer.history,
+                "serverVersion": answer.server_version,
+                "upstream": answer.upstream,
+                "notReady": answer.not_ready,
+                "trouble": answer.trouble,
+                "edges": [
+                    {
+                        "enforced": str(edge.enforced),
+                        "behindMillis": millis(edge.behind_millis),
+                        "heardMillis": millis(edge.heard_millis),
+                        "connected": edge.is_connected,
+                        "takesSnapshot": edge.takes_snapshot,
+                        "name": edge.name,
+                        "gone": edge.gone,
+                    }
+                    for edge in answer.edges
+                ],
+            }
+        case wire.Enforcement():
+            return {
+                "sequence": str(answer.sequence),
+                "head": str(answer.head),
+                "edges": [
+                    {
+                        "enforced": str(edge.enforced),
+                        "since": str(edge.since or 0),
+                        "connected": edge.is_connected,
+                        "answersByIt": edge.answers_by_it,
+                        "atTheLatest": edge.is_at_the_latest,
+                        "name": edge.name,
+                    }
+                    for edge in answer.edges
+                ],
+            }
         case wire.PeoplePage():
             people = [
                 {
@@ -189,6 +233,10 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
         case tuple():
             return {"values": [{"name": key, "value": str(value)} for key, value in answer]}
     raise AssertionError(f"no fields of {answer}")
+
+
+def millis(number: int | None) -> str:
+    return str(2**64 - 1 if number is None else number)
 
 
 def welcome_fields(welcome: wire.Welcome) -> dict[str, Any]:
@@ -276,6 +324,10 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.CatalogDocumentRequest())
         case Opcode.STATISTICS:
             return encoded(wire.StatisticsRequest())
+        case Opcode.STATUS:
+            return encoded(wire.StatusRequest())
+        case Opcode.ENFORCEMENT:
+            return encoded(wire.EnforcementRequest(int(fields["sequence"])))
     return None
 
 

@@ -16,6 +16,8 @@ enum Answer: Sendable {
     case catalogPurposes(CatalogPurposes)
     case catalogText(CatalogText)
     case statisticValues(StatisticValues)
+    case nodeStatus(NodeStatus)
+    case enforcedBy(EnforcedBy)
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
 
@@ -35,6 +37,8 @@ enum Answer: Sendable {
             case (.catalogPurposes, .catalogPurposes): .catalogPurposes(try CatalogPurposes(frame))
             case (.catalogText, .catalogText): .catalogText(try CatalogText(frame))
             case (.statisticValues, .statisticValues): .statisticValues(try StatisticValues(frame))
+            case (.nodeStatus, .nodeStatus): .nodeStatus(try NodeStatus(frame))
+            case (.enforcedBy, .enforcedBy): .enforcedBy(try EnforcedBy(frame))
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
             default: nil
@@ -64,6 +68,7 @@ enum Answer: Sendable {
             applied.isDryRun == isDryRun
         case (.historyPage(let page, _), _):
             !page.events.contains(where: \.event.hasReservedBit)
+        case (.enforcedBy(let enforced), .enforcedBy(let sequence)): enforced.sequence == sequence
         case (.peoplePage(let page), .peoplePage(let after)):
             // A page that does not lead on would be asked for without end.
             !page.hasMore || page.next > after

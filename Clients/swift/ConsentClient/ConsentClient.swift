@@ -262,6 +262,20 @@ extension ConsentClient {
         return values.values.map { ($0.name, $0.value) }
     }
 
+    /// Who the node is, by which sequence it answers, and who follows it.
+    public func status() async throws(ConsentClientError) -> ServerStatus {
+        guard case .nodeStatus(let status) = try await dispatcher.perform(.status) else { unexpectedAnswer() }
+        return ServerStatus(status)
+    }
+
+    /// Since when each edge that follows the node answers by a sequence, such as a withdrawal's.
+    public func enforcement(of sequence: UInt64) async throws(ConsentClientError) -> Enforcement {
+        guard case .enforcedBy(let enforced) = try await dispatcher.perform(.enforcement(sequence: sequence)) else {
+            unexpectedAnswer()
+        }
+        return Enforcement(enforced)
+    }
+
     /// The time of a round trip.
     public func ping() async throws(ConsentClientError) -> Duration {
         let start = ContinuousClock.now

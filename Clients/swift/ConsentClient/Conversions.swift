@@ -76,7 +76,7 @@ extension OutgoingEvent {
             return refused(.identifiersTooMany, "more than \(WireLimit.identifiersPerEventMax) identifiers")
         }
         if message.identifiers.contains(where: { $0.value.utf8.count > WireLimit.identifierSizeMax }) {
-            return refused(.identifierRefused, "an identifier has more than \(WireLimit.identifierSizeMax) bytes")
+            return refused(.identifierTooLong, "an identifier has more than \(WireLimit.identifierSizeMax) bytes")
         }
         if shortTexts.contains(where: { $0.utf8.count > Limit.shortTextSizeMax }) {
             return refused(.textTooLong, "a text has more than \(Limit.shortTextSizeMax) bytes")

@@ -16,6 +16,8 @@ enum Request: Sendable {
     case catalog
     case catalogDocument
     case statistics
+    case status
+    case enforcement(sequence: UInt64)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
 
@@ -82,6 +84,8 @@ enum Expectation {
     case catalogPurposes
     case catalogText
     case statisticValues
+    case nodeStatus
+    case enforcedBy(sequence: UInt64)
     case grantedCount
     case peoplePage(after: UInt64)
 }
@@ -135,6 +139,12 @@ extension Request {
         case .statistics:
             BareRequest.encode(.statistics, request: id, into: &output)
             return .statisticValues
+        case .status:
+            BareRequest.encode(.status, request: id, into: &output)
+            return .nodeStatus
+        case .enforcement(let sequence):
+            EnforcementRequest(sequence: sequence).encode(request: id, into: &output)
+            return .enforcedBy(sequence: sequence)
         case .countGranted(let count):
             count.encode(request: id, into: &output)
             return .grantedCount

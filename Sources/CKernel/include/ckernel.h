@@ -67,6 +67,22 @@ static inline uint64_t ckernel_load(const uint64_t *word) { return __atomic_load
 static inline void ckernel_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
 static inline void ckernel_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
+struct ckernel_text {
+    const uint8_t *bytes;
+    size_t size;
+};
+struct ckernel_hash {
+    uint64_t high;
+    uint64_t low;
+};
+/// How many texts an instruction may work on; what the processor cannot do is not used.
+enum ckernel_lanes { ckernel_lanes_any, ckernel_lanes_4, ckernel_lanes_8 };
+/// SipHash-1-3-128 of some texts, each after eight bytes of prefix. The count is a multiple of eight; for a place that is
+/// to stay empty, name another one's text again.
+void ckernel_siphash(
+    enum ckernel_lanes lanes, const uint64_t key[2], uint64_t prefix, const struct ckernel_text *texts, size_t count,
+    struct ckernel_hash *hashes);
+
 /// Pins the calling thread to one processor; 0 or -1 with errno.
 int ckernel_pin(int processor);
 int ckernel_name_thread(const char *name);

@@ -16,7 +16,15 @@ from ._protocol import (
     PeopleSelection,
     State,
 )
-from ._wire import FoundPerson, GrantedCount, PeopleQuestion
+from ._wire import (
+    Enforcement,
+    EnforcingEdge,
+    FollowingEdge,
+    FoundPerson,
+    GrantedCount,
+    NodeStatus,
+    PeopleQuestion,
+)
 from .aio import AsyncClient
 from .client import Client
 from .errors import (
@@ -69,10 +77,13 @@ __all__ = [
     "Decision",
     "Disconnected",
     "Endpoint",
+    "Enforcement",
+    "EnforcingEdge",
     "ErrorCode",
     "EventState",
     "EvidenceMethod",
     "Explanation",
+    "FollowingEdge",
     "FoundPerson",
     "Freshness",
     "GrantedCount",
@@ -83,6 +94,7 @@ __all__ = [
     "InvalidArgument",
     "LawfulBasis",
     "MappedReader",
+    "NodeStatus",
     "Options",
     "Outcome",
     "Party",

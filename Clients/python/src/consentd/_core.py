@@ -37,6 +37,8 @@ from ._wire import (
     CheckRequest,
     CheckSubjectsRequest,
     CountGrantedRequest,
+    Enforcement,
+    EnforcementRequest,
     EventMessage,
     Explained,
     ExplainRequest,
@@ -45,6 +47,7 @@ from ._wire import (
     Hello,
     HistoryPage,
     HistoryRequest,
+    NodeStatus,
     PeoplePage,
     PeopleQuestion,
     PeopleRequest,
@@ -56,6 +59,7 @@ from ._wire import (
     Repetition,
     Request,
     StatisticsRequest,
+    StatusRequest,
     Welcome,
     frames_of,
 )
@@ -376,6 +380,16 @@ class Core:
     def _statistics(self) -> Plan[dict[str, int]]:
         (answer,) = yield [StatisticsRequest()]
         return dict(cast(tuple[tuple[str, int], ...], answer))
+
+    def _status(self) -> Plan[NodeStatus]:
+        (answer,) = yield [StatusRequest()]
+        return cast(NodeStatus, answer)
+
+    def _enforcement(self, sequence: int) -> Plan[Enforcement]:
+        if not 0 <= sequence < 2**64:
+            raise InvalidArgument("a sequence has 64 bits")
+        (answer,) = yield [EnforcementRequest(sequence)]
+        return cast(Enforcement, answer)
 
     def _ping(self) -> Plan[None]:
         yield [PingRequest(random.getrandbits(64))]

@@ -49,6 +49,10 @@ class Opcode(IntEnum):
     GRANTED_COUNT = 180
     PEOPLE = 53
     PEOPLE_PAGE = 181
+    STATUS = 54
+    NODE_STATUS = 182
+    ENFORCEMENT = 55
+    ENFORCED_BY = 183
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -84,6 +88,10 @@ class ErrorCode(IntEnum):
     CATALOG_CONFLICT = 21
     LEDGER_UNAVAILABLE = 22
     LEDGER_DAMAGED = 23
+    NOT_HERE = 32
+    UPSTREAM_UNREACHABLE = 33
+    IDENTITY_UNKNOWN = 35
+    NODE_CHANGED = 36
     QUESTION_INVALID = 41
     IDENTIFIER_MISSING = 64
     IDENTIFIER_REFUSED = 65
@@ -111,6 +119,10 @@ class ErrorCode(IntEnum):
     AGE_IMPLAUSIBLE = 87
     PARTY_CANNOT_CONSENT = 88
     CAPTURED_TOO_EARLY = 89
+    IDENTIFIER_EMPTY = 100
+    IDENTIFIER_TOO_LONG = 101
+    IDENTIFIER_MALFORMED = 102
+    NATIONAL_ID_IS_HASH = 103
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -137,6 +149,10 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.CATALOG_CONFLICT: Advice.DO_NOT_RETRY,
     ErrorCode.LEDGER_UNAVAILABLE: Advice.RETRY_LATER,
     ErrorCode.LEDGER_DAMAGED: Advice.DO_NOT_RETRY,
+    ErrorCode.NOT_HERE: Advice.DO_NOT_RETRY,
+    ErrorCode.UPSTREAM_UNREACHABLE: Advice.RETRY_LATER,
+    ErrorCode.IDENTITY_UNKNOWN: Advice.RETRY_LATER,
+    ErrorCode.NODE_CHANGED: Advice.RECONNECT,
     ErrorCode.QUESTION_INVALID: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_MISSING: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_REFUSED: Advice.DO_NOT_RETRY,
@@ -164,6 +180,10 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.AGE_IMPLAUSIBLE: Advice.DO_NOT_RETRY,
     ErrorCode.PARTY_CANNOT_CONSENT: Advice.DO_NOT_RETRY,
     ErrorCode.CAPTURED_TOO_EARLY: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_EMPTY: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_TOO_LONG: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
+    ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
 }
 
 
@@ -191,6 +211,10 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.CATALOG_CONFLICT: "catalogConflict",
     ErrorCode.LEDGER_UNAVAILABLE: "ledgerUnavailable",
     ErrorCode.LEDGER_DAMAGED: "ledgerDamaged",
+    ErrorCode.NOT_HERE: "notHere",
+    ErrorCode.UPSTREAM_UNREACHABLE: "upstreamUnreachable",
+    ErrorCode.IDENTITY_UNKNOWN: "identityUnknown",
+    ErrorCode.NODE_CHANGED: "nodeChanged",
     ErrorCode.QUESTION_INVALID: "questionInvalid",
     ErrorCode.IDENTIFIER_MISSING: "identifierMissing",
     ErrorCode.IDENTIFIER_REFUSED: "identifierRefused",
@@ -218,6 +242,10 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.AGE_IMPLAUSIBLE: "ageImplausible",
     ErrorCode.PARTY_CANNOT_CONSENT: "partyCannotConsent",
     ErrorCode.CAPTURED_TOO_EARLY: "capturedTooEarly",
+    ErrorCode.IDENTIFIER_EMPTY: "identifierEmpty",
+    ErrorCode.IDENTIFIER_TOO_LONG: "identifierTooLong",
+    ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
+    ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
 }
 
 

@@ -438,6 +438,62 @@ class PeoplePage:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowingEdge:
+    """One that follows a node. Times are milliseconds; ``None`` where they are not known."""
+
+    name: str
+    enforced: int
+    behind_millis: int | None
+    heard_millis: int | None
+    is_connected: bool
+    takes_snapshot: bool
+    gone: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What a node says of itself. The age is in milliseconds, ``None`` where nobody knows it; texts for people are empty
+    where there is nothing to say."""
+
+    is_ready: bool
+    is_edge: bool
+    catalog_version: int
+    sequence: int
+    head: int
+    digest: int
+    age_millis: int | None
+    deployment: str
+    history: str
+    server_version: str
+    upstream: str
+    not_ready: str
+    trouble: str
+    edges: tuple[FollowingEdge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcingEdge:
+    """Since when an edge answers by a sequence: milliseconds since 1970 by its clock, ``None`` where it does not yet or it
+    is not known any more."""
+
+    name: str
+    enforced: int
+    since: int | None
+    is_connected: bool
+    answers_by_it: bool
+    is_at_the_latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """Since when the edges of a node answer by a sequence; the head is that of the node itself."""
+
+    sequence: int
+    head: int
+    edges: tuple[EnforcingEdge, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogPurposes:
     version: int
     digest: bytes
@@ -460,6 +516,8 @@ Answer = (
     | HistoryPage
     | GrantedCount
     | PeoplePage
+    | NodeStatus
+    | Enforcement
     | CatalogPurposes
     | CatalogDocument
     | tuple[tuple[str, int], ...]
@@ -640,6 +698,56 @@ def read_statistics(frame: Frame) -> tuple[tuple[str, int], ...]:
     values = tuple((reader.text8(), reader.u64()) for _ in range(frame.argument))
     reader.end()
     return values
+
+
+def read_node_status(frame: Frame) -> NodeStatus:
+    _require_header(frame, flags=3, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    sequence, head, digest, age = reader.u64(), reader.u64(), reader.u64(), _known(reader.u64())
+    deployment, history = reader.take(16).hex(), reader.take(16).hex()
+    version, upstream, not_ready, trouble = reader.text8(), reader.text16(), reader.text16(), reader.text16()
+    edges = tuple(_read_following_edge(reader) for _ in range(frame.argument))
+    reader.end()
+    is_ready, is_edge = bool(frame.flags & 1), bool(frame.flags & 2)
+    return NodeStatus(
+        is_ready, is_edge, frame.word, sequence, head, digest, age, deployment, history, version, upstream, not_ready,
+        trouble, edges,
+    )  # fmt: skip
+
+
+def _known(number: int) -> int | None:
+    return None if number == 2**64 - 1 else number
+
+
+def _read_edge_flags(reader: _Reader, count: int) -> list[bool]:
+    flags = reader.u8()
+    if flags >> count:
+        raise Violation("a reserved bit of an edge is set")
+    return [bool(flags >> bit & 1) for bit in range(count)]
+
+
+def _read_following_edge(reader: _Reader) -> FollowingEdge:
+    enforced, behind, heard = reader.u64(), _known(reader.u64()), _known(reader.u64())
+    is_connected, takes_snapshot = _read_edge_flags(reader, 2)
+    name, gone = reader.text8(), reader.text16()
+    return FollowingEdge(name, enforced, behind, heard, is_connected, takes_snapshot, gone)
+
+
+def read_enforced_by(frame: Frame, asked: int) -> Enforcement:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    sequence, head = reader.u64(), reader.u64()
+    edges = tuple(_read_enforcing_edge(reader) for _ in range(frame.argument))
+    reader.end()
+    if sequence != asked:
+        raise Violation("the answer is about another sequence")
+    return Enforcement(sequence, head, edges)
+
+
+def _read_enforcing_edge(reader: _Reader) -> EnforcingEdge:
+    enforced, since = reader.u64(), reader.time() or None
+    is_connected, answers_by_it, is_at_the_latest = _read_edge_flags(reader, 3)
+    return EnforcingEdge(reader.text8(), enforced, since, is_connected, answers_by_it, is_at_the_latest)
 
 
 # Requests
@@ -878,6 +986,24 @@ class StatisticsRequest(Request):
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         return frame(Opcode.STATISTICS, request), Opcode.STATISTIC_VALUES, read_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.STATUS, request), Opcode.NODE_STATUS, read_node_status
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementRequest(Request):
+    is_counted = True
+    sequence: int
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        data = frame(Opcode.ENFORCEMENT, request, _U64.pack(self.sequence))
+        return data, Opcode.ENFORCED_BY, lambda answer: read_enforced_by(answer, self.sequence)
 
 
 Sized = TypeVar("Sized")

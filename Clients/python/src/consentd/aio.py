@@ -12,7 +12,7 @@ from typing import cast
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice
-from ._wire import Answer, FoundPerson, GrantedCount, Hello, PeopleQuestion, Request
+from ._wire import Answer, Enforcement, FoundPerson, GrantedCount, Hello, NodeStatus, PeopleQuestion, Request
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -218,6 +218,14 @@ class AsyncClient(Core):
     async def statistics(self) -> dict[str, int]:
         """Counters and sizes of the node. Names come and go with its version."""
         return await self._run(self._statistics())
+
+    async def status(self) -> NodeStatus:
+        """Who the node is, by which sequence it answers, and who follows it."""
+        return await self._run(self._status())
+
+    async def enforcement(self, sequence: int) -> Enforcement:
+        """Since when each edge that follows the node answers by a sequence, such as a withdrawal's."""
+        return await self._run(self._enforcement(sequence))
 
     async def ping(self) -> float:
         """The seconds of a round trip."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice
-from ._wire import Answer, FoundPerson, GrantedCount, Hello, PeopleQuestion, Request
+from ._wire import Answer, Enforcement, FoundPerson, GrantedCount, Hello, NodeStatus, PeopleQuestion, Request
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -276,6 +276,14 @@ class Client(Core):
     def statistics(self) -> dict[str, int]:
         """Counters and sizes of the node. Names come and go with its version."""
         return self._run(self._statistics())
+
+    def status(self) -> NodeStatus:
+        """Who the node is, by which sequence it answers, and who follows it."""
+        return self._run(self._status())
+
+    def enforcement(self, sequence: int) -> Enforcement:
+        """Since when each edge that follows the node answers by a sequence, such as a withdrawal's."""
+        return self._run(self._enforcement(sequence))
 
     def ping(self) -> float:
         """The seconds of a round trip."""

@@ -1,0 +1,63 @@
+package import ConsentModel
+
+/// What is worth knowing of a row that became events.
+package enum RowNote: UInt8, Sendable, NamedInSnakeCase {
+    /// It says no, which is worth as much as a yes: who is in it must be left alone.
+    case saysNo
+    /// A consent that counts today.
+    case counts
+    /// A consent to a revision that the one in force does not carry over.
+    case outdated
+    case expired
+    /// A consent that waits for its confirmation, which another row may hold.
+    case unconfirmed
+    /// A consent that is not explicit, not old enough, or otherwise less than its purpose asks for.
+    case insufficient
+    /// It asks, or puts an answer off.
+    case asked
+    /// A consent that counts, but of which nothing newer is known than the time that makes a record dormant.
+    case dormant
+    /// It says what an earlier row of the same register said.
+    case repeated
+    /// At the same moment another row of the same register said yes where this one says no, or the other way around. The
+    /// "no" counts.
+    case contradicted
+
+    /// Whether nothing can rest on it today.
+    package var isWorthless: Bool {
+        switch self {
+        case .outdated, .expired, .unconfirmed, .insufficient, .asked: true
+        case .saysNo, .counts, .dormant, .repeated, .contradicted: false
+        }
+    }
+
+    /// What a row is worth, taken by itself and by the rules of a catalog; of several purposes the best counts.
+    package init(_ row: RegisterRow, catalog: Catalog, now: Timestamp) {
+        self = row.events.map { RowNote($0, catalog: catalog, now: now) }.min { $0.rawValue < $1.rawValue } ?? .asked
+    }
+
+    private init(_ event: ConsentEvent, catalog: Catalog, now: Timestamp) {
+        guard event.state.isGrant else {
+            self =
+                switch event.state {
+                case .refused, .withdrawn, .revoked, .invalidated, .objected: .saysNo
+                case .requested, .deferred: .asked
+                default: .counts
+                }
+            return
+        }
+        guard let purpose = catalog.purpose(id: event.purpose) else {
+            self = .insufficient
+            return
+        }
+        let act = Act(event, sequence: 1, recordedAt: now, refersTo: 0)
+        switch decide(CollectionOfOne(act), catalog: catalog, purpose: purpose, at: now).reason {
+        case .given, .renewed, .basisHolds: self = .counts
+        case .outdatedRevision: self = .outdated
+        case .expired: self = .expired
+        default:
+            self =
+                purpose.requiresDoubleOptIn && act.method != .doubleOptIn ? .unconfirmed : .insufficient
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import ConsentEngine
+import ConsentKernel
+import ConsentModel
+import ConsentServer
+import ConsentTestSupport
+import ConsentWire
+import Testing
+
+/// The rules at the door, all of them: each has an error code of its own, and nothing of what it refuses is stored.
+struct DoorTests {
+    /// The table is held against the protocol's definition: a rule that is added there without a case here fails.
+    @Test func everyRuleHasACodeOfItsOwnAndStoresNothing() async throws {
+        let node = try TestNode(Self.catalog)
+        let used = IdempotencyKey(7)
+        let setUp = try node.engine.record([
+            .grant([.customer("kari")]).with { $0.key = used }, .grant([.customer("ola")]),
+        ])
+        #expect(setUp.outcomes == [.recorded(sequence: 2), .recorded(sequence: 3)])
+        let before = try node.engine.stored
+        for (offered, code) in Self.cases(used) {
+            let outcome = try await node.engine.recordOne(offered)
+            guard case .refused(let error) = outcome else {
+                Issue.record("\(code): \(outcome)")
+                continue
+            }
+            #expect(error.code == code, "\(error)")
+            #expect(try node.engine.stored == before, "\(code)")
+        }
+        let known = ErrorCode.allCases.filter { $0.rawValue >= ErrorCode.identifierMissing.rawValue }
+        #expect(Set(Self.cases(used).map(\.code)) == Set(known))
+        try node.close()
+        #expect(try verify(node.folder).problems == [])
+    }
+
+    private static let catalog = SampleCatalog(
+        [
+            .init("p0", bit: 0), .init("p1", bit: 1), .init("retired", bit: 2, basis: "consent", "active: false"),
+            .init("receipts", bit: 3, basis: "contract"),
+            .init("mail", bit: 4, basis: "legitimate_interest", "directMarketing: true"),
+        ],
+        revisions: [
+            .init("0.9", effectiveAt: Timestamp(iso8601: "2019-01-01")!, purposes: ["p0"]),
+            .init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1"]),
+        ])
+
+    private static func cases(
+        _ used: IdempotencyKey
+    ) -> [(offered: Result<ConsentEvent, AdmissionError>, code: ErrorCode)] {
+        let (kari, ola) = (Identifier.customer("kari"), Identifier.customer("ola"))
+        let grant = ConsentEvent.grant([.customer("new")])
+        let soon = Timestamp(millis: Clock.realtimeMillis() + 600_000)
+        let hash = Identifier(nationalIDHash: [UInt8](repeating: 7, count: 16))
+        let events: [(ConsentEvent, ErrorCode)] = [
+            (grant.with { $0.identifiers = [] }, .identifierMissing),
+            (grant.with { $0.identifiers = (0..<17).map { .customer("\($0)") } }, .identifiersTooMany),
+            (grant.with { $0.identifiers = [hash] }, .nationalIdIsHash),
+            (grant.with { $0.purpose = "nothing" }, .admissionPurposeUnknown),
+            (grant.with { $0.purpose = "retired" }, .purposeInactive),
+            (grant.with { $0.purpose = "mail" }, .basisNeedsNoConsent),
+            (ConsentEvent([kari], "receipts", .withdrawn), .basisCannotBeWithdrawn),
+            (ConsentEvent([kari], "mail", .objectionLifted).with { $0.party = .controller }, .objectionIsAbsolute),
+            (ConsentEvent([kari], "p0", .expired), .stateIsInternal),
+            (ConsentEvent([kari], "p0", .erased), .stateIsInternal),
+            (grant.with { $0.revision = nil }, .declarationMissing),
+            (grant.with { $0.revision!.declaration = "shop" }, .declarationUnknown),
+            (grant.with { $0.revision!.revision = "7" }, .revisionUnknown),
+            (grant.with { $0.revision!.revision = "0.9" }, .revisionNotCurrent),
+            (
+                .grant([kari], "p1", at: Timestamp(iso8601: "2019-06-01"), revision: "0.9"), .revisionLacksPurpose
+            ),
+            (grant.with { $0.language = "fi" }, .languageUnknown),
+            (grant.with { $0.method = .none }, .methodMissing),
+            (grant.with { $0.method = .preticked }, .methodIsNotConsent),
+            (grant.with { $0.method = .silence }, .methodIsNotConsent),
+            (grant.with { $0.method = .bundled }, .methodIsNotConsent),
+            (grant.with { $0.capturedAt = soon }, .capturedInFuture),
+            (grant.with { $0.capturedAt = Timestamp(millis: -1) }, .capturedTooEarly),
+            (grant.with { $0.expiresAt = SampleCatalog.begin }, .endsBeforeCapture),
+            (grant.with { $0.actor = String(repeating: "x", count: 256) }, .textTooLong),
+            (ConsentEvent([.customer("new")], "p0", .confirmed), .nothingToConfirm),
+            (ConsentEvent([kari], "p1", .confirmed), .nothingToConfirm),
+            (.grant([ola]).with { $0.key = used }, .keyReused),
+            (.grant([kari, ola]), .identifierConflict),
+            (grant.with { $0.subjectAge = 151 }, .ageImplausible),
+            (grant.with { $0.party = .controller }, .partyCannotConsent),
+        ]
+        // What cannot even be said as an event: the session judges it, and it takes its place in the answer.
+        let unsayable: [(AdmissionError, ErrorCode)] = [
+            (.identifierTypeUnknown("type 99"), .identifierRefused), (.identifierEmpty(.email), .identifierEmpty),
+            (.identifierTooLong(.email, size: 256), .identifierTooLong),
+            (.identifierInvalid(.phone), .identifierMalformed),
+        ]
+        return events.map { (.success($0), $1) } + unsayable.map { (.failure($0), $1) }
+    }
+}
+
+extension Engine {
+    fileprivate func recordOne(_ offered: Result<ConsentEvent, AdmissionError>) async throws -> EventOutcome {
+        let result = await withCheckedContinuation { answer in record([offered]) { answer.resume(returning: $0) } }
+        return try result.get().outcomes[0]
+    }
+
+    /// What an event that is stored would change.
+    fileprivate var stored: [String: UInt64] {
+        get throws {
+            let names: Set = ["sequence", "subjects", "identifiers", "index_rows", "index_digest", "index_sequence"]
+            return Dictionary(
+                uniqueKeysWithValues: try statistics().filter { names.contains($0.name) }.map { ($0.name, $0.value) })
+        }
+    }
+}
