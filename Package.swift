@@ -36,10 +36,10 @@ let package = Package(
     ],
     targets: [
         .target(name: "CKernel"),
-        // The reader for other programs, as those who measure and test it here compile it.
+        // Reader and client for programs in C, as those who measure and test them here compile them.
         .target(
-            name: "CConsentReader", path: "Clients/c",
-            exclude: ["Makefile", "README.md", "bench", "tests", "consent_client.c"], sources: ["consent_reader.c"],
+            name: "CConsentClients", path: "Clients/c",
+            exclude: ["Makefile", "README.md", "bench", "tests"], sources: ["consent_reader.c", "consent_client.c"],
             publicHeadersPath: "."),
         .target(name: "ConsentKernel", dependencies: ["CKernel"], swiftSettings: strict),
         .target(name: "ConsentModel", swiftSettings: common),
@@ -82,7 +82,7 @@ let package = Package(
             name: "ConsentBench",
             dependencies: [
                 "ConsentModel", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine", "ConsentWire",
-                "CKernel", "CConsentReader",
+                "CKernel", "CConsentClients",
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
@@ -134,7 +134,8 @@ let package = Package(
             name: "PythonClientTests",
             dependencies: [
                 "consentd", "ProtocolGenerator", "ConsentServer", "ConsentEngine", "ConsentLedger", "ConsentIndex",
-                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport", "ConsentReader", "ConsentClient",
+                "CConsentClients", "CKernel",
             ],
             swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),

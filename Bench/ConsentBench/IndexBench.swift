@@ -1,4 +1,4 @@
-import CConsentReader
+import CConsentClients
 import CKernel
 import ConsentIndex
 import ConsentKernel

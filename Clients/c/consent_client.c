@@ -1,5 +1,5 @@
 // bytes → frame → the request that it answers → what the caller gave to fill. Checks and pings are answered in their
-// order, and the catalog is only asked for while nothing else is: so what waits is a queue, an answer is for its first.
+// order, and everything else is only asked for while nothing else is: so what waits is a queue, an answer is for its first.
 #define _GNU_SOURCE
 
 #include "consent_client.h"
@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -41,6 +42,7 @@ typedef struct {
     uint64_t *granted, *denied;
     consent_answer *answer;
     uint64_t echo;
+    void *result;              // of what is asked of the ledger
 } awaited;
 
 typedef struct {
@@ -65,6 +67,10 @@ struct consent_client {
     purpose_name *purposes;
     size_t purpose_count;
     bool has_catalog;
+    unsigned char *kept;       // the newest answer of the ledger, into which its texts point
+    size_t kept_room;
+    void *items;               // its events or statistics
+    consent_identifier *identifiers;
 };
 
 typedef struct {
@@ -140,6 +146,41 @@ static bool take_text(frame *frame, size_t size_bytes, const unsigned char **tex
     frame->payload += size_bytes + *size;
     frame->size -= size_bytes + *size;
     return true;
+}
+
+static bool take_bytes(frame *frame, void *bytes, size_t size) {
+    if (frame->size < size) return false;
+    memcpy(bytes, frame->payload, size);
+    frame->payload += size;
+    frame->size -= size;
+    return true;
+}
+
+static bool take_text_of(frame *frame, size_t size_bytes, consent_text *text) {
+    const unsigned char *bytes;
+    if (!take_text(frame, size_bytes, &bytes, &text->size)) return false;
+    text->bytes = (const char *)bytes;
+    return true;
+}
+
+// Moves the payload to where it stays until the next call. Where there is no room for it, the answer is none.
+static bool keep(consent_client *client, frame *frame) {
+    if (frame->size > client->kept_room) {
+        unsigned char *room = realloc(client->kept, frame->size);
+        if (!room) return false;
+        client->kept = room;
+        client->kept_room = frame->size;
+    }
+    if (frame->size > 0) memcpy(client->kept, frame->payload, frame->size);
+    frame->payload = client->kept;
+    return true;
+}
+
+// Room for the parts of an answer, in place of those of the one before.
+static void *make_items(consent_client *client, size_t count, size_t size) {
+    free(client->items);
+    client->items = calloc(count + 1, size);
+    return client->items;
 }
 
 static bool take_welcome(consent_client *client, frame *frame) {
@@ -219,6 +260,131 @@ static bool take_catalog(consent_client *client, frame *frame) {
     return client->has_catalog;
 }
 
+static bool take_explained(consent_client *client, const awaited *asked, frame *frame) {
+    consent_explanation *explanation = asked->result;
+    uint8_t decision = frame->low, reason = frame->high, freshness = (uint8_t)frame->word;
+    if (frame->flags || frame->word >> 24 || freshness > CONSENT_UNAVAILABLE || !keep(client, frame)) return false;
+    if (reason >= sizeof DECISION_OF || DECISION_OF[reason] != decision) return false;
+    if (freshness == CONSENT_UNAVAILABLE && decision != CONSENT_UNKNOWN) return false;
+    consent_explanation read = {.answer = {decision, reason, freshness, 0, 0, 0}};
+    read.basis = (uint8_t)(frame->word >> 8);
+    read.deciding_state = (uint8_t)(frame->word >> 16);
+    if (!consent_is_basis(read.basis) || (read.deciding_state && !consent_is_event(read.deciding_state))) return false;
+    bool is_whole = take_bytes(frame, &read.answer.sequence, 8) && take_bytes(frame, &read.expires_at, 8)
+        && take_bytes(frame, &read.granted_until, 8) && take_bytes(frame, &read.deciding_sequence, 8)
+        && take_bytes(frame, &read.deciding_captured_at, 8) && take_text_of(frame, 1, &read.declaration)
+        && take_text_of(frame, 1, &read.consented_revision) && take_text_of(frame, 1, &read.current_revision);
+    if (!is_whole || frame->size != 0) return false;
+    *explanation = read;
+    return true;
+}
+
+static bool take_recorded(consent_client *client, const awaited *asked, frame *frame) {
+    consent_outcome *outcomes = asked->result;
+    if (frame->flags || frame->word || frame->argument != asked->count || !keep(client, frame)) return false;
+    uint64_t head;
+    if (!take_bytes(frame, &head, 8)) return false;
+    for (size_t position = 0; position < asked->count; position++) {
+        consent_outcome outcome = {0};
+        uint16_t code;
+        uint8_t flags, reserved;
+        bool is_whole = take_bytes(frame, &code, 2) && take_bytes(frame, &flags, 1) && take_bytes(frame, &reserved, 1)
+            && take_bytes(frame, &outcome.sequence, 8) && take_text_of(frame, 2, &outcome.message);
+        if (!is_whole || flags > 1 || reserved) return false;
+        outcome.error = code;
+        outcome.is_duplicate = flags;
+        outcomes[position] = outcome;
+    }
+    return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
+}
+
+static bool take_event(consent_client *client, frame *all, size_t identifiers, consent_event *event) {
+    uint32_t size;
+    uint16_t purpose;
+    uint8_t flags, age, count;
+    if (!take_bytes(all, &size, 4) || size > all->size) return false;
+    frame own = {.payload = all->payload, .size = size};
+    all->payload += size;
+    all->size -= size;
+    bool has_head = take_bytes(&own, event->key, 16) && take_bytes(&own, &purpose, 2)
+        && take_bytes(&own, &event->state, 1) && take_bytes(&own, &event->method, 1)
+        && take_bytes(&own, &event->party, 1) && take_bytes(&own, &flags, 1) && take_bytes(&own, &age, 1)
+        && take_bytes(&own, &count, 1) && take_bytes(&own, &event->captured_at, 8)
+        && take_bytes(&own, &event->expires_at, 8);
+    if (!has_head || flags > 1 || !consent_is_event(event->state)) return false;
+    if (!consent_is_method(event->method) || !consent_is_party(event->party)) return false;
+    event->purpose_bit = purpose;
+    event->is_explicit = flags;
+    event->has_age = age != UINT8_MAX;
+    event->age = event->has_age ? age : 0;
+    consent_text *texts[] = {&event->declaration, &event->revision, &event->language, &event->system, &event->channel,
+        &event->form, &event->actor};
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        if (!take_text_of(&own, 1, texts[position])) return false;
+    }
+    if (!take_text_of(&own, 2, &event->evidence)) return false;
+    event->identifiers = client->identifiers + identifiers;
+    event->identifier_count = count;
+    for (size_t position = 0; position < count; position++) {
+        consent_identifier *identifier = client->identifiers + identifiers + position;
+        consent_text value;
+        if (!take_bytes(&own, &identifier->type, 1) || !take_text_of(&own, 1, &value)) return false;
+        bool is_type = identifier->type >= CONSENT_CUSTOMER
+            && (identifier->type <= CONSENT_NATIONAL_ID || identifier->type == CONSENT_OTHER);
+        if (!is_type) return false;
+        identifier->value = value.bytes;
+        identifier->size = value.size;
+    }
+    return own.size == 0;
+}
+
+static bool take_history(consent_client *client, const awaited *asked, frame *frame) {
+    // With two bytes each at least, no frame holds more identifiers.
+    enum { IDENTIFIERS_MAX = FRAME_BYTES_MAX / 2, EVENT_BYTES_MIN = 60 };
+    consent_history_page *page = asked->result;
+    size_t count = frame->argument, identifiers = 0;
+    if (frame->flags > 1 || frame->word || count > frame->size / EVENT_BYTES_MIN || !keep(client, frame)) return false;
+    consent_recorded_event *events = make_items(client, count, sizeof *events);
+    if (!client->identifiers) client->identifiers = malloc(IDENTIFIERS_MAX * sizeof *client->identifiers);
+    if (!events || !client->identifiers || !take_bytes(frame, &page->head, 8)) return false;
+    for (size_t position = 0; position < count; position++) {
+        consent_recorded_event *event = events + position;
+        bool is_whole = take_bytes(frame, &event->sequence, 8) && take_bytes(frame, &event->recorded_at, 8)
+            && take_bytes(frame, &event->refers_to, 8) && take_bytes(frame, event->hash, 32)
+            && take_event(client, frame, identifiers, &event->event);
+        if (!is_whole) return false;
+        identifiers += event->event.identifier_count;
+    }
+    page->has_more = frame->flags;
+    page->events = events;
+    page->count = count;
+    return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
+}
+
+static bool take_statistics(consent_client *client, const awaited *asked, frame *frame) {
+    consent_statistics *statistics = asked->result;
+    size_t count = frame->argument;
+    if (frame->flags || frame->word || !keep(client, frame)) return false;
+    consent_statistic *values = make_items(client, count, sizeof *values);
+    if (!values) return false;
+    for (size_t position = 0; position < count; position++) {
+        if (!take_text_of(frame, 1, &values[position].name)) return false;
+        if (!take_bytes(frame, &values[position].value, 8)) return false;
+    }
+    statistics->values = values;
+    statistics->count = count;
+    return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
+}
+
+static bool take_granted_count(const awaited *asked, frame *frame) {
+    consent_granted_count *count = asked->result;
+    if (frame->flags || frame->argument || frame->word || frame->size != 24) return false;
+    count->sequence = u64(frame->payload);
+    count->granted = u64(frame->payload + 8);
+    count->known = u64(frame->payload + 16);
+    return answer_nothing(asked->answer, 0) == 0;
+}
+
 static bool take_answer(consent_client *client, const awaited *asked, frame *frame) {
     if (frame->opcode != (asked->opcode | 0x80)) return false;
     switch (asked->opcode) {
@@ -227,6 +393,11 @@ static bool take_answer(consent_client *client, const awaited *asked, frame *fra
     case CONSENT_OPCODE_CHECK_PURPOSES:
     case CONSENT_OPCODE_CHECK_SUBJECTS: return take_sets(asked, frame);
     case CONSENT_OPCODE_CATALOG: return take_catalog(client, frame);
+    case CONSENT_OPCODE_EXPLAIN: return take_explained(client, asked, frame);
+    case CONSENT_OPCODE_RECORD: return take_recorded(client, asked, frame);
+    case CONSENT_OPCODE_HISTORY: return take_history(client, asked, frame);
+    case CONSENT_OPCODE_STATISTICS: return take_statistics(client, asked, frame);
+    case CONSENT_OPCODE_COUNT_GRANTED: return take_granted_count(asked, frame);
     case CONSENT_OPCODE_PING:
         if (frame->flags || frame->argument || frame->word || frame->size != 8) return false;
         if (u64(frame->payload) != asked->echo) return false;
@@ -471,18 +642,172 @@ int consent_client_ping(consent_client *client) {
     return error != 0 ? error : answer.error;
 }
 
+// Begins what has no place in the order of the other answers, so when there are none to come.
+static int begin_alone(consent_client *client, uint8_t opcode, uint16_t argument, uint32_t word, awaited **asked) {
+    int error = consent_client_flush(client);
+    return error != 0 ? error : begin_frame(client, opcode, argument, word, asked);
+}
+
+// Sends it and waits for its answer, whose error it returns.
+static int await_alone(consent_client *client, awaited *asked, size_t size, consent_answer *answer, void *result) {
+    answer_nothing(answer, 0);
+    asked->answer = answer;
+    asked->result = result;
+    end_frame(client, size);
+    int error = consent_client_flush(client);
+    return error != 0 ? error : answer->error;
+}
+
 static int ask_catalog(consent_client *client) {
     awaited *asked;
-    consent_answer answer = {0};
-    // Its answer has no place in the order of the others.
-    int error = consent_client_flush(client);
-    if (error == 0) error = begin_frame(client, CONSENT_OPCODE_CATALOG, 0, 0, &asked);
-    if (error != 0) return error;
-    asked->answer = &answer;
-    end_frame(client, HEADER_BYTES);
-    error = consent_client_flush(client);
-    return error != 0 ? error : answer.error;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_CATALOG, 0, 0, &asked);
+    return error != 0 ? error : await_alone(client, asked, HEADER_BYTES, &answer, NULL);
 }
+
+// MARK: The ledger
+
+int consent_client_explain(
+    consent_client *client, uint8_t type, const char *value, size_t size, uint32_t purpose_bit,
+    consent_explanation *explanation) {
+    if (!explanation) return CONSENT_CLIENT_ARGUMENT;
+    *explanation = (consent_explanation){0};
+    awaited *asked;
+    consent_answer answer;
+    int error = client && purpose_bit < BITS_MAX ? 0 : CONSENT_CLIENT_ARGUMENT;
+    if (error == 0 && !is_sendable(value, size)) error = CONSENT_ERROR_IDENTIFIER_INVALID;
+    if (error == 0) error = begin_alone(client, CONSENT_OPCODE_EXPLAIN, (uint16_t)purpose_bit, type, &asked);
+    if (error == 0) {
+        put_bytes(client, value, size);
+        error = await_alone(client, asked, HEADER_BYTES + size, &answer, explanation);
+    }
+    if (error != 0) *explanation = (consent_explanation){.answer = {0, 0, CONSENT_UNAVAILABLE, 0, error, 0}};
+    return error;
+}
+
+// Bytes of an event behind its size; zero where a text or a count is too large for its field.
+static size_t event_size(const consent_event *event) {
+    const consent_text *texts[] = {&event->declaration, &event->revision, &event->language, &event->system,
+        &event->channel, &event->form, &event->actor};
+    size_t size = 16 + 2 + 6 + 16 + 2 + event->evidence.size;
+    if (event->evidence.size > UINT16_MAX || event->identifier_count > UINT8_MAX) return 0;
+    if (event->identifier_count > 0 && !event->identifiers) return 0;
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        if (texts[position]->size > UINT8_MAX) return 0;
+        size += 1 + texts[position]->size;
+    }
+    for (size_t position = 0; position < event->identifier_count; position++) {
+        if (event->identifiers[position].size > UINT8_MAX) return 0;
+        size += 2 + event->identifiers[position].size;
+    }
+    return size;
+}
+
+static void put_event(consent_client *client, const consent_event *event) {
+    const consent_text *texts[] = {&event->declaration, &event->revision, &event->language, &event->system,
+        &event->channel, &event->form, &event->actor};
+    uint32_t size = (uint32_t)event_size(event);
+    uint16_t purpose = (uint16_t)event->purpose_bit;
+    const uint8_t codes[] = {event->state, event->method, event->party, event->is_explicit,
+        event->has_age ? event->age : UINT8_MAX, (uint8_t)event->identifier_count};
+    put_bytes(client, &size, 4);
+    put_bytes(client, event->key, 16);
+    put_bytes(client, &purpose, 2);
+    put_bytes(client, codes, sizeof codes);
+    put_bytes(client, &event->captured_at, 8);
+    put_bytes(client, &event->expires_at, 8);
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        put_text(client, texts[position]->bytes, texts[position]->size, 1);
+    }
+    put_text(client, event->evidence.bytes, event->evidence.size, 2);
+    for (size_t position = 0; position < event->identifier_count; position++) {
+        const consent_identifier *identifier = event->identifiers + position;
+        put_bytes(client, &identifier->type, 1);
+        put_text(client, identifier->value, identifier->size, 1);
+    }
+}
+
+static bool fill_key(uint8_t *key) {
+    static const uint8_t none[16] = {0};
+    while (memcmp(key, none, 16) == 0) {
+        if (getrandom(key, 16, 0) != 16) return false;
+    }
+    return true;
+}
+
+static int send_events(consent_client *client, consent_event *events, size_t count, consent_outcome *outcomes) {
+    size_t size = HEADER_BYTES;
+    for (size_t position = 0; position < count; position++) {
+        size_t one = event_size(events + position);
+        if (one == 0 || events[position].purpose_bit > UINT16_MAX || !fill_key(events[position].key)) {
+            return CONSENT_CLIENT_ARGUMENT;
+        }
+        size += 4 + one;
+        if (size > client->frame_size_max) return CONSENT_ERROR_FRAME_TOO_LARGE;
+    }
+    awaited *asked;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_RECORD, (uint16_t)count, 0, &asked);
+    if (error != 0) return error;
+    asked->count = count;
+    for (size_t position = 0; position < count; position++) put_event(client, events + position);
+    return await_alone(client, asked, size, &answer, outcomes);
+}
+
+int consent_client_record(consent_client *client, consent_event *events, size_t count, consent_outcome *outcomes) {
+    if (!client || !events || !outcomes || count == 0 || count > CONSENT_LIMIT_EVENTS_PER_RECORD_MAX) {
+        return CONSENT_CLIENT_ARGUMENT;
+    }
+    int error = send_events(client, events, count, outcomes);
+    for (size_t position = 0; error != 0 && position < count; position++) {
+        outcomes[position] = (consent_outcome){.error = error};
+    }
+    return error;
+}
+
+int consent_client_history(
+    consent_client *client, uint8_t type, const char *value, size_t size, uint64_t after, size_t count_max,
+    consent_history_page *page) {
+    if (!page) return CONSENT_CLIENT_ARGUMENT;
+    *page = (consent_history_page){0};
+    if (!client || count_max > UINT16_MAX) return CONSENT_CLIENT_ARGUMENT;
+    if (!is_sendable(value, size)) return CONSENT_ERROR_IDENTIFIER_INVALID;
+    awaited *asked;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_HISTORY, (uint16_t)count_max, type, &asked);
+    if (error != 0) return error;
+    put_bytes(client, &after, 8);
+    put_bytes(client, value, size);
+    error = await_alone(client, asked, HEADER_BYTES + 8 + size, &answer, page);
+    if (error != 0) *page = (consent_history_page){0};
+    return error;
+}
+
+int consent_client_statistics(consent_client *client, consent_statistics *statistics) {
+    if (!client || !statistics) return CONSENT_CLIENT_ARGUMENT;
+    *statistics = (consent_statistics){0};
+    awaited *asked;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_STATISTICS, 0, 0, &asked);
+    return error != 0 ? error : await_alone(client, asked, HEADER_BYTES, &answer, statistics);
+}
+
+int consent_client_count_granted(
+    consent_client *client, const char *purpose, const char *but_not, consent_granted_count *count) {
+    if (!client || !purpose || !count) return CONSENT_CLIENT_ARGUMENT;
+    *count = (consent_granted_count){0};
+    size_t size = strlen(purpose), other_size = but_not ? strlen(but_not) : 0;
+    if (size > UINT8_MAX || other_size > UINT8_MAX) return CONSENT_CLIENT_ARGUMENT;
+    awaited *asked;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_COUNT_GRANTED, 0, 0, &asked);
+    if (error != 0) return error;
+    put_text(client, purpose, size, 1);
+    put_text(client, but_not, other_size, 1);
+    return await_alone(client, asked, HEADER_BYTES + 2 + size + other_size, &answer, count);
+}
+
+// MARK: The catalog
 
 int consent_client_purpose(consent_client *client, const char *id, uint32_t *bit) {
     if (!client || !id || !bit) return CONSENT_CLIENT_ARGUMENT;
@@ -494,6 +819,13 @@ int consent_client_purpose(consent_client *client, const char *id, uint32_t *bit
         return 0;
     }
     return CONSENT_CLIENT_PURPOSE_UNKNOWN;
+}
+
+int consent_client_poll(consent_client *client) {
+    if (!client) return CONSENT_CLIENT_ARGUMENT;
+    struct pollfd event = {client->socket, POLLIN, 0};
+    while (client->failure == 0 && poll(&event, 1, 0) > 0) receive_some(client);
+    return client->failure;
 }
 
 bool consent_client_is_going_away(const consent_client *client) { return client && client->is_going_away; }
@@ -597,6 +929,9 @@ void consent_client_close(consent_client *client) {
     free(client->output);
     free(client->input);
     free(client->purposes);
+    free(client->kept);
+    free(client->items);
+    free(client->identifiers);
     free(client);
 }
 

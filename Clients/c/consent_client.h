@@ -1,4 +1,5 @@
-// Asks a consentd server for checks over its wire protocol (Protocol/protocol.md), on TCP or a Unix socket.
+// Asks a consentd server over its wire protocol (Protocol/protocol.md), on TCP or a Unix socket, and records what people
+// say.
 //
 // A client is one connection and belongs to one thread at a time. Every call that waits ends after the client's
 // timeout; after an error that ends the connection every further call fails with it: close the client, open another.
@@ -74,6 +75,117 @@ int consent_client_check_purposes(
 int consent_client_check_subjects(
     consent_client *client, uint8_t type, const consent_identifier *identifiers, size_t count, uint32_t purpose_bit,
     uint64_t *granted, uint64_t *denied, consent_answer *summary);
+
+// MARK: The ledger
+
+// Text of a frame: not ended by a null byte. What an answer holds is the client's, until its next call.
+typedef struct {
+    const char *bytes;
+    size_t size;
+} consent_text;
+
+// For texts of the program's own.
+static inline consent_text consent_text_of(const char *text) {
+    consent_text made = {text, 0};
+    while (text && text[made.size]) made.size++;
+    return made;
+}
+
+// What a person did. Set all of it to zero first; a grant names declaration, revision, language and method, a "no" needs
+// a purpose, a state and an identifier.
+typedef struct {
+    // Makes a repetition harmless. Where it is zero, `consent_client_record` fills it in before it sends: to repeat an act
+    // whose outcome is not known, send this very event again.
+    uint8_t key[16];
+    uint32_t purpose_bit;
+    uint8_t state;              // CONSENT_EVENT_…
+    uint8_t method;             // CONSENT_METHOD_…
+    uint8_t party;              // CONSENT_PARTY_…; zero is the person
+    bool is_explicit;           // the act was an express statement
+    bool has_age;
+    uint8_t age;                // in years, when acting
+    int64_t captured_at;        // milliseconds since 1970; zero: when the server records it
+    int64_t expires_at;         // zero: the act names no end
+    consent_text declaration, revision, language, system, channel, form, actor, evidence;
+    const consent_identifier *identifiers;
+    size_t identifier_count;    // 1 to 16
+} consent_event;
+
+typedef struct {
+    int error;                  // zero: recorded, durable, and seen by checks; else the rule that the event broke
+    bool is_duplicate;          // it was in the ledger; this is its first answer again
+    uint64_t sequence;          // zero where it was refused
+    consent_text message;
+} consent_outcome;
+
+// Records 1 to 4096 events; all that are accepted commit together. One outcome for each, also where the call fails: then
+// the error is that of all, and after CONSENT_CLIENT_TIMED_OUT, CONSENT_CLIENT_DISCONNECTED or
+// CONSENT_ERROR_INTERNAL_FAILURE it is not known what was recorded.
+int consent_client_record(consent_client *client, consent_event *events, size_t count, consent_outcome *outcomes);
+
+typedef struct {
+    consent_answer answer;      // its reason is exact: CONSENT_STATE_…
+    uint8_t basis;              // CONSENT_BASIS_…
+    uint8_t deciding_state;     // CONSENT_EVENT_…; zero: no event decided
+    uint64_t deciding_sequence;
+    int64_t deciding_captured_at;
+    int64_t expires_at, granted_until;  // zero for none
+    consent_text declaration, consented_revision, current_revision;
+} consent_explanation;
+
+// One subject, one purpose, with what led to it; read from the ledger, thousands of times slower than a check. Fills
+// `explanation` in every case and returns its error.
+int consent_client_explain(
+    consent_client *client, uint8_t type, const char *value, size_t size, uint32_t purpose_bit,
+    consent_explanation *explanation);
+
+typedef struct {
+    uint64_t sequence;
+    int64_t recorded_at;
+    uint64_t refers_to;         // the grant that a confirmed or expired event names
+    uint8_t hash[32];           // SHA-256 of the chain at this event
+    consent_event event;
+} consent_recorded_event;
+
+typedef struct {
+    uint64_t head;              // sequence of the ledger
+    bool has_more;              // behind the last of these
+    const consent_recorded_event *events;
+    size_t count;
+} consent_history_page;
+
+// A subject's events after a sequence, oldest first: as many as are wanted at most, zero for as many as the server gives.
+int consent_client_history(
+    consent_client *client, uint8_t type, const char *value, size_t size, uint64_t after, size_t count_max,
+    consent_history_page *page);
+
+typedef struct {
+    consent_text name;
+    uint64_t value;
+} consent_statistic;
+
+typedef struct {
+    const consent_statistic *values;
+    size_t count;
+} consent_statistics;
+
+// Counters and sizes of the node.
+int consent_client_statistics(consent_client *client, consent_statistics *statistics);
+
+typedef struct {
+    uint64_t granted, known;    // identifiers
+    uint64_t sequence;
+} consent_granted_count;
+
+// How many identifiers are granted a purpose, and not another; `but_not` may be null.
+int consent_client_count_granted(
+    consent_client *client, const char *purpose, const char *but_not, consent_granted_count *count);
+
+// MARK: The connection
+
+// Takes what has come by itself, without waiting: that the server stops, or that the catalog has changed. For programs
+// that ask seldom; every other call takes it as well.
+int consent_client_poll(consent_client *client);
 
 // Whether somebody is there. A connection that is quiet for long should be asked now and then.
 int consent_client_ping(consent_client *client);

@@ -73,7 +73,7 @@ struct ProtocolDefinition: Decodable {
     }
 
     /// The C header of the constants.
-    func cConstants() -> String {
+    func cConstants(_ enumerations: CEnumerations) -> String {
         """
         // Generated from Protocol/protocol.json by ProtocolGenerator. Change the definition, then run `./dev generate`.
         #ifndef CONSENT_PROTOCOL_H
@@ -94,7 +94,7 @@ struct ProtocolDefinition: Decodable {
         \(opcodes.map { "    CONSENT_OPCODE_\(upper($0.name)) = \($0.code)" }.joined(separator: ",\n"))
         };
 
-        // What a server answers instead, see the table of errors in Protocol/protocol.md.
+        \(enumerations.source())// What a server answers instead, see the table of errors in Protocol/protocol.md.
         enum {
         \(errors.map { "    CONSENT_ERROR_\(upper($0.name)) = \($0.code)" }.joined(separator: ",\n"))
         };

@@ -16,7 +16,7 @@ do {
     switch CommandLine.arguments[2] {
     case "swift": print(definition.swiftConstants(), terminator: "")
     case "python": print(try PythonConstants(json: json).source(definition), terminator: "")
-    case "c": print(definition.cConstants(), terminator: "")
+    case "c": print(definition.cConstants(try CEnumerations(json: json)), terminator: "")
     case let language:
         FileHandle.standardError.write(Data("no constants can be written for '\(language)'\n".utf8))
         exit(64)

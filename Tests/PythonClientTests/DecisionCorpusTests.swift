@@ -1,3 +1,5 @@
+import CConsentClients
+import ConsentClient
 import ConsentEngine
 import ConsentIndex
 import ConsentKernel
@@ -9,8 +11,7 @@ import ConsentWire
 import Glibc
 import Testing
 
-/// The corpus of decisions as the Python client is told them: history → standing → row → session → socket → client. The
-/// server's sessions and way of a check are real; only its clock is each case's own.
+/// The corpus of decisions as the clients are told them: history → standing → row → session → socket → client. The server's sessions and way of a check are real; only its clock is each case's own.
 struct DecisionCorpusTests {
     private struct Question: Encodable {
         var endpoint: String
@@ -19,7 +20,7 @@ struct DecisionCorpusTests {
         var isAsync: Bool
     }
 
-    @Test func theClientIsToldEveryCaseAsItSays() throws {
+    @Test func everyClientIsToldEveryCaseAsItSays() async throws {
         let server = try CorpusServer()
         let python = try PythonDialogue(["tests/answer_questions.py"])
         let cases = try DecisionCorpus.cases.get()
@@ -40,7 +41,64 @@ struct DecisionCorpusTests {
             let decision = isLastSecond ? Decision.unknown : example.decision
             let expected = Array(repeating: decision.name, count: isAsync ? 1 : 3)
             #expect(try python.answer([String].self) == expected, "\(example)")
+            let inC = Background { [path = server.path, purpose = example.purpose] in
+                try Self.askInC(path, subject, purpose)
+            }
+            try server.serveOneConnection(example)
+            #expect(try inC.value() == Array(repeating: decision.name, count: 4), "\(example)")
+            let serving = Background { try server.serveOneConnection(example) }
+            let inSwift = try await Self.askInSwift(server.path, subject, example.purpose)
+            try serving.value()
+            #expect(inSwift == Array(repeating: decision.name, count: 3), "\(example)")
         }
+    }
+
+    /// A check waited for, one of a batch, and the two shapes with sets.
+    private static func askInC(_ path: String, _ customer: String, _ purpose: String) throws -> [String] {
+        var options = consent_client_options()
+        var opened: OpaquePointer?
+        let error = path.withCString { path in
+            options.socket_path = path
+            options.timeout_millis = 20_000
+            return consent_client_open(&options, &opened)
+        }
+        let client = try #require(opened, "\(String(cString: consent_client_error_text(error)))")
+        defer { consent_client_close(client) }
+        var bit: UInt32 = 0
+        try #require(consent_client_purpose(client, purpose, &bit) == 0)
+        let (type, size) = (UInt8(CONSENT_CUSTOMER), customer.utf8.count)
+        var (one, queued, of, among) = (consent_answer(), consent_answer(), consent_answer(), consent_answer())
+        let asked: [UInt64] = [1 << UInt64(bit)]
+        var (granted, denied): ([UInt64], [UInt64]) = ([0, 0], [0, 0])
+        customer.withCString { value in
+            consent_client_check(client, type, value, size, bit, &one)
+            consent_client_queue(client, type, value, size, bit, &queued)
+            consent_client_flush(client)
+            consent_client_check_purposes(client, type, value, size, asked, 1, &granted, &denied, &of)
+            var identifier = consent_identifier(value: value, size: size, type: type)
+            granted.withUnsafeMutableBufferPointer { granted in
+                denied.withUnsafeMutableBufferPointer { denied in
+                    _ = consent_client_check_subjects(
+                        client, type, &identifier, 1, bit, granted.baseAddress! + 1, denied.baseAddress! + 1, &among)
+                }
+            }
+        }
+        try #require([one, queued, of, among].allSatisfy { $0.error == 0 && Int32($0.freshness) == CONSENT_LIVE })
+        let single = [one, queued].map { ["unknown", "denied", "granted"][Int($0.decision)] }
+        return single + zip(granted, denied).map { $0 != 0 ? "granted" : $1 != 0 ? "denied" : "unknown" }
+    }
+
+    private static func askInSwift(_ path: String, _ customer: String, _ purpose: String) async throws -> [String] {
+        let client = try await ConsentClient.connect(to: try #require(Endpoint("unix:\(path)")))
+        let subject = try Subject.customer(customer)
+        let answers = [
+            try await client.check(subject, purpose: purpose).decision.name,
+            try await client.check(subject, purposes: [purpose]).decision(for: purpose).name,
+            try await client.check([subject], purpose: purpose).grantedCount == 1 ? "granted" : "",
+        ]
+        await client.close()
+        // Of several people a set says whether they are granted; what else it says, the other two have said.
+        return answers.map { $0.isEmpty && answers[0] != "granted" ? answers[0] : $0 }
     }
 }
 

@@ -2,6 +2,7 @@
 // server there, which knows that customer:7 has agreed to the newsletter and nothing else.
 #include "../consent_client.c"
 
+#include <pthread.h>
 #include <stdio.h>
 
 static int failures;
@@ -18,6 +19,18 @@ enum { SUBJECTS_MAX = 65535, SET_WORDS_MAX = (SUBJECTS_MAX + 63) / 64 };
 
 static uint64_t granted[SET_WORDS_MAX], denied[SET_WORDS_MAX];
 
+// What an answer of the ledger is taken into.
+static union {
+    consent_explanation explanation;
+    consent_outcome outcomes[UINT16_MAX];
+    consent_history_page page;
+    consent_statistics statistics;
+    consent_granted_count count;
+} ledger;
+
+// Of a `recorded` that is broken by its count alone; zero: as many as it says.
+static size_t events_sent;
+
 static size_t from_hex(const char *digits, unsigned char *bytes) {
     size_t size = 0;
     for (unsigned byte; sscanf(digits + 2 * size, "%2x", &byte) == 1; size++) bytes[size] = (unsigned char)byte;
@@ -29,13 +42,19 @@ static consent_client *client_awaiting(const unsigned char *bytes, consent_answe
     consent_client *client = make_client(1);
     uint8_t opcode = bytes[4] & 0x7F;
     bool is_asked = opcode == CONSENT_OPCODE_HELLO || opcode == CONSENT_OPCODE_PING || opcode == CONSENT_OPCODE_CATALOG
-        || opcode == CONSENT_OPCODE_CHECK_PURPOSES || opcode == CONSENT_OPCODE_CHECK_SUBJECTS;
+        || opcode == CONSENT_OPCODE_CHECK_PURPOSES || opcode == CONSENT_OPCODE_CHECK_SUBJECTS
+        || opcode == CONSENT_OPCODE_EXPLAIN || opcode == CONSENT_OPCODE_RECORD || opcode == CONSENT_OPCODE_HISTORY
+        || opcode == CONSENT_OPCODE_STATISTICS || opcode == CONSENT_OPCODE_COUNT_GRANTED;
     awaited *asked = &client->queue[0];
     *asked = (awaited){.request = u32(bytes + 8), .opcode = is_asked ? opcode : CONSENT_OPCODE_CHECK, .answer = answer};
     if (asked->opcode == CONSENT_OPCODE_CHECK_PURPOSES) asked->count = bytes[13];
     if (asked->opcode == CONSENT_OPCODE_CHECK_SUBJECTS) asked->count = u16(bytes + 14);
+    asked->result = &ledger;
+    if (asked->opcode == CONSENT_OPCODE_RECORD) asked->count = events_sent ? events_sent : u16(bytes + 6);
     // No number of words or subjects that can be asked for.
-    bool is_count = asked->count > 0 && (asked->count <= WORDS_MAX || opcode == CONSENT_OPCODE_CHECK_SUBJECTS);
+    bool is_large = asked->opcode == CONSENT_OPCODE_RECORD || opcode == CONSENT_OPCODE_CHECK_SUBJECTS;
+    bool is_count = asked->opcode == CONSENT_OPCODE_RECORD
+        || (asked->count > 0 && (is_large || asked->count <= WORDS_MAX));
     if (!is_count) asked->count = 1;
     if (asked->opcode == CONSENT_OPCODE_PING) asked->echo = u64(bytes + HEADER_BYTES);
     memset(asked->asked, 0xFF, sizeof asked->asked);
@@ -60,6 +79,8 @@ static void feed(consent_client *client, const unsigned char *bytes, size_t size
 }
 
 static void is_broken(const char *name, const unsigned char *bytes, size_t size) {
+    // The broken ones say another number than the two outcomes that are there.
+    events_sent = size > 4 && bytes[4] == CONSENT_OPCODE_RECORDED && strstr(name, ":count_") ? 2 : 0;
     unsigned char header[HEADER_BYTES + 8] = {0};
     memcpy(header, bytes, size < sizeof header ? size : sizeof header);
     consent_answer answer;
@@ -68,6 +89,7 @@ static void is_broken(const char *name, const unsigned char *bytes, size_t size)
     CHECK(client->failure == CONSENT_CLIENT_PROTOCOL_FAILURE && client->waiting == 0, name);
     CHECK(answer.decision == CONSENT_UNKNOWN && answer.freshness == CONSENT_UNAVAILABLE, name);
     CHECK(answer.error == CONSENT_CLIENT_PROTOCOL_FAILURE, name);
+    events_sent = 0;
     if (client->queue[0].granted) CHECK(granted[0] == 0 && denied[0] == 0, name);
     consent_client_close(client);
 }
@@ -78,6 +100,77 @@ static size_t print_words(char *text, const uint64_t *words, size_t count) {
         size += (size_t)sprintf(text + size, "%s%016llx", word ? "," : "", (unsigned long long)words[word]);
     }
     return size;
+}
+
+static char *print_text(char *text, consent_text value) {
+    for (size_t position = 0; position < value.size; position++) {
+        text += sprintf(text, "%02x", (unsigned char)value.bytes[position]);
+    }
+    return text;
+}
+
+static char *print_event(char *text, const consent_event *event) {
+    for (int position = 0; position < 16; position++) text += sprintf(text, "%02x", event->key[position]);
+    text += sprintf(text, "/%u/%u/%u/%u/%d/%u/%lld/%lld", event->purpose_bit, event->state, event->method, event->party,
+        event->is_explicit, event->has_age ? event->age : UINT8_MAX, (long long)event->captured_at,
+        (long long)event->expires_at);
+    const consent_text *texts[] = {&event->declaration, &event->revision, &event->language, &event->system,
+        &event->channel, &event->form, &event->actor, &event->evidence};
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        *text++ = '/';
+        text = print_text(text, *texts[position]);
+    }
+    *text++ = '/';
+    for (size_t position = 0; position < event->identifier_count; position++) {
+        const consent_identifier *one = event->identifiers + position;
+        text += sprintf(text, "%s%u=", position ? "+" : "", one->type);
+        text = print_text(text, (consent_text){one->value, one->size});
+    }
+    *text = 0;
+    return text;
+}
+
+static void print_ledger(const awaited *asked, char *text) {
+    if (asked->opcode == CONSENT_OPCODE_EXPLAIN) {
+        const consent_explanation *found = &ledger.explanation;
+        text += sprintf(text, "%u/%u/%u/%u/%u/%llu/%lld/%lld/%llu/%lld/", found->answer.decision, found->answer.reason,
+            found->answer.freshness, found->basis, found->deciding_state, (unsigned long long)found->answer.sequence,
+            (long long)found->expires_at, (long long)found->granted_until, (unsigned long long)found->deciding_sequence,
+            (long long)found->deciding_captured_at);
+        text = print_text(text, found->declaration);
+        *text++ = '/';
+        text = print_text(text, found->consented_revision);
+        *text++ = '/';
+        *print_text(text, found->current_revision) = 0;
+    } else if (asked->opcode == CONSENT_OPCODE_RECORD) {
+        for (size_t position = 0; position < asked->count; position++) {
+            const consent_outcome *outcome = ledger.outcomes + position;
+            text += sprintf(text, "%s%d:%d:%llu:", position ? "," : "", outcome->error, outcome->is_duplicate,
+                (unsigned long long)outcome->sequence);
+            text = print_text(text, outcome->message);
+        }
+        *text = 0;
+    } else if (asked->opcode == CONSENT_OPCODE_HISTORY) {
+        text += sprintf(text, "%d/%llu|", ledger.page.has_more, (unsigned long long)ledger.page.head);
+        for (size_t position = 0; position < ledger.page.count; position++) {
+            const consent_recorded_event *event = ledger.page.events + position;
+            text += sprintf(text, "%s%llu/%lld/%llu/", position ? "," : "", (unsigned long long)event->sequence,
+                (long long)event->recorded_at, (unsigned long long)event->refers_to);
+            for (int byte = 0; byte < 32; byte++) text += sprintf(text, "%02x", event->hash[byte]);
+            *text++ = '/';
+            text = print_event(text, &event->event);
+        }
+    } else if (asked->opcode == CONSENT_OPCODE_STATISTICS && ledger.statistics.count > 0) {
+        for (size_t position = 0; position < ledger.statistics.count; position++) {
+            const consent_statistic *one = ledger.statistics.values + position;
+            if (position) *text++ = ',';
+            text = print_text(text, one->name);
+            text += sprintf(text, ":%llu", (unsigned long long)one->value);
+        }
+    } else if (asked->opcode == CONSENT_OPCODE_COUNT_GRANTED) {
+        sprintf(text, "%llu/%llu/%llu", (unsigned long long)ledger.count.sequence,
+            (unsigned long long)ledger.count.granted, (unsigned long long)ledger.count.known);
+    }
 }
 
 static void print_meaning(const consent_client *client, const consent_answer *answer, uint8_t opcode, char *text) {
@@ -95,7 +188,9 @@ static void print_meaning(const consent_client *client, const consent_answer *an
         print_words(text, denied, set_words(asked));
     } else if (opcode == CONSENT_OPCODE_ERROR) {
         sprintf(text, "%d", answer->error);
-    } else if (opcode == CONSENT_OPCODE_CATALOG_PURPOSES && client->purpose_count > 0) {
+    } else if (opcode != CONSENT_OPCODE_CATALOG_PURPOSES) {
+        print_ledger(asked, text);
+    } else if (client->purpose_count > 0) {
         for (size_t position = 0; position < client->purpose_count; position++) {
             const purpose_name *purpose = client->purposes + position;
             text += sprintf(text, "%s%u:", position ? "," : "", purpose->bit);
@@ -124,16 +219,51 @@ static void means(const char *name, const unsigned char *bytes, size_t size, con
     }
 }
 
+// An event without a key has been given one.
+static void forget_new_keys(const unsigned char *expected, unsigned char *received, size_t size) {
+    static const unsigned char none[16] = {0};
+    for (size_t start = HEADER_BYTES; start + 20 <= size; start += 4 + u32(expected + start)) {
+        if (memcmp(expected + start + 4, none, 16) != 0) continue;
+        CHECK(memcmp(received + start + 4, none, 16) != 0, "key");
+        memset(received + start + 4, 0, 16);
+    }
+}
+
+typedef struct {
+    int socket;
+    unsigned char *bytes;
+    size_t wanted, size;
+} reading;
+
+// Takes as many bytes as are expected, and closes; what is sent beyond that was not asked for.
+static void *read_request(void *argument) {
+    reading *own = argument;
+    while (own->size < own->wanted) {
+        ssize_t got = recv(own->socket, own->bytes + own->size, own->wanted - own->size, 0);
+        if (got <= 0) break;
+        own->size += (size_t)got;
+    }
+    ssize_t more = recv(own->socket, own->bytes + own->size, 1, MSG_DONTWAIT);
+    if (more > 0) own->size++;
+    close(own->socket);
+    return NULL;
+}
+
 static void is_asked(
     const char *name, const char *opcode, const unsigned char *bytes, size_t size, char *arguments,
     unsigned char *received) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) exit(2);
-    consent_client *client = make_client(1);
+    reading reading = {.socket = pair[1], .bytes = received, .wanted = size};
+    pthread_t reader;
+    if (pthread_create(&reader, NULL, read_request, &reading) != 0) exit(2);
+    consent_client *client = make_client(60000);
     client->socket = pair[0];
     client->next_request = u32(bytes + 8);
     client->subjects_max = SUBJECTS_MAX;
     client->frame_size_max = FRAME_BYTES_MAX;
+    consent_client *decoder = make_client(1);
+    static consent_event events[CONSENT_LIMIT_EVENTS_PER_RECORD_MAX];
     static char values[256 * 1024];
     uint8_t type = (uint8_t)atoi(strtok(arguments, " "));
     uint32_t bit = (uint32_t)atoi(strtok(NULL, " "));
@@ -144,6 +274,33 @@ static void is_asked(
         consent_client_check(client, type, values, value_size, bit, &answer);
     } else if (strcmp(opcode, "catalog") == 0) {
         consent_client_purpose(client, "newsletter", &bit);
+    } else if (strcmp(opcode, "statistics") == 0) {
+        consent_client_statistics(client, &ledger.statistics);
+    } else if (strcmp(opcode, "explain") == 0) {
+        size_t value_size = from_hex(value, (unsigned char *)values);
+        consent_client_explain(client, type, values, value_size, bit, &ledger.explanation);
+    } else if (strcmp(opcode, "history") == 0) {
+        size_t value_size = from_hex(value, (unsigned char *)values);
+        consent_client_history(client, type, values, value_size, strtoull(asked, NULL, 10), bit, &ledger.page);
+    } else if (strcmp(opcode, "countGranted") == 0) {
+        values[from_hex(value, (unsigned char *)values)] = 0;
+        char *but_not = values + strlen(values) + 1;
+        but_not[from_hex(asked, (unsigned char *)but_not)] = 0;
+        consent_client_count_granted(client, values, *but_not ? but_not : NULL, &ledger.count);
+    } else if (strcmp(opcode, "record") == 0) {
+        // The events of the frame itself, as an answer's are read.
+        frame whole = {.payload = bytes + HEADER_BYTES, .size = size - HEADER_BYTES};
+        size_t count = u16(bytes + 6), identifiers = 0;
+        decoder->identifiers = malloc(size * sizeof *decoder->identifiers);
+        memset(events, 0, sizeof events);
+        for (size_t position = 0; position < count; position++) {
+            CHECK(take_event(decoder, &whole, identifiers, events + position), name);
+            identifiers += events[position].identifier_count;
+        }
+        consent_client_record(client, events, count, ledger.outcomes);
+        for (size_t position = 0; position < count; position++) {
+            CHECK(ledger.outcomes[position].error == CONSENT_CLIENT_DISCONNECTED, name);
+        }
     } else if (strcmp(opcode, "checkPurposes") == 0) {
         size_t value_size = from_hex(value, (unsigned char *)values), words = 0;
         uint64_t purposes[WORDS_MAX];
@@ -161,11 +318,14 @@ static void is_asked(
         }
         consent_client_check_subjects(client, type, identifiers, count, bit, granted, denied, &answer);
     }
-    ssize_t got = recv(pair[1], received, FRAME_BYTES_MAX, MSG_DONTWAIT);
-    CHECK(got == (ssize_t)size && memcmp(received, bytes, size) == 0, name);
-    CHECK(client->failure == CONSENT_CLIENT_TIMED_OUT, name);
+    // What was not sent ends the reading.
+    if (client->socket >= 0) shutdown(client->socket, SHUT_RDWR);
+    pthread_join(reader, NULL);
+    if (strcmp(opcode, "record") == 0) forget_new_keys(bytes, received, size);
+    CHECK(reading.size == size && memcmp(received, bytes, size) == 0, name);
+    CHECK(client->failure == CONSENT_CLIENT_DISCONNECTED, name);
+    consent_client_close(decoder);
     consent_client_close(client);
-    close(pair[1]);
 }
 
 static void run_vectors(void) {
@@ -182,11 +342,105 @@ static void run_vectors(void) {
         else if (strcmp(kind, "answer") == 0) means(name, bytes, size, rest, text);
         else if (strcmp(kind, "incomplete") != 0) is_asked(name, kind, bytes, size, rest, received);
     }
-    CHECK(count > 800, "vectors");
+    CHECK(count > 2000, "vectors");
     free(line);
     free(text);
     free(bytes);
     free(received);
+}
+
+static bool is_text(consent_text text, const char *expected) {
+    return text.size == strlen(expected) && memcmp(text.bytes, expected, text.size) == 0;
+}
+
+// A grant and its withdrawal, sent and read back. Each run has a person of its own.
+static void record_and_read(consent_client *client, uint32_t bit) {
+    char value[32];
+    int size = snprintf(value, sizeof value, "C client %d", (int)getpid());
+    const consent_identifier person = {value, (size_t)size, CONSENT_CUSTOMER};
+    consent_event events[3];
+    consent_outcome outcomes[3];
+    consent_granted_count before, after;
+    CHECK(consent_client_count_granted(client, "newsletter", NULL, &before) == 0 && before.known > 0, "count");
+    memset(events, 0, sizeof events);
+    events[0] = (consent_event){.purpose_bit = bit, .state = CONSENT_EVENT_GIVEN, .method = CONSENT_METHOD_DOUBLE_OPT_IN,
+        .declaration = consent_text_of("club-membership-marketing"), .revision = consent_text_of("1.2"),
+        .language = consent_text_of("nb"), .actor = consent_text_of("Åse"), .identifiers = &person,
+        .identifier_count = 1};
+    // A grant that names no declaration breaks a rule, and does not hold up the other.
+    events[1] = (consent_event){.purpose_bit = bit, .state = CONSENT_EVENT_GIVEN, .method = CONSENT_METHOD_BUTTON,
+        .identifiers = &person, .identifier_count = 1};
+    CHECK(consent_client_record(client, events, 2, outcomes) == 0, "record");
+    CHECK(outcomes[0].error == 0 && outcomes[0].sequence > 0 && !outcomes[0].is_duplicate, "recorded");
+    CHECK(outcomes[1].error == CONSENT_ERROR_DECLARATION_MISSING && outcomes[1].message.size > 0, "refused");
+    uint64_t given = outcomes[0].sequence;
+    CHECK(consent_client_record(client, events, 1, outcomes) == 0, "again");
+    CHECK(outcomes[0].error == 0 && outcomes[0].is_duplicate && outcomes[0].sequence == given, "again");
+    consent_answer answer;
+    consent_client_check(client, CONSENT_CUSTOMER, value, (size_t)size, bit, &answer);
+    CHECK(answer.decision == CONSENT_GRANTED && answer.sequence >= given, "granted");
+    CHECK(consent_client_count_granted(client, "newsletter", NULL, &after) == 0, "count");
+    CHECK(after.granted == before.granted + 1 && after.sequence >= given, "count");
+    CHECK(consent_client_count_granted(client, "no-such", NULL, &after) == CONSENT_ERROR_QUESTION_INVALID, "count");
+    usleep(2000);
+    events[2] = (consent_event){.purpose_bit = bit, .state = CONSENT_EVENT_WITHDRAWN, .identifiers = &person,
+        .identifier_count = 1};
+    CHECK(consent_client_record(client, events + 2, 1, outcomes) == 0 && outcomes[0].error == 0, "withdrawn");
+    consent_client_check(client, CONSENT_CUSTOMER, value, (size_t)size, bit, &answer);
+    CHECK(answer.decision == CONSENT_DENIED, "withdrawn");
+    consent_explanation explanation;
+    CHECK(consent_client_explain(client, CONSENT_CUSTOMER, value, (size_t)size, bit, &explanation) == 0, "explain");
+    CHECK(explanation.answer.decision == CONSENT_DENIED && explanation.answer.reason == CONSENT_STATE_WITHDRAWN, "explain");
+    CHECK(explanation.basis == CONSENT_BASIS_CONSENT && explanation.deciding_state == CONSENT_EVENT_WITHDRAWN, "explain");
+    CHECK(explanation.deciding_sequence == outcomes[0].sequence, "explain");
+    consent_history_page page;
+    CHECK(consent_client_history(client, CONSENT_CUSTOMER, value, (size_t)size, 0, 1, &page) == 0, "history");
+    CHECK(page.count == 1 && page.has_more && page.events[0].sequence == given, "history");
+    const consent_event *event = &page.events[0].event;
+    CHECK(is_text(event->revision, "1.2") && is_text(event->actor, "Åse") && !event->has_age, "history");
+    CHECK(memcmp(event->key, events[0].key, 16) == 0 && event->purpose_bit == bit, "history");
+    CHECK(event->identifier_count == 1 && event->identifiers[0].size == (size_t)size, "history");
+    CHECK(consent_client_history(client, CONSENT_CUSTOMER, value, (size_t)size, given, 0, &page) == 0, "history");
+    CHECK(page.count == 1 && !page.has_more && page.events[0].event.state == CONSENT_EVENT_WITHDRAWN, "history");
+    consent_statistics statistics;
+    CHECK(consent_client_statistics(client, &statistics) == 0 && statistics.count > 5, "statistics");
+    bool has_sequence = false;
+    for (size_t position = 0; position < statistics.count; position++) {
+        if (is_text(statistics.values[position].name, "sequence")) has_sequence = statistics.values[position].value > given;
+    }
+    CHECK(has_sequence, "statistics");
+    CHECK(consent_client_explain(client, CONSENT_PHONE, "22334455", 8, bit, &explanation)
+        == CONSENT_ERROR_IDENTIFIER_INVALID, "phone");
+    CHECK(explanation.answer.decision == CONSENT_UNKNOWN, "phone");
+    CHECK(consent_client_history(client, CONSENT_PHONE, "22334455", 8, 0, 0, &page)
+        == CONSENT_ERROR_IDENTIFIER_INVALID && page.count == 0, "phone");
+    CHECK(consent_client_poll(client) == 0 && !consent_client_is_going_away(client), "poll");
+}
+
+// What the caller got wrong is said without a word to the server.
+static void refuses_what_cannot_be_sent(consent_client *client) {
+    static char long_text[UINT16_MAX + 2];
+    memset(long_text, 'x', sizeof long_text - 1);
+    const consent_identifier person = {"7", 1, CONSENT_CUSTOMER}, nobody = {long_text, 256, CONSENT_CUSTOMER};
+    consent_outcome outcome;
+    consent_event good = {.state = CONSENT_EVENT_WITHDRAWN, .identifiers = &person, .identifier_count = 1};
+    consent_event bad[] = {good, good, good, good, good};
+    bad[0].language = (consent_text){long_text, 256};
+    bad[1].evidence = (consent_text){long_text, UINT16_MAX + 1};
+    bad[2].identifiers = &nobody;
+    bad[3].identifiers = NULL;
+    bad[4].purpose_bit = UINT16_MAX + 1;
+    for (size_t position = 0; position < sizeof bad / sizeof *bad; position++) {
+        CHECK(consent_client_record(client, bad + position, 1, &outcome) == CONSENT_CLIENT_ARGUMENT, "argument");
+        CHECK(outcome.error == CONSENT_CLIENT_ARGUMENT && outcome.sequence == 0, "argument");
+    }
+    CHECK(consent_client_record(client, &good, 0, &outcome) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_record(NULL, &good, 1, &outcome) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_explain(client, CONSENT_CUSTOMER, "7", 1, 0, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_history(client, CONSENT_CUSTOMER, "7", 1, 0, 0, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_statistics(client, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_count_granted(client, NULL, NULL, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_poll(NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
 }
 
 static void ask_server(const char *socket_path) {
@@ -225,6 +479,9 @@ static void ask_server(const char *socket_path) {
     CHECK(consent_client_check_subjects(
         client, CONSENT_CUSTOMER, both, 2, bit, granted, denied, &answer) == 0, "subjects");
     CHECK(granted[0] == 2 && denied[0] == 0, "subjects");
+    record_and_read(client, bit);
+    refuses_what_cannot_be_sent(client);
+    CHECK(consent_client_ping(client) == 0, "still there");
     consent_client_close(client);
     const uint8_t another[16] = {1};
     options.deployment = another;
