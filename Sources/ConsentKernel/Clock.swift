@@ -14,6 +14,12 @@ package enum Clock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
+    /// Processor time that the calling thread has used, in nanoseconds.
+    package static func threadProcessorNanos() -> Int64 {
+        let time = read(CLOCK_THREAD_CPUTIME_ID)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
     /// Milliseconds since the machine was started, asleep or not; never steps, and is the same in all processes.
     package static func boottimeMillis() -> UInt64 {
         let time = read(CLOCK_BOOTTIME)

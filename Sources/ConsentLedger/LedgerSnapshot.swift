@@ -70,7 +70,8 @@ package final class LedgerSnapshot {
     /// When each catalog of ``catalogs()`` came into force: the sequence and the record time of its event.
     package func catalogMoments() throws -> [(sequence: UInt64, recordedAt: Timestamp)] {
         let select = try prepare(
-            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence")
+            "SELECT sequence, recorded_at FROM event WHERE kind BETWEEN 2 AND 3 AND catalog IS NOT NULL ORDER BY sequence"
+        )
         var moments: [(sequence: UInt64, recordedAt: Timestamp)] = []
         while try select.step() {
             moments.append((UInt64(clamping: select.int64(0)), Timestamp(millis: select.int64(1))))

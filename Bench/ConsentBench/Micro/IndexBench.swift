@@ -2,18 +2,33 @@ import CKernel
 import ConsentIndex
 import ConsentKernel
 import ConsentModel
+import Synchronization
 
-/// The index in one process, beside what memory itself costs over the same footprint.
+/// What lookups in one process cost, beside what memory itself costs over the same footprint. Medians of rounds.
+package struct IndexCosts: Sendable {
+    package var identifiers = 0
+    package var fileSize = 0
+    /// Of a memory access that depends on the one before.
+    package var floorNanos = 0.0
+    /// Of a check whose identifier follows from the answer before.
+    package var dependentNanos = 0.0
+    /// Of a check in a batch of a thousand.
+    package var batchNanos = 0.0
+    package var countedPerSecond = 0.0
+    /// Of the answers.
+    package var checksum: UInt64 = 0
+}
+
+/// The index in one process.
 package struct IndexBench {
     private let identifiers: Int
     private let folder: String
     private let key = IdentifierHashKey(k0: 1, k1: 2)
     private static let purposes = 20
-    /// Bytes of one identifier.
-    private static let identifierSize = 16
     private static let batch = 1000
     private static let checksAtATime = 256
     private static let now: UInt32 = 1_800_000_000
+    private static let rounds = 3
 
     /// - Parameter folder: made by the caller, empty.
     package init(identifiers: Int, folder: String) {
@@ -21,44 +36,34 @@ package struct IndexBench {
         self.folder = folder
     }
 
-    /// Builds an index of random rows, then asks it in both ways. Prints a checksum of the answers.
-    package func run(progress: (String) -> Void) throws -> [Figure] {
-        progress("building an index of \(identifiers) identifiers")
+    /// Builds an index of random rows, then asks it in both ways.
+    package func run(lookups: Int = 2_000_000) throws -> IndexCosts {
         let writer = try IndexWriter(
-            creating: IndexFolder(folder), history: [UInt8](repeating: 7, count: 16), keyCheck: key.check,
+            creating: IndexFolder(folder + "/index"), history: [UInt8](repeating: 7, count: 16), keyCheck: key.check,
             identifiers: identifiers, purposes: Self.purposes)
         try fill(writer)
         var reader = IndexReader(writer.publication)
-        let rounds = 3
-        progress("looking up")
-        var floor: [Double] = []
-        var dependent: [Double] = []
-        var batched: [Double] = []
-        var checksum: UInt64 = 0
+        var (floor, dependent, batched): ([Double], [Double], [Double]) = ([], [], [])
+        var costs = IndexCosts()
+        costs.identifiers = identifiers
+        costs.fileSize = writer.fileSize
         let chase = try PointerChase(folder: folder, size: writer.fileSize)
-        for _ in 0..<rounds {
-            floor.append(chase.nanosPerStep(steps: 2_000_000))
-            dependent.append(measureDependent(&reader, count: 2_000_000, &checksum))
-            batched.append(measureBatches(&reader, count: 4_000_000, &checksum))
+        for _ in 0..<Self.rounds {
+            floor.append(chase.nanosPerStep(steps: lookups))
+            dependent.append(measureDependent(&reader, count: lookups, &costs.checksum))
+            batched.append(measureBatches(&reader, count: 2 * lookups, &costs.checksum))
         }
-        let counted = measureCount(writer, rounds: rounds, &checksum)
-        progress("checksum of the answers: \(String(checksum, radix: 16))")
-        func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-        let bytes = Double(writer.fileSize)
-        return [
-            .atMost("index file at \(identifiers) identifiers", bytes / 1e6, "MB", 45.0 * Double(identifiers) / 1e6),
-            Figure("dependent memory access, same footprint", median(floor), "ns"),
-            Figure("dependent check", median(dependent), "ns"),
-            .atMost("dependent check / dependent access", median(dependent) / median(floor), "x", 1.6),
-            .atMost("check in batches of 1000", median(batched), "ns", 60),
-            .atLeast("rows counted for an audience", counted / 1e6, "M/s", 5),
-        ]
+        costs.floorNanos = median(floor)
+        costs.dependentNanos = median(dependent)
+        costs.batchNanos = median(batched)
+        costs.countedPerSecond = measureCount(writer, rounds: Self.rounds, &costs.checksum)
+        return costs
     }
 
     private func fill(_ writer: IndexWriter) throws {
         var numbers = SeededNumbers(seed: 42)
         var row = IndexRow()
-        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        var name = [UInt8](repeating: 0, count: BenchName.size)
         for number in 0..<identifiers {
             let bits = numbers.next()
             row.permitted[word: 0] = bits & 0xFFFFF
@@ -69,21 +74,8 @@ package struct IndexBench {
     }
 
     private func hash(_ number: Int, _ name: inout [UInt8]) -> IdentifierHash {
-        Self.write(number, &name)
+        name.withUnsafeMutableBytes { BenchName.subject.write(UInt32(truncatingIfNeeded: number), to: $0.baseAddress!) }
         return name.withUnsafeBytes { key.hash(.customer, $0) }
-    }
-
-    /// `customer` and eight letters, made with a few instructions: what is measured is the check, not its name.
-    @inline(__always)
-    private static func write(_ number: Int, _ name: inout [UInt8]) {
-        var spread = UInt64(UInt32(truncatingIfNeeded: number))
-        spread = (spread | spread << 16) & 0x0000_FFFF_0000_FFFF
-        spread = (spread | spread << 8) & 0x00FF_00FF_00FF_00FF
-        spread = (spread | spread << 4) & 0x0F0F_0F0F_0F0F_0F0F
-        name.withUnsafeMutableBytes { name in
-            name.storeBytes(of: 0x7265_6d6f_7473_7563, as: UInt64.self)
-            name.storeBytes(of: spread | 0x6060_6060_6060_6060, toByteOffset: 8, as: UInt64.self)
-        }
     }
 
     /// Everybody granted one purpose and not another; the slowest of the rounds, in rows a second.
@@ -102,7 +94,7 @@ package struct IndexBench {
 
     /// The next identifier follows from the answer before: nothing can be fetched ahead.
     private func measureDependent(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
-        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        var name = [UInt8](repeating: 0, count: BenchName.size)
         var numbers = SeededNumbers(seed: 3)
         var carry: UInt64 = 0
         let start = Clock.monotonicNanos()
@@ -120,8 +112,7 @@ package struct IndexBench {
     private func measureBatches(_ reader: inout IndexReader, count: Int, _ checksum: inout UInt64) -> Double {
         var numbers = SeededNumbers(seed: 4)
         // Identifiers are as they lie in a frame; making them up is not part of the check.
-        var names = [UInt8](repeating: 0, count: Self.batch * Self.identifierSize)
-        var name = [UInt8](repeating: 0, count: Self.identifierSize)
+        var names = [UInt8](repeating: 0, count: Self.batch * BenchName.size)
         let hashes = UnsafeMutableBufferPointer<IdentifierHash>.allocate(capacity: Self.checksAtATime)
         let answers = UnsafeMutableBufferPointer<IndexAnswer>.allocate(capacity: Self.checksAtATime)
         defer {
@@ -130,9 +121,12 @@ package struct IndexBench {
         }
         var nanos: Int64 = 0
         for _ in 0..<count / Self.batch {
-            for position in 0..<Self.batch {
-                Self.write(Int(numbers.next().multipliedFullWidth(by: UInt64(identifiers)).high), &name)
-                for byte in 0..<Self.identifierSize { names[position * Self.identifierSize + byte] = name[byte] }
+            names.withUnsafeMutableBytes { names in
+                for position in 0..<Self.batch {
+                    BenchName.subject.write(
+                        UInt32(truncatingIfNeeded: numbers.below(identifiers)),
+                        to: names.baseAddress! + position * BenchName.size)
+                }
             }
             let start = Clock.monotonicNanos()
             names.withUnsafeBytes { names in
@@ -140,8 +134,8 @@ package struct IndexBench {
                     let count = min(Self.checksAtATime, Self.batch - begin)
                     for step in 0..<count {
                         let name = UnsafeRawBufferPointer(
-                            start: names.baseAddress! + (begin + step) * Self.identifierSize,
-                            count: Self.identifierSize)
+                            start: names.baseAddress! + (begin + step) * BenchName.size,
+                            count: BenchName.size)
                         hashes[step] = key.hash(.customer, name)
                     }
                     reader.check(
@@ -191,4 +185,25 @@ final class PointerChase {
         precondition(line >= 0)
         return Double(nanos) / Double(steps)
     }
+}
+
+/// The middle one; of an even number the upper of the two in the middle.
+package func median(_ values: [Double]) -> Double { values.isEmpty ? 0 : values.sorted()[values.count / 2] }
+
+/// Runs something on a thread of its own, on one processor, and waits: the calling thread stays where it may.
+package func onThread<Value: Sendable>(
+    processor: Int?, _ body: @escaping @Sendable () throws -> Value
+) throws -> Value {
+    let outcome = Outcome<Value>()
+    ConsentKernel.Thread(name: "measure") {
+        if let processor { ConsentKernel.Thread.pin(toProcessor: processor) }
+        let result = Result { try body() }
+        outcome.result.withLock { $0 = result }
+    }.join()
+    guard let result = outcome.result.withLock({ $0 }) else { preconditionFailure("the thread has ended") }
+    return try result.get()
+}
+
+private final class Outcome<Value: Sendable>: Sendable {
+    let result = Mutex<Result<Value, any Error>?>(nil)
 }
