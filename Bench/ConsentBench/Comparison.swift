@@ -600,7 +600,10 @@ package final class Comparison {
 extension ComparisonCase {
     fileprivate mutating func setRatios(_ ratios: [Double]) {
         let ratios = ratios.filter(\.isFinite)
-        guard !ratios.isEmpty else { return }
+        guard !ratios.isEmpty else {
+            reason = "the run was too short to measure it"
+            return
+        }
         ratio = median(ratios)
         if ratios.count > 1 { (least, most) = (ratios.min(), ratios.max()) }
     }

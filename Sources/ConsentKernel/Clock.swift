@@ -68,11 +68,12 @@ package enum System {
 
     /// Processor time that a process has used, user and kernel, in nanoseconds; nil if it is gone.
     package static func processorNanos(of process: Int32) -> Int64? {
-        guard let text = try? String(decoding: File.read("/proc/\(process)/stat"), as: UTF8.self),
-            let close = text.lastIndex(of: ")")
-        else { return nil }
-        let fields = text[text.index(after: close)...].split(separator: " ")
-        guard fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return nil }
-        return (user + kernel) * (1_000_000_000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
+        var (clock, time) = (clockid_t(), timespec())
+        // Zero would be the calling process, and negative numbers name its own clocks.
+        guard process > 0, unsafe clock_getcpuclockid(process, &clock) == 0, unsafe clock_gettime(clock, &time) == 0
+        else {
+            return nil
+        }
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

@@ -132,7 +132,9 @@ struct BenchLoad: AsyncParsableCommand {
     private func once(_ plan: LoadPlan, _ result: LoadResult, _ document: inout ReportDocument) throws {
         document.runs = [summary(result, plan, name: name)]
         if let hgrm {
-            for path in try HistogramFile.write(result, folder: hgrm, name: name) { benchNote("wrote \(path)") }
+            for path in try HistogramFile.write(result, folder: hgrm, name: name, eachOperation: true) {
+                benchNote("wrote \(path)")
+            }
         }
         let machine = document.machine
         try output.write(document) { print(result, plan, machine) }

@@ -74,6 +74,19 @@ struct ReportTests {
         #expect(cases[1]["ratio"] is NSNull && cases[0]["reached"] as? Bool == true)
     }
 
+    @Test func casesAreNamedInEachLanguage() {
+        for row in ComparisonRow.allCases where row != .growth {
+            let name = Glossary.phrase(row.title)
+            #expect(name.english == row.title)
+            #expect(name.norwegian != row.title && name.swedish != row.title, "\(row.title)")
+        }
+        let name = Glossary.phrase("50 connections, no pipeline: throughput")
+        #expect(name.norwegian == "50 forbindelser, uten pipeline: gjennomstrømning")
+        #expect(name.swedish == "50 anslutningar, utan pipeline: genomströmning")
+        // Within a word nothing is one of the phrases.
+        #expect(Glossary.phrase("spinster, atmosphere").norwegian == "spinster, atmosphere")
+    }
+
     @Test func numbersHaveTheDecimalSignOfTheirLanguage() {
         let number = Phrase(1.25)
         #expect(number.english == "1.25" && number.norwegian == "1,25" && number.swedish == "1,25")

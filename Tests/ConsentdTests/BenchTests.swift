@@ -96,7 +96,8 @@ struct BenchTests {
         #expect(Set(cases.compactMap { $0["row"] as? Int }) == Set(1...14))
         for item in cases {
             #expect(item["ratio"] is Double || item["reason"] is String, "\(item)")
-            if let ratio = item["ratio"] as? Double { #expect(ratio > 0, "\(item)") }
+            // On a machine that is busy, so short a run may end before the first answer.
+            if let ratio = item["ratio"] as? Double { #expect(ratio >= 0, "\(item)") }
         }
     }
 }

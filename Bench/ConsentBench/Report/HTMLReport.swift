@@ -85,9 +85,9 @@ package struct HTMLReport {
                 item.least.flatMap { least in item.most.map { value(least, "") + " – " + value($0, "") } } ?? ""
             return [
                 item.row.map { "\($0)" } ?? "",
-                Phrase.escaped(item.name)
-                    + (item.reason.map { "<br><span class=\"muted\">\(Phrase.escaped($0))</span>" } ?? ""),
-                value(item.ours, item.unit), Phrase.escaped(item.peerName), value(item.peer, item.unit),
+                Glossary.phrase(item.name).html
+                    + (item.reason.map { "<br><span class=\"muted\">\(Glossary.phrase($0).html)</span>" } ?? ""),
+                value(item.ours, item.unit), Glossary.phrase(item.peerName).html, value(item.peer, item.unit),
                 value(item.ratio, "×"), spread, value(item.target, "×"), verdict,
             ]
         }
@@ -101,7 +101,7 @@ package struct HTMLReport {
         for run in runs where !groups.contains(run.group) { groups.append(run.group) }
         for group in groups {
             let members = runs.filter { $0.group == group }
-            text += "<h3>\(Phrase.escaped(group))</h3>" + key(members)
+            text += "<h3>\(Glossary.phrase(group).html)</h3>" + key(members)
             text += "<p>\(Phrase.percentiles.html). \(Phrase.readPercentiles.html)</p>" + percentilePlot(members).svg
             text += "<p>\(Phrase.throughput.html)</p>" + timePlot(members) { $0.perSecond }.svg
             text += "<p>\(Phrase.tail.html)</p>" + timePlot(members, isTime: true) { $0.p99Micros }.svg
@@ -128,7 +128,9 @@ package struct HTMLReport {
         let notices = run.notices.map {
             "<p class=\"notice\">\(Phrase.escaped(run.name)): \(Phrase.notice($0).html)</p>"
         }
-        let parameters = run.parameters.map { Phrase.escaped("\($0.name) \($0.value)") }.joined(separator: " · ")
+        let parameters = Glossary.phrase(
+            run.parameters.map { "\($0.name) \($0.value)" }.joined(separator: " · ")
+        ).html
         return notices.joined()
             + "<p class=\"muted\">\(Phrase.escaped(run.name)) – \(Phrase.parameters.html): \(parameters)</p>"
     }

@@ -4,10 +4,13 @@ import Histogram
 
 /// Percentile distributions in the text form that HdrHistogram's own tools plot (`.hgrm`), in milliseconds.
 package enum HistogramFile {
-    /// Writes `NAME.response.hgrm` and `NAME.service.hgrm`, and the same for each operation if there are several.
+    /// Writes `NAME.response.hgrm` and `NAME.service.hgrm`.
     ///
+    /// - Parameter eachOperation: also writes those of each operation, if there are several.
     /// - Returns: the paths.
-    package static func write(_ result: LoadResult, folder: String, name: String) throws -> [String] {
+    package static func write(
+        _ result: LoadResult, folder: String, name: String, eachOperation: Bool = false
+    ) throws -> [String] {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var paths: [String] = []
         func write(_ latencies: Latencies, _ name: String) throws {
@@ -20,7 +23,7 @@ package enum HistogramFile {
             }
         }
         try write(result.latencies, name)
-        if result.operations.count > 1 {
+        if eachOperation, result.operations.count > 1 {
             for (operation, latencies) in result.operations { try write(latencies, "\(name).\(operation.name)") }
         }
         return paths

@@ -101,7 +101,9 @@ package struct RunSummary: Codable, Sendable {
             operations[0].units = result.operations.first?.operation.units ?? 1
         }
         timeline = result.timeline.map {
-            Moment(second: $0.second, perSecond: $0.perSecond, p50Micros: $0.p50Micros, p99Micros: $0.p99Micros)
+            Moment(
+                second: ($0.second * 1000).rounded() / 1000, perSecond: $0.perSecond.rounded(),
+                p50Micros: ($0.p50Micros * 10).rounded() / 10, p99Micros: ($0.p99Micros * 10).rounded() / 10)
         }
         generatorProcessorShare = result.generator.processorShare
         generatorBusyShare = result.generator.busyShare
@@ -156,7 +158,8 @@ package struct TimeSummary: Codable, Sendable {
         curve = []
         guard count > 0 else { return }
         for value in histogram.percentiles(ticksPerHalfDistance: 5) {
-            curve.append(Point(percentile: value.percentileLevelIteratedTo, micros: Double(value.value) / 1000))
+            let percentile = (value.percentileLevelIteratedTo * 1e7).rounded() / 1e7
+            curve.append(Point(percentile: percentile, micros: Double(value.value) / 1000))
         }
     }
 }
