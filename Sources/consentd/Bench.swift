@@ -2,6 +2,7 @@ import ArgumentParser
 import ConsentBench
 import ConsentKernel
 import Foundation
+import Synchronization
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -31,7 +32,30 @@ func withBenchFolder<Value>(_ body: (String) throws -> Value) throws -> Value {
     // Servers that run as another user have files of their own below.
     chmod(url.path, 0o755)
     defer { try? FileManager.default.removeItem(at: url) }
+    BenchEnd.watch(url)
     return try body(url.path)
+}
+
+/// What happens when a benchmark is told to end: the servers that it started end too, and its folders go.
+private enum BenchEnd {
+    private static let folders = Mutex<[URL]>([])
+    private static let told = try? Wakeup()
+    private static let thread: ConsentKernel.Thread? = told.map { told in
+        for number in [SIGTERM, SIGINT] { signal(number) { _ in BenchEnd.told?.raise() } }
+        return ConsentKernel.Thread(name: "end") {
+            told.wait(timeoutMillis: -1)
+            PeerProcess.endAll()
+            // They write into their folders until they are gone.
+            Wakeup.pause(millis: 500)
+            for folder in folders.withLock({ $0 }) { try? FileManager.default.removeItem(at: folder) }
+            Foundation.exit(Exit.failed.rawValue)
+        }
+    }
+
+    static func watch(_ folder: URL) {
+        folders.withLock { $0.append(folder) }
+        _ = thread
+    }
 }
 
 /// A number of subjects, such as 5000, 250k or 10M.

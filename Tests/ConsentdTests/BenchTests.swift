@@ -51,6 +51,29 @@ struct BenchTests {
         #expect(run.errors.contains("127.0.0.1:1"), "\(run)")
     }
 
+    @Test func whatItStartedEndsWithIt() async throws {
+        let folder = try Folder()
+        let process = Binary.process(["bench", "load", "--seconds", "60", "--subjects", "300", "--connections", "1"])
+        process.environment?["TMPDIR"] = folder.path
+        process.standardError = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        func servers() -> [String] {
+            let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+            return numbers.filter { number in
+                let line = FileManager.default.contents(atPath: "/proc/\(number)/cmdline") ?? Data()
+                let text = String(decoding: line, as: UTF8.self)
+                return text.contains("serve") && text.contains(folder.path)
+            }
+        }
+        while servers().isEmpty, process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
+        process.terminate()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && process.terminationStatus == 3)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+        while !servers().isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+    }
+
     @Test func aRampNamesTheKnee() async throws {
         let run = try await run([
             "load", "--ramp", "--seconds", "0.05", "--warm-up", "0.01", "--subjects", "300", "--connections", "2",

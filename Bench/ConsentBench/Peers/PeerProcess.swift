@@ -1,5 +1,6 @@
 package import ConsentKernel
 import Foundation
+import Synchronization
 
 /// A server that a benchmark starts and ends: this program's own, or a peer from a Debian package.
 package final class PeerProcess {
@@ -33,6 +34,15 @@ package final class PeerProcess {
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try Self.withSignals { try process.run() }
+        Self.running.withLock { _ = $0.insert(process.processIdentifier) }
+    }
+
+    /// Those that were started and not ended.
+    private static let running = Mutex<Set<Int32>>([])
+
+    /// Tells all that run to end: for a program that was told so itself.
+    package static func endAll() {
+        for process in running.withLock({ $0 }) { kill(process, SIGTERM) }
     }
 
     /// A child inherits the signals that its parent's thread blocks, and threads of a pool block all: it could not be told
@@ -78,7 +88,7 @@ package final class PeerProcess {
     package func wait() -> Int32 {
         // What it says must not fill the pipe.
         _ = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
+        finish()
         return process.terminationStatus
     }
 
@@ -107,7 +117,13 @@ package final class PeerProcess {
     /// Ends it in order, and waits.
     package func end() {
         process.terminate()
+        finish()
+    }
+
+    private func finish() {
         process.waitUntilExit()
+        // Its number may be another's from now on.
+        Self.running.withLock { _ = $0.remove(process.processIdentifier) }
     }
 
     deinit { if process.isRunning { end() } }
