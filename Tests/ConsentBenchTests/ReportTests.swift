@@ -61,6 +61,16 @@ struct ReportTests {
         #expect(html.contains("keys zipf:0.99"))
     }
 
+    @Test func aMachineIsNamedOnceHoweverManyRunsItMade() {
+        var (first, second, other) = (Self.document(), Self.document(), Self.document())
+        (first.machine.measuredAt, second.machine.measuredAt) = ("at noon", "at one")
+        other.machine.commit = "another"
+        let html = HTMLReport([first, second]).text
+        #expect(html.components(separatedBy: Phrase.machine.html).count == 2)
+        #expect(html.contains("at noon, at one"))
+        #expect(HTMLReport([first, other]).text.components(separatedBy: Phrase.machine.html).count == 3)
+    }
+
     @Test func whatIsPrintedAsJSONIsReadAgain() throws {
         let document = Self.document()
         let data = try JSONEncoder().encode(document)

@@ -10,7 +10,7 @@ package struct HTMLReport {
         let cases = documents.flatMap(\.cases)
         let micro = documents.flatMap(\.micro)
         var body = "<h1>\(Phrase.title.html)</h1>"
-        for document in documents { body += machine(document) }
+        body += machines()
         if !cases.isEmpty { body += comparison(cases) }
         if !runs.isEmpty { body += section(of: runs) }
         if !micro.isEmpty { body += parts(micro) }
@@ -53,13 +53,30 @@ package struct HTMLReport {
 
     // MARK: Sections
 
-    private func machine(_ document: ReportDocument) -> String {
-        let facts = document.machine
+    /// Each machine and build once, with all the times at which something was measured with it.
+    private func machines() -> String {
+        var seen: [MachineFacts] = []
+        for document in documents {
+            var facts = document.machine
+            facts.measuredAt = ""
+            if !seen.contains(facts) { seen.append(facts) }
+        }
+        return seen.map { facts in
+            let times = documents.map(\.machine).filter { machine in
+                var machine = machine
+                machine.measuredAt = ""
+                return machine == facts
+            }
+            return machine(facts, measuredAt: times.map(\.measuredAt))
+        }.joined()
+    }
+
+    private func machine(_ facts: MachineFacts, measuredAt: [String]) -> String {
         let rows: [(String, String)] = [
             ("processor", facts.processor), ("cores", "\(facts.cores)"),
             ("memory", Phrase.decimal(Double(facts.memoryBytes) / 1e9) + " GB"), ("kernel", facts.kernel),
             ("clock", facts.clockSource), ("congestion", facts.congestionControl), ("build", facts.buildMode),
-            ("commit", facts.commit.isEmpty ? "–" : facts.commit), ("at", facts.measuredAt),
+            ("commit", facts.commit.isEmpty ? "–" : facts.commit), ("at", measuredAt.joined(separator: ", ")),
         ]
         let cells = rows.map {
             "<tr><th class=\"l\">\(Phrase.fact($0).html)</th><td class=\"l\">\(Phrase.escaped($1))</td></tr>"

@@ -54,6 +54,10 @@ package struct MachineFacts: Codable, Sendable, Equatable {
             return process.terminationStatus == 0 ? text.trimmingCharacters(in: .whitespacesAndNewlines) : nil
         }
         guard let commit = git(["rev-parse", "--short=12", "HEAD"]) else { return "" }
+        // The sources may have moved on since the program was built from them.
+        let builtAt = (try? FileManager.default.attributesOfItem(atPath: program))?[.modificationDate] as? Date
+        let committedAt = git(["log", "-1", "--format=%ct"]).flatMap { Double($0) }
+        if let builtAt, let committedAt, builtAt.timeIntervalSince1970 < committedAt { return "before \(commit)" }
         return commit + (git(["status", "--porcelain", "--untracked-files=no"]) == "" ? "" : " with changes")
     }
 }
