@@ -82,6 +82,7 @@ enum Glossary {
         ("keys", "nøkler", "nycklar"),
         ("pace", "takt", "takt"),
         ("from", "fra", "från"),
+        ("one a person", "én per person", "en per person"),
         (" to ", " til ", " till "),
         (" at ", " ved ", " vid "),
     ]
