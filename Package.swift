@@ -17,6 +17,7 @@ let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swif
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 
@@ -28,6 +29,7 @@ let package = Package(
         .library(name: "ConsentReader", targets: ["ConsentReader"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
@@ -81,10 +83,14 @@ let package = Package(
         .target(
             name: "ConsentBench",
             dependencies: [
-                "ConsentModel", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine", "ConsentWire",
-                "CKernel", "CConsentClients",
+                "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
+                "ConsentWire", "CKernel", "CConsentClients", histogram,
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
+        .testTarget(
+            name: "ConsentBenchTests",
+            dependencies: ["ConsentBench", "ConsentKernel", "ConsentModel", "ConsentWire", histogram],
+            swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
         .target(
             name: "ConsentTestSupport",

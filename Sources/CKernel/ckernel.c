@@ -5,6 +5,11 @@
 
 int ckernel_accept(int listener) { return accept4(listener, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
+int ckernel_epoll_wait_nanos(int epoll, struct epoll_event *events, int count, int64_t nanos) {
+    struct timespec time = {.tv_sec = nanos / 1000000000, .tv_nsec = nanos % 1000000000};
+    return epoll_pwait2(epoll, events, count, &time, 0);
+}
+
 int ckernel_pin(int processor) {
     cpu_set_t set;
     CPU_ZERO(&set);

@@ -14,6 +14,12 @@ package enum Clock {
         return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 
+    /// Processor time that the calling thread has used, in nanoseconds.
+    package static func threadProcessorNanos() -> Int64 {
+        let time = read(CLOCK_THREAD_CPUTIME_ID)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
+
     /// Milliseconds since the machine was started, asleep or not; never steps, and is the same in all processes.
     package static func boottimeMillis() -> UInt64 {
         let time = read(CLOCK_BOOTTIME)
@@ -62,11 +68,12 @@ package enum System {
 
     /// Processor time that a process has used, user and kernel, in nanoseconds; nil if it is gone.
     package static func processorNanos(of process: Int32) -> Int64? {
-        guard let text = try? String(decoding: File.read("/proc/\(process)/stat"), as: UTF8.self),
-            let close = text.lastIndex(of: ")")
-        else { return nil }
-        let fields = text[text.index(after: close)...].split(separator: " ")
-        guard fields.count > 12, let user = Int64(fields[11]), let kernel = Int64(fields[12]) else { return nil }
-        return (user + kernel) * (1_000_000_000 / Int64(sysconf(Int32(_SC_CLK_TCK))))
+        var (clock, time) = (clockid_t(), timespec())
+        // Zero would be the calling process, and negative numbers name its own clocks.
+        guard process > 0, unsafe clock_getcpuclockid(process, &clock) == 0, unsafe clock_gettime(clock, &time) == 0
+        else {
+            return nil
+        }
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

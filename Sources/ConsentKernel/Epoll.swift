@@ -70,6 +70,15 @@ import Glibc
         throw SystemError("epoll_wait")
     }
 
+    /// As above, with a timeout in nanoseconds, for those who keep to a timetable.
+    package func wait(timeoutNanos: Int64) throws(SystemError) -> Int {
+        let count = unsafe ckernel_epoll_wait_nanos(
+            descriptor.raw, events.baseAddress, Int32(events.count), max(0, timeoutNanos))
+        if count >= 0 { return Int(count) }
+        if errno == EINTR { return 0 }
+        throw SystemError("epoll_pwait2")
+    }
+
     /// One of the events that the last wait reported.
     package func event(_ position: Int) -> Event {
         let event = unsafe events.baseAddress! + position

@@ -76,6 +76,7 @@ struct ListenerLoop: ~Copyable {
     private var listenersArePaused = false
     private var drainDeadline: Int64?
     private var isStopping = false
+    private var idle: IdleStrategy
 
     /// A connection whose descriptor is past this is told that there is no room: what is left is for the node's own
     /// files, without which an index cannot grow and the ledger cannot be read.
@@ -84,6 +85,7 @@ struct ListenerLoop: ~Copyable {
 
     private static let readSizeMax = 1 << 18
     static let eventsPerWaitMax = 256
+    private static let waitMillisMax: Int32 = 1000
     private static let lingerNanos: Int64 = 1_000_000_000
     /// Pause after `goingAway` in which a client may still send what it had begun.
     private static let drainPauseNanos: Int64 = 200_000_000
@@ -119,6 +121,7 @@ struct ListenerLoop: ~Copyable {
         settings = SessionSettings(service, node.role, options)
         checks = CheckPath(service, vouchedBy: node.role == .edge ? try BootClock() : nil)
         self.epoll = epoll
+        idle = IdleStrategy(spinMicros: options.spinMicros)
     }
 
     deinit { input.deallocate() }
@@ -128,7 +131,7 @@ struct ListenerLoop: ~Copyable {
         try epoll.add(inbox.wakeup.raw, .readable, token: Self.inboxToken)
         try listen()
         while !isStopping {
-            let count = try epoll.wait(timeoutMillis: 1000)
+            let count = try waitForEvents()
             let now = Clock.monotonicNanos()
             checks.beginTurn(nowMillis: Clock.realtimeMillis())
             takeService(now)
@@ -138,6 +141,23 @@ struct ListenerLoop: ~Copyable {
             if now >= nextSweep { sweep(now) }
         }
         for slot in connections.indices where connections[slot] != nil { close(slot) }
+    }
+
+    /// Blocks, or looks for events for a while and then blocks.
+    private mutating func waitForEvents() throws(SystemError) -> Int {
+        guard idle.mayEverSpin else { return try epoll.wait(timeoutMillis: Self.waitMillisMax) }
+        let begin = Clock.monotonicNanos()
+        repeat {
+            let count = try epoll.wait(timeoutMillis: 0)
+            if count > 0 {
+                idle.foundWork()
+                return count
+            }
+        } while Clock.monotonicNanos() - begin < idle.spinNanos
+        idle.spunInVain()
+        let count = try epoll.wait(timeoutMillis: Self.waitMillisMax)
+        if count > 0 { idle.wokeUp(afterNanos: Clock.monotonicNanos() - begin) }
+        return count
     }
 
     private mutating func handle(_ event: Epoll.Event, now: Int64) throws(SystemError) {

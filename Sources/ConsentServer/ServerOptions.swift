@@ -11,6 +11,8 @@ package struct ServerOptions: Sendable {
     package var loops = System.processorCount
     /// Processor of the first loop; the others follow. Nil leaves it to the system.
     package var firstProcessor: Int?
+    /// Microseconds that a loop looks for work before it blocks, see ``IdleStrategy``. Zero: it blocks at once.
+    package var spinMicros = 0
     /// Over all loops.
     package var connectionsMax = 10_000
     package var requestsInFlightMax = 1024

@@ -61,6 +61,7 @@ struct Consentd: AsyncParsableCommand {
                4  no node, no server that answers, or another process has the node
                5  refused by a rule
                6  damaged: the ledger cannot be read, or does not verify
+               7  bench: answers were wrong
               64  wrong usage
             """,
         version: version,

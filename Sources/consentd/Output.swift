@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConsentBench
 import ConsentClient
 import ConsentEngine
 import ConsentLedger
@@ -17,6 +18,8 @@ enum Exit {
     static let refused = ExitCode(5)
     /// The ledger is damaged, or what is kept does not follow from it.
     static let damaged = ExitCode(6)
+    /// Of a benchmark only: answers were wrong.
+    static let wrongAnswers = ExitCode(7)
 }
 
 /// A failure with its exit code; the message goes to standard error.
@@ -34,6 +37,9 @@ extension Failure {
             case let error as ConsentClientError: error.exitCode
             case let error as LedgerError: error.exitCode
             case let error as EngineError: error.exitCode
+            case is WrongAnswers: Exit.wrongAnswers
+            case LoadFailure.planImpossible, is BenchNode.Failure: Exit.refused
+            case is LoadFailure: Exit.unreachable
             default: Exit.failed
             }
         self.init(code: code, message: (error as? Failure)?.message ?? "\(error)")

@@ -8,7 +8,7 @@ import Foundation
 import Synchronization
 
 /// What it takes when a revision asks everybody again, while others check.
-func revisionFigures(_ folder: String, identifiers: Int) async throws -> [Figure] {
+func revisionFigures(_ folder: String, identifiers: Int) throws -> [Figure] {
     let node = NodeFolder(folder + "/node")
     let now = Timestamp(millis: Clock.realtimeMillis())
     try node.create(deployment: nil, now: now)
@@ -39,7 +39,7 @@ func revisionFigures(_ folder: String, identifiers: Int) async throws -> [Figure
     try expect(engine, people: people, club: .granted)
     let before = engine.publication.current.appliedSequence
     while engine.publication.current.appliedSequence == before {
-        try await Task.sleep(for: .milliseconds(1))
+        Wakeup.pause(millis: 1)
         guard Clock.realtimeMillis() < coming.millis + 600_000 else { break }
     }
     let takenOver = Double(Clock.realtimeMillis() - coming.millis) / 1000

@@ -37,6 +37,13 @@ struct Serve: ParsableCommand {
     @Option(help: "Processor of the first of these threads; the next ones follow.")
     var pin: Int?
 
+    @Option(
+        help: """
+            Microseconds that each of these threads looks for requests before it sleeps. Answers come sooner, and each \
+            thread takes up to a whole processor while it is asked.
+            """)
+    var spinMicros = 0
+
     @Option(help: "Connections at the most.")
     var maxConnections = 10_000
 
@@ -54,6 +61,7 @@ struct Serve: ParsableCommand {
 
     func validate() throws {
         if let loops, !(1...256).contains(loops) { throw ValidationError("--loops is 1 to 256") }
+        if !(0...1_000_000).contains(spinMicros) { throw ValidationError("--spin-micros is 0 to 1000000") }
         guard maxConnections > 0, maxInFlight > 0, idleSeconds > 0, handshakeSeconds > 0 else {
             throw ValidationError("limits are greater than zero")
         }
@@ -131,6 +139,7 @@ struct Serve: ParsableCommand {
         options.token = try readToken(tokenFile, in: node.folder)
         if let loops { options.loops = loops }
         options.firstProcessor = pin
+        options.spinMicros = spinMicros
         options.connectionsMax = maxConnections
         options.requestsInFlightMax = maxInFlight
         options.idleSecondsMax = idleSeconds

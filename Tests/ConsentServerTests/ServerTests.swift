@@ -47,6 +47,19 @@ struct ServerTests {
         }
     }
 
+    /// Also after a pause in which the loop has gone to sleep.
+    @Test(arguments: Transport.allCases)
+    func aServerThatSpinsAnswersAlike(transport: Transport) throws {
+        let running = try Running { $0.spinMicros = 200 }
+        let client = try SocketClient.greeted(running.address(transport))
+        let record = try client.request(Bytes.record([sampleGrant(customer: "a")], request: 2))
+        #expect(record.kind == .recorded)
+        for request in UInt32(3)..<40 {
+            #expect(try client.request(Bytes.check("a", request: request)).decision == .granted)
+            if request % 10 == 0 { Wakeup.pause(millis: 20) }
+        }
+    }
+
     /// Asking again would not help.
     /// Who asked is told what was found; the node is to end, and stays closed.
     @Test func aDamagedLedgerEndsTheNodeAndSaysWhere() throws {

@@ -23,6 +23,15 @@ struct HouseRulesTests {
         "ProtocolGenerator": ["Foundation"],
     ]
 
+    /// The targets under `Bench`.
+    static let allowedBenchImports: [String: Set<String>] = [
+        "ConsentBench": [
+            "CKernel", "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel",
+            "ConsentWire",
+            "Foundation", "Glibc", "Histogram", "Synchronization",
+        ]
+    ]
+
     static let root = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
 
@@ -52,6 +61,17 @@ struct HouseRulesTests {
         for (path, text) in files {
             let extra = Set(Self.imports(text)).subtracting(Self.allowedImports[target]!)
             #expect(extra.isEmpty, "\(path) imports \(extra.sorted())")
+        }
+    }
+
+    @Test func benchmarksImportOnlyWhatTheirRowAllows() throws {
+        for (target, allowed) in Self.allowedBenchImports {
+            let files = try Self.sources("Bench/\(target)")
+            #expect(!files.isEmpty)
+            for (path, text) in files {
+                let extra = Set(Self.imports(text)).subtracting(allowed)
+                #expect(extra.isEmpty, "\(path) imports \(extra.sorted())")
+            }
         }
     }
 

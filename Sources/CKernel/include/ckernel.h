@@ -35,6 +35,7 @@ static inline int ckernel_epoll_control(int epoll, int operation, int descriptor
 }
 static inline uint64_t ckernel_epoll_token(const struct epoll_event *event) { return event->data.u64; }
 static inline uint32_t ckernel_epoll_events(const struct epoll_event *event) { return event->events; }
+int ckernel_epoll_wait_nanos(int epoll, struct epoll_event *events, int count, int64_t nanos);
 static inline uint32_t ckernel_epoll_exclusive(void) { return (uint32_t)EPOLLEXCLUSIVE; }
 static inline uint32_t ckernel_epoll_edge(void) { return (uint32_t)EPOLLET; }
 

@@ -1,5 +1,6 @@
 package import ConsentKernel
 import Foundation
+import Synchronization
 
 /// A server that a benchmark starts and ends: this program's own, or a peer from a Debian package.
 package final class PeerProcess {
@@ -22,8 +23,7 @@ package final class PeerProcess {
     ///
     /// - Parameter path: of the program, or its name on the PATH.
     package init(_ path: String, _ arguments: [String], processor: Int?) throws {
-        let program = path.contains("/") ? path : Self.find(path)
-        guard let program else { throw Failure.missing(path) }
+        guard let program = Self.find(path) else { throw Failure.missing(path) }
         if let processor, let taskset = Self.find("taskset") {
             process.executableURL = URL(filePath: taskset)
             process.arguments = ["-c", "\(processor)", program] + arguments
@@ -34,6 +34,15 @@ package final class PeerProcess {
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try Self.withSignals { try process.run() }
+        Self.running.withLock { _ = $0.insert(process.processIdentifier) }
+    }
+
+    /// Those that were started and not ended.
+    private static let running = Mutex<Set<Int32>>([])
+
+    /// Tells all that run to end: for a program that was told so itself.
+    package static func endAll() {
+        for process in running.withLock({ $0 }) { kill(process, SIGTERM) }
     }
 
     /// A child inherits the signals that its parent's thread blocks, and threads of a pool block all: it could not be told
@@ -46,7 +55,19 @@ package final class PeerProcess {
         try start()
     }
 
+    /// Where a program on the PATH lies; nil if there is none.
+    package static func folder(of name: String) -> String? {
+        find(name).map { String($0.prefix(upTo: $0.lastIndex(of: "/")!)) }
+    }
+
+    package static func isInstalled(_ name: String) -> Bool { find(name) != nil }
+
     private static func find(_ name: String) -> String? {
+        if name.contains("/") { return File.exists(name) ? name : nil }
+        return pathOf(name)
+    }
+
+    private static func pathOf(_ name: String) -> String? {
         (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(name)" }
             .first(where: File.exists)
     }
@@ -55,6 +76,21 @@ package final class PeerProcess {
 
     /// Processor time so far.
     package var processorNanos: Int64 { System.processorNanos(of: processID) ?? 0 }
+
+    /// Processor time so far, of the process and of those that it started.
+    package var processorNanosWithChildren: Int64 {
+        let children = "/proc/\(processID)/task/\(processID)/children"
+        let numbers = (try? File.read(children)).map { String(decoding: $0, as: UTF8.self).split(separator: " ") } ?? []
+        return numbers.compactMap { Int32($0) }.reduce(processorNanos) { $0 + (System.processorNanos(of: $1) ?? 0) }
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    package func wait() -> Int32 {
+        // What it says must not fill the pipe.
+        _ = output.fileHandleForReading.readDataToEndOfFile()
+        finish()
+        return process.terminationStatus
+    }
 
     /// The first line of output that begins so, without that.
     package func line(after prefix: String) throws -> String {
@@ -81,7 +117,13 @@ package final class PeerProcess {
     /// Ends it in order, and waits.
     package func end() {
         process.terminate()
+        finish()
+    }
+
+    private func finish() {
         process.waitUntilExit()
+        // Its number may be another's from now on.
+        Self.running.withLock { _ = $0.remove(process.processIdentifier) }
     }
 
     deinit { if process.isRunning { end() } }
