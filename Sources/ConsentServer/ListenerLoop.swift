@@ -2,6 +2,7 @@ import ConsentEngine
 import ConsentIndex
 import ConsentKernel
 import ConsentModel
+import ConsentSync
 import ConsentWire
 import Synchronization
 
@@ -51,6 +52,7 @@ struct ListenerLoop: ~Copyable {
     private let settings: SessionSettings
     private let inbox: LoopInbox
     private let counters: ServerCounters
+    private let feed: FeedHub
     private let epoll: Epoll
     private let listeners: [Int32]
     private var checks: CheckPath
@@ -101,13 +103,14 @@ struct ListenerLoop: ~Copyable {
 
     init(
         engine: Engine, options: ServerOptions, settings: SessionSettings, inbox: LoopInbox, counters: ServerCounters,
-        listeners: [Int32], epoll: consuming Epoll
+        feed: FeedHub, listeners: [Int32], epoll: consuming Epoll
     ) {
         self.engine = engine
         self.options = options
         self.settings = settings
         self.inbox = inbox
         self.counters = counters
+        self.feed = feed
         self.listeners = listeners
         // Two a loop: one that was told, and may still be reading that, and the next one.
         socketMax = System.descriptorsMax - Self.descriptorsKept - 2 * options.loops
@@ -320,9 +323,21 @@ struct ListenerLoop: ~Copyable {
             if taken == 0 { break }
             rest = rest.dropFirst(taken)
         }
+        if connection.session.phase == .handedOver { return handOver(slot, Array(input[rest])) }
         if !rest.isEmpty || !connection.received.isEmpty { connection.received = Array(input[rest]) }
         finishIfDone(slot, now)
         updateInterest(slot)
+    }
+
+    /// Leaves a connection to the feed, with what it has said from its `subscribe` on.
+    private mutating func handOver(_ slot: Int, _ received: [UInt8]) {
+        let connection = connections[slot]!
+        try? epoll.remove(connection.socket)
+        connections[slot] = nil
+        reuses[slot] &+= 1
+        freeSlots.append(slot)
+        counters.connections.subtract(1, ordering: .relaxed)
+        feed.adopt(connection.socket, received: received, unsent: connection.unsent.withBytes { Array($0) })
     }
 
     private mutating func perform(_ slot: Int) {

@@ -1,6 +1,7 @@
 package import ConsentEngine
 package import ConsentKernel
 import ConsentModel
+package import ConsentSync
 import ConsentWire
 import Synchronization
 
@@ -25,6 +26,8 @@ package enum ServerError: Error, CustomStringConvertible {
 package final class Server: Sendable {
     /// Where it listens, with the ports that the system chose.
     package let addresses: [SocketAddress]
+    /// Serves those who follow this node.
+    package let feed: FeedHub
     private let engine: Engine
     private let options: ServerOptions
     private let inboxes: [LoopInbox]
@@ -49,10 +52,15 @@ package final class Server: Sendable {
             deployment: ID16(bytes: engine.identity.deployment), history: ID16(bytes: engine.identity.history),
             token: options.token, requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
         let inboxes = inboxes
-        subscription = engine.subscribe { group in
-            guard group.catalogVersion != nil else { return }
-            for inbox in inboxes { inbox.wakeup.raise() }
-        }
+        let feed = try engine.feed(failed: failed)
+        self.feed = feed
+        subscription = engine.subscribe(
+            begin: { feed.begin(engine, at: $0) },
+            { group in
+                feed.tell(engine, of: group)
+                guard group.catalogVersion != nil else { return }
+                for inbox in inboxes { inbox.wakeup.raise() }
+            })
         threads = Mutex([])
         sockets = listening.perLoop.flatMap { $0 } + listening.shared
         for (number, inbox) in inboxes.enumerated() {
@@ -63,7 +71,8 @@ package final class Server: Sendable {
                 do {
                     var loop = ListenerLoop(
                         engine: engine, options: options, settings: settings, inbox: inbox, counters: counters,
-                        listeners: listeners, epoll: try Epoll(eventsPerWaitMax: ListenerLoop.eventsPerWaitMax))
+                        feed: feed, listeners: listeners,
+                        epoll: try Epoll(eventsPerWaitMax: ListenerLoop.eventsPerWaitMax))
                     try loop.run()
                 } catch {
                     failed("a loop ended: \(error)")
@@ -75,6 +84,7 @@ package final class Server: Sendable {
 
     /// Stops listening, lets connections finish within the grace period, and ends the loops.
     package func drain() {
+        feed.drain()
         for inbox in inboxes { inbox.leave { $0.mustDrain = true } }
         finish()
     }
@@ -86,6 +96,7 @@ package final class Server: Sendable {
         }
         for thread in running { thread.join() }
         engine.unsubscribe(subscription)
+        feed.close()
         for socket in sockets { _ = FileDescriptor(owning: socket) }
         for case .unix(let path) in addresses { try? File.remove(path) }
     }

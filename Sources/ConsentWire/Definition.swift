@@ -62,6 +62,28 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case goingAway = 0xE0
     /// Another catalog version was applied.
     case catalogChanged = 0xE1
+    /// Follow this node from what the edge has; the connection serves nothing else from then on.
+    case subscribe = 0x40
+    /// Answer to subscribe: whether the edge can go on from what it has, or must take a snapshot.
+    case subscribed = 0xC0
+    /// A new snapshot, or the rest of one that was interrupted.
+    case takeSnapshot = 0x41
+    /// Answer to takeSnapshot: the manifest. Chunks follow as pushes.
+    case snapshotBegun = 0xC1
+    /// Up to where the edge answers by; also the sign that it is there. Not answered, but heartbeats repeat the stamp.
+    case enforced = 0x42
+    /// What was sent here, what this node has, and how old that may be.
+    case heartbeat = 0xE2
+    /// A catalog that rows from a sequence on are made by; comes before them.
+    case catalogRules = 0xE3
+    /// The text of the catalog whose rules came before it.
+    case rulesText = 0xE4
+    /// Rows of a chunk, or a part of them.
+    case snapshotChunk = 0xE5
+    /// Rows that have changed after one sequence up to another, as they are now, or a part of them.
+    case delta = 0xE6
+    /// The subscription ends, and with it the connection.
+    case cutOff = 0xE7
     /// A request failed; its id is repeated, or is zero where the frame could not be read.
     case error = 0xFF
 }
@@ -118,6 +140,18 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerUnavailable = 22
     /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
     case ledgerDamaged = 23
+    /// A payload does not match its checksum.
+    case damaged = 24
+    /// This node has nothing to follow yet.
+    case feedNotReady = 25
+    /// As many edges follow this node as may.
+    case tooManyEdges = 26
+    /// The connection has requests that are not answered; subscribe on one of its own.
+    case subscribeTooLate = 27
+    /// Only an edge that has subscribed can say this.
+    case subscribeExpected = 28
+    /// A connection that has subscribed takes nothing but takeSnapshot and enforced.
+    case onlyFollowing = 29
     /// The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.
     case questionInvalid = 41
     /// Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.
@@ -190,6 +224,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogRejected,
             .catalogConflict,
             .ledgerDamaged,
+            .subscribeTooLate,
+            .subscribeExpected,
+            .onlyFollowing,
             .questionInvalid,
             .identifierMissing,
             .identifierRefused,
@@ -219,12 +256,15 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .capturedTooEarly: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
-            .helloTooLate: .reconnect
+            .helloTooLate,
+            .damaged: .reconnect
         case .busy,
             .tooManyInFlight,
             .internalFailure,
             .tooManyConnections,
-            .ledgerUnavailable: .retryLater
+            .ledgerUnavailable,
+            .feedNotReady,
+            .tooManyEdges: .retryLater
         }
     }
 
@@ -240,7 +280,11 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .credentialsRefused,
             .idleTooLong,
             .helloTooLate,
-            .tooManyConnections: true
+            .tooManyConnections,
+            .damaged,
+            .feedNotReady,
+            .tooManyEdges,
+            .onlyFollowing: true
         default: false
         }
     }
