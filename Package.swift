@@ -45,6 +45,9 @@ let package = Package(
         .target(
             name: "ConsentIndex", dependencies: ["ConsentModel", "ConsentKernel", "CKernel"], swiftSettings: strict),
         .target(
+            name: "ConsentSync", dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel"],
+            swiftSettings: common),
+        .target(
             name: "ConsentLedger", dependencies: ["ConsentModel", grdb, sqlite, crypto], swiftSettings: common),
         .target(
             name: "ConsentEngine",
@@ -54,6 +57,7 @@ let package = Package(
             name: "ConsentServer",
             dependencies: [
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
+                "ConsentSync",
             ],
             swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel", crypto], swiftSettings: common),

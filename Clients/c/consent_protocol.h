@@ -55,8 +55,19 @@ enum {
     CONSENT_OPCODE_NODE_STATUS = 182,
     CONSENT_OPCODE_ENFORCEMENT = 55,
     CONSENT_OPCODE_ENFORCED_BY = 183,
+    CONSENT_OPCODE_SUBSCRIBE = 64,
+    CONSENT_OPCODE_SUBSCRIBED = 192,
+    CONSENT_OPCODE_TAKE_SNAPSHOT = 65,
+    CONSENT_OPCODE_SNAPSHOT_BEGUN = 193,
+    CONSENT_OPCODE_ENFORCED = 66,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
+    CONSENT_OPCODE_HEARTBEAT = 226,
+    CONSENT_OPCODE_CATALOG_RULES = 227,
+    CONSENT_OPCODE_RULES_TEXT = 228,
+    CONSENT_OPCODE_SNAPSHOT_CHUNK = 229,
+    CONSENT_OPCODE_DELTA = 230,
+    CONSENT_OPCODE_CUT_OFF = 231,
     CONSENT_OPCODE_ERROR = 255
 };
 
@@ -85,6 +96,12 @@ enum {
     CONSENT_ERROR_CATALOG_CONFLICT = 21,
     CONSENT_ERROR_LEDGER_UNAVAILABLE = 22,
     CONSENT_ERROR_LEDGER_DAMAGED = 23,
+    CONSENT_ERROR_DAMAGED = 24,
+    CONSENT_ERROR_FEED_NOT_READY = 25,
+    CONSENT_ERROR_TOO_MANY_EDGES = 26,
+    CONSENT_ERROR_SUBSCRIBE_TOO_LATE = 27,
+    CONSENT_ERROR_SUBSCRIBE_EXPECTED = 28,
+    CONSENT_ERROR_ONLY_FOLLOWING = 29,
     CONSENT_ERROR_NOT_HERE = 32,
     CONSENT_ERROR_UPSTREAM_UNREACHABLE = 33,
     CONSENT_ERROR_IDENTITY_UNKNOWN = 35,
@@ -132,6 +149,9 @@ static inline int consent_error_advice(int code) {
     case CONSENT_ERROR_HELLO_TOO_LATE: return CONSENT_RECONNECT;
     case CONSENT_ERROR_TOO_MANY_CONNECTIONS: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_DAMAGED: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_FEED_NOT_READY: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_TOO_MANY_EDGES: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_UPSTREAM_UNREACHABLE: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_IDENTITY_UNKNOWN: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_NODE_CHANGED: return CONSENT_RECONNECT;
@@ -164,6 +184,12 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_CATALOG_CONFLICT: return "The catalog contradicts what is applied, such as a reused purpose bit. Nothing was applied.";
     case CONSENT_ERROR_LEDGER_UNAVAILABLE: return "The ledger could not be used, such as on a full disk. Nothing was stored.";
     case CONSENT_ERROR_LEDGER_DAMAGED: return "What the ledger holds contradicts itself; the message says where. Nothing was stored.";
+    case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
+    case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
+    case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";
+    case CONSENT_ERROR_SUBSCRIBE_TOO_LATE: return "The connection has requests that are not answered; subscribe on one of its own.";
+    case CONSENT_ERROR_SUBSCRIBE_EXPECTED: return "Only an edge that has subscribed can say this.";
+    case CONSENT_ERROR_ONLY_FOLLOWING: return "A connection that has subscribed takes nothing but takeSnapshot and enforced.";
     case CONSENT_ERROR_NOT_HERE: return "This edge has no ledger: changes, histories and lists of people are asked of the server that the message names. Nothing was stored.";
     case CONSENT_ERROR_UPSTREAM_UNREACHABLE: return "This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.";
     case CONSENT_ERROR_IDENTITY_UNKNOWN: return "This edge has never reached its upstream and cannot say yet whether it is of the client's deployment.";

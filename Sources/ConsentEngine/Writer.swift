@@ -278,7 +278,9 @@ final class Writer: @unchecked Sendable {
         guard head.sequence >= first else { return }
         subscribers.tell(
             CommittedGroup(
-                first: first, last: head.sequence, rows: group.rows, catalogVersion: stored.catalog?.version))
+                first: first, last: head.sequence,
+                point: CommittedPoint(sequence: head.sequence, chain: head.mark, digest: index.digest),
+                rows: group.rows, catalogVersion: stored.catalog?.version))
     }
 
     private func follow(_ stored: Decided, _ index: IndexWriter) throws {

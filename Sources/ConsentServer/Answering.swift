@@ -2,19 +2,22 @@ import ConsentCatalog
 package import ConsentEngine
 import ConsentIndex
 import ConsentModel
+package import ConsentSync
 package import ConsentWire
 
 /// Writes an answer into a connection's output, on its loop's thread.
 package typealias Encode = @Sendable (inout OutputBuffer) -> Void
 
 extension Engine {
-    package func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void) {
+    package func perform(
+        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) {
         switch action {
         case .record(let request, let events):
             record(events) { result in complete(Self.encodeRecorded(result, request)) }
         case .question(let request, let question):
             do {
-                try ask { engine in engine.answer(question, request, complete) }
+                try ask { engine in engine.answer(question, request, feed, complete) }
             } catch {
                 complete(Self.encodeError(error, request))
             }
@@ -23,19 +26,20 @@ extension Engine {
     }
 
     private func answer(
-        _ question: Question, _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void
+        _ question: Question, _ request: UInt32, _ feed: FeedHub?,
+        _ complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         do {
             switch question {
             case .applyCatalog(let apply): try answer(apply, request, complete)
-            default: complete(try encode(question, request))
+            default: complete(try encode(question, request, feed))
             }
         } catch {
             complete(Self.encodeError(error, request))
         }
     }
 
-    private func encode(_ question: Question, _ request: UInt32) throws -> Encode {
+    private func encode(_ question: Question, _ request: UInt32, _ feed: FeedHub?) throws -> Encode {
         switch question {
         case .explain(let identifier, let purposeBit):
             let (verdict, purpose, act, sequence) = try explain(identifier, purposeBit: purposeBit)
@@ -46,10 +50,7 @@ extension Engine {
             let page = try historyPage(asked)
             return { page.encode(request: request, into: &$0) }
         case .catalog:
-            let applied = catalog
-            let answer = CatalogPurposes(
-                catalogVersion: UInt32(applied.version), digest: applied.digest,
-                purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
+            let answer = CatalogPurposes(catalog)
             return { answer.encode(request: request, into: &$0) }
         case .catalogDocument:
             let applied = catalog
@@ -61,10 +62,11 @@ extension Engine {
         case .status(let serverVersion):
             var answer = status()
             answer.serverVersion = serverVersion
+            answer.edges = feed?.followingEdges ?? []
             return { [answer] in answer.encode(request: request, into: &$0) }
         case .enforcement(let asked):
             let answer = EnforcedBy(
-                sequence: asked.sequence, head: publication.current.appliedSequence, edges: [])
+                sequence: asked.sequence, head: publication.current.appliedSequence, feed: feed)
             return { answer.encode(request: request, into: &$0) }
         case .countGranted(let asked):
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
@@ -176,13 +178,21 @@ extension Engine {
 
 extension NodeStatus {
     /// What every node says of itself alike.
-    init(_ service: Service) {
+    package init(_ service: Service) {
         self.init()
         let table = service.publication.current
         catalogVersion = UInt32(service.catalog.version)
         (sequence, digest) = (table.appliedSequence, table.digest)
         deployment = ID16(bytes: service.identity.deployment)
         history = ID16(bytes: service.identity.history)
+    }
+}
+
+extension CatalogPurposes {
+    package init(_ applied: AppliedCatalog) {
+        self.init(
+            catalogVersion: UInt32(applied.version), digest: applied.digest,
+            purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
     }
 }
 

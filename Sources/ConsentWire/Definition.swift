@@ -66,10 +66,32 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case enforcement = 0x37
     /// Answer to enforcement.
     case enforcedBy = 0xB7
+    /// Follow this node from what the edge has; the connection serves nothing else from then on.
+    case subscribe = 0x40
+    /// Answer to subscribe: whether the edge can go on from what it has, or must take a snapshot.
+    case subscribed = 0xC0
+    /// A new snapshot, or the rest of one that was interrupted.
+    case takeSnapshot = 0x41
+    /// Answer to takeSnapshot: the manifest. Chunks follow as pushes.
+    case snapshotBegun = 0xC1
+    /// Up to where the edge answers by; also the sign that it is there. Not answered, but heartbeats repeat the stamp.
+    case enforced = 0x42
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
     case catalogChanged = 0xE1
+    /// What was sent here, what this node has, and how old that may be.
+    case heartbeat = 0xE2
+    /// A catalog that rows from a sequence on are made by; comes before them.
+    case catalogRules = 0xE3
+    /// The text of the catalog whose rules came before it.
+    case rulesText = 0xE4
+    /// Rows of a chunk, or a part of them.
+    case snapshotChunk = 0xE5
+    /// Rows that have changed after one sequence up to another, as they are now, or a part of them.
+    case delta = 0xE6
+    /// The subscription ends, and with it the connection.
+    case cutOff = 0xE7
     /// A request failed; its id is repeated, or is zero where the frame could not be read.
     case error = 0xFF
 }
@@ -126,6 +148,18 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case ledgerUnavailable = 22
     /// What the ledger holds contradicts itself; the message says where. Nothing was stored.
     case ledgerDamaged = 23
+    /// A payload does not match its checksum.
+    case damaged = 24
+    /// This node has nothing to follow yet.
+    case feedNotReady = 25
+    /// As many edges follow this node as may.
+    case tooManyEdges = 26
+    /// The connection has requests that are not answered; subscribe on one of its own.
+    case subscribeTooLate = 27
+    /// Only an edge that has subscribed can say this.
+    case subscribeExpected = 28
+    /// A connection that has subscribed takes nothing but takeSnapshot and enforced.
+    case onlyFollowing = 29
     /// This edge has no ledger: changes, histories and lists of people are asked of the server that the message names. Nothing was stored.
     case notHere = 32
     /// This edge forwards such requests and has no answer to this one. Whether a change was stored is not known: retry with the same key.
@@ -206,6 +240,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .catalogRejected,
             .catalogConflict,
             .ledgerDamaged,
+            .subscribeTooLate,
+            .subscribeExpected,
+            .onlyFollowing,
             .notHere,
             .questionInvalid,
             .identifierMissing,
@@ -237,12 +274,15 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,
+            .damaged,
             .nodeChanged: .reconnect
         case .busy,
             .tooManyInFlight,
             .internalFailure,
             .tooManyConnections,
             .ledgerUnavailable,
+            .feedNotReady,
+            .tooManyEdges,
             .upstreamUnreachable,
             .identityUnknown: .retryLater
         }
@@ -261,6 +301,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .idleTooLong,
             .helloTooLate,
             .tooManyConnections,
+            .damaged,
+            .feedNotReady,
+            .tooManyEdges,
+            .onlyFollowing,
             .identityUnknown,
             .nodeChanged: true
         default: false

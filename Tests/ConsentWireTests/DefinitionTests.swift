@@ -72,7 +72,9 @@ struct DefinitionTests {
         try expectNumbers(IdentifierType.self, of: "identifierType")
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
-        #expect(try definition["enums"].object.count == 9)
+        try expectNumbers(SyncVerdict.self, of: "syncVerdict")
+        try expectNumbers(CutOffReason.self, of: "cutOffReason")
+        #expect(try definition["enums"].object.count == 11)
     }
 
     @Test(arguments: [

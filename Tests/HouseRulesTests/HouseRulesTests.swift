@@ -15,9 +15,10 @@ struct HouseRulesTests {
         "ConsentEngine": [
             "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "Synchronization",
         ],
+        "ConsentSync": ["ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire", "Synchronization"],
         "ConsentServer": [
-            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire",
-            "Synchronization",
+            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentSync",
+            "ConsentWire", "Synchronization",
         ],
         "ConsentRegister": ["ConsentModel", "Crypto"],
         "ProtocolGenerator": ["Foundation"],

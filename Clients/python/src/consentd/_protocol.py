@@ -52,8 +52,19 @@ class Opcode(IntEnum):
     NODE_STATUS = 182
     ENFORCEMENT = 55
     ENFORCED_BY = 183
+    SUBSCRIBE = 64
+    SUBSCRIBED = 192
+    TAKE_SNAPSHOT = 65
+    SNAPSHOT_BEGUN = 193
+    ENFORCED = 66
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
+    HEARTBEAT = 226
+    CATALOG_RULES = 227
+    RULES_TEXT = 228
+    SNAPSHOT_CHUNK = 229
+    DELTA = 230
+    CUT_OFF = 231
     ERROR = 255
 
 
@@ -87,6 +98,12 @@ class ErrorCode(IntEnum):
     CATALOG_CONFLICT = 21
     LEDGER_UNAVAILABLE = 22
     LEDGER_DAMAGED = 23
+    DAMAGED = 24
+    FEED_NOT_READY = 25
+    TOO_MANY_EDGES = 26
+    SUBSCRIBE_TOO_LATE = 27
+    SUBSCRIBE_EXPECTED = 28
+    ONLY_FOLLOWING = 29
     NOT_HERE = 32
     UPSTREAM_UNREACHABLE = 33
     IDENTITY_UNKNOWN = 35
@@ -144,6 +161,12 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.CATALOG_CONFLICT: Advice.DO_NOT_RETRY,
     ErrorCode.LEDGER_UNAVAILABLE: Advice.RETRY_LATER,
     ErrorCode.LEDGER_DAMAGED: Advice.DO_NOT_RETRY,
+    ErrorCode.DAMAGED: Advice.RECONNECT,
+    ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
+    ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
+    ErrorCode.SUBSCRIBE_TOO_LATE: Advice.DO_NOT_RETRY,
+    ErrorCode.SUBSCRIBE_EXPECTED: Advice.DO_NOT_RETRY,
+    ErrorCode.ONLY_FOLLOWING: Advice.DO_NOT_RETRY,
     ErrorCode.NOT_HERE: Advice.DO_NOT_RETRY,
     ErrorCode.UPSTREAM_UNREACHABLE: Advice.RETRY_LATER,
     ErrorCode.IDENTITY_UNKNOWN: Advice.RETRY_LATER,
@@ -202,6 +225,12 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.CATALOG_CONFLICT: "catalogConflict",
     ErrorCode.LEDGER_UNAVAILABLE: "ledgerUnavailable",
     ErrorCode.LEDGER_DAMAGED: "ledgerDamaged",
+    ErrorCode.DAMAGED: "damaged",
+    ErrorCode.FEED_NOT_READY: "feedNotReady",
+    ErrorCode.TOO_MANY_EDGES: "tooManyEdges",
+    ErrorCode.SUBSCRIBE_TOO_LATE: "subscribeTooLate",
+    ErrorCode.SUBSCRIBE_EXPECTED: "subscribeExpected",
+    ErrorCode.ONLY_FOLLOWING: "onlyFollowing",
     ErrorCode.NOT_HERE: "notHere",
     ErrorCode.UPSTREAM_UNREACHABLE: "upstreamUnreachable",
     ErrorCode.IDENTITY_UNKNOWN: "identityUnknown",
@@ -243,6 +272,14 @@ class LawfulBasis(IntEnum):
     VITAL_INTEREST = 3
     PUBLIC_TASK = 4
     LEGITIMATE_INTEREST = 5
+
+
+class cutOffReason(IntEnum):
+    TOO_SLOW = 1
+    SILENT = 2
+    DRAINING = 3
+    OUTDATED = 4
+    HISTORY_CHANGED = 5
 
 
 class Decision(IntEnum):
@@ -331,3 +368,13 @@ class State(IntEnum):
     OBJECTED = 11
     BASIS_HOLDS = 12
     ERASED = 13
+
+
+class syncVerdict(IntEnum):
+    FOLLOW = 0
+    NOTHING_THERE = 1
+    TOO_FAR_BEHIND = 2
+    OTHER_HISTORY = 3
+    DIGEST_DIFFERS = 4
+    AHEAD = 5
+    FORKED = 6
