@@ -60,12 +60,20 @@ let package = Package(
                 "ConsentSync",
             ],
             swiftSettings: common),
+        .target(
+            name: "ConsentEdge",
+            dependencies: [
+                "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
+                "ConsentSync", "ConsentServer",
+            ],
+            swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel", crypto], swiftSettings: common),
         .executableTarget(
             name: "consentd",
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
-                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", "ConsentWire", arguments,
+                "ConsentServer", "ConsentSync", "ConsentEdge", "ConsentRegister", "ConsentClient", "ConsentBench",
+                "ConsentWire", arguments,
             ],
             swiftSettings: common),
         .target(
@@ -109,6 +117,13 @@ let package = Package(
             ],
             swiftSettings: common),
         .testTarget(
+            name: "ConsentEdgeTests",
+            dependencies: [
+                "ConsentEdge", "ConsentEngine", "ConsentServer", "ConsentSync", "ConsentCatalog", "ConsentWire",
+                "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
+        .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(
             name: "ConsentCatalogTests", dependencies: ["ConsentCatalog", "ConsentModel"], swiftSettings: common),
@@ -134,9 +149,17 @@ let package = Package(
                 "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
             ],
             swiftSettings: common),
+        .executableTarget(
+            name: "consent-soak",
+            dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport"],
+            path: "Tests/Soak", swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
-            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient"],
+            name: "ConsentdTests",
+            dependencies: [
+                "consentd", "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel",
+                "ConsentTestSupport",
+            ],
             swiftSettings: common),
     ]
 )

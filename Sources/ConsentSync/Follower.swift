@@ -12,6 +12,8 @@ package struct FollowerOptions: Sendable {
     /// Of this program.
     package var version = ""
     package var replica = ReplicaOptions()
+    /// Says why a catalog of the upstream is not answered by, if it is not; then what there was before goes on.
+    package var judgeCatalog: @Sendable (SyncCatalog) -> String? = { _ in nil }
     /// For how long a connection may be in the making, handshake and all.
     package var connectMillis: UInt64 = 5000
     /// Pause before the next try: doubled each time up to the maximum, and each time another part of it.
@@ -54,6 +56,8 @@ package struct FollowerState: Sendable {
     package var problem: String?
     package var counters = ReplicaCounters()
     package var connects: UInt64 = 0
+    /// Handshakes that failed because one did not want the other: of another deployment, a wrong token, too many edges.
+    package var refusals: UInt64 = 0
 
     /// Events that the upstream has and this edge has not.
     package var lag: UInt64 { upstreamHead > point.sequence ? upstreamHead - point.sequence : 0 }
@@ -109,7 +113,7 @@ package final class Follower: Sendable {
     ) throws {
         self.folder = folder
         guard let lock = try folder.lock() else { throw FollowerError.locked(folder.path) }
-        let store = try IndexStore(folder)
+        let store = try IndexStore(folder, judge: options.judgeCatalog)
         publication = store.publication
         wakeup = try Wakeup()
         var state = FollowerState()

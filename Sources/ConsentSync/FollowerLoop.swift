@@ -241,12 +241,18 @@ struct FollowerLoop: ~Copyable {
     private mutating func welcome(_ frame: Frame, _ now: SyncMoment) {
         do {
             if frame.opcode == Opcode.error.rawValue {
+                state.refusals += 1
                 return fail("\(options.upstream) refused: \(try ErrorAnswer(frame).message)", now)
             }
             guard frame.opcode == Opcode.welcome.rawValue else {
                 return fail("\(options.upstream) does not answer 'hello' with 'welcome'", now)
             }
-            state.deployment = try Welcome(frame).deployment
+            let deployment = try Welcome(frame).deployment
+            guard options.deployment == .zero || deployment == options.deployment else {
+                state.refusals += 1
+                return fail("\(options.upstream) is of deployment \(deployment), not \(options.deployment)", now)
+            }
+            state.deployment = deployment
         } catch {
             return fail("\(error)", now)
         }

@@ -6,6 +6,8 @@ package import ConsentWire
 /// A replica's rows in a mapped index, which answers while it is changed.
 package final class IndexStore: ReplicaStore {
     private let folder: EdgeFolder
+    /// Says why a catalog is not answered by, if it is not.
+    private let judge: @Sendable (SyncCatalog) -> String?
     private var live: IndexWriter
     private var beside: IndexWriter?
     private var liveCatalog: SyncCatalog
@@ -21,14 +23,15 @@ package final class IndexStore: ReplicaStore {
     /// Opens what is in the folder if it proves itself; else begins with nothing, which answers nothing.
     ///
     /// - Throws: if not even an empty index can be made.
-    package init(_ folder: EdgeFolder) throws {
+    package init(_ folder: EdgeFolder, judge: @escaping @Sendable (SyncCatalog) -> String? = { _ in nil }) throws {
         self.folder = folder
+        self.judge = judge
         try File.createDirectory(folder.path)
         do {
-            (live, liveCatalog, hashKey) = try Self.open(folder)
+            (live, liveCatalog, hashKey) = try Self.open(folder, judge)
             history = ID16(bytes: live.history)
             problem = nil
-        } catch let unusable as IndexProblem {
+        } catch let unusable where unusable is IndexProblem || unusable is StoreFailure {
             live = try IndexWriter(
                 creating: folder.indexFolder, history: ID16.zero.bytes, keyCheck: 0, identifiers: 0, purposes: 1)
             live.setRole(.edge)
@@ -36,14 +39,17 @@ package final class IndexStore: ReplicaStore {
             try live.publish()
             (liveCatalog, hashKey) = (.none, [UInt8](repeating: 0, count: IdentifierHashKey.size))
             history = .zero
-            problem = unusable.description
+            problem = "\(unusable)"
         }
         live.setRole(.edge)
         publication = live.publication
     }
 
-    private static func open(_ folder: EdgeFolder) throws -> (IndexWriter, SyncCatalog, [UInt8]) {
+    private static func open(
+        _ folder: EdgeFolder, _ judge: (SyncCatalog) -> String?
+    ) throws -> (IndexWriter, SyncCatalog, [UInt8]) {
         guard let hashKey = folder.hashKey(), let catalog = folder.catalog() else { throw IndexProblem.missing }
+        if let why = judge(catalog) { throw StoreFailure(why) }
         let writer = try IndexWriter(
             opening: folder.indexFolder, history: nil, keyCheck: IdentifierHashKey(bytes: hashKey).check)
         return (writer, catalog, hashKey)
@@ -100,6 +106,7 @@ package final class IndexStore: ReplicaStore {
     }
 
     package func setCatalog(_ catalog: SyncCatalog, _ target: ReplicaTarget) throws(StoreFailure) {
+        if let why = judge(catalog) { throw StoreFailure(why) }
         guard target == .live else {
             besideCatalog = catalog
             return

@@ -2,6 +2,7 @@ import ArgumentParser
 import ConsentClient
 import ConsentEngine
 import ConsentLedger
+import ConsentSync
 import Foundation
 
 /// The exit codes of all commands, besides 0 (done, or granted) and the 64 of a command line that is none.
@@ -34,6 +35,7 @@ extension Failure {
             case let error as ConsentClientError: error.exitCode
             case let error as LedgerError: error.exitCode
             case let error as EngineError: error.exitCode
+            case is FollowerError: Exit.unreachable
             default: Exit.failed
             }
         self.init(code: code, message: (error as? Failure)?.message ?? "\(error)")

@@ -20,6 +20,10 @@ struct HouseRulesTests {
             "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentSync",
             "ConsentWire", "Synchronization",
         ],
+        "ConsentEdge": [
+            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentServer",
+            "ConsentSync", "ConsentWire", "Synchronization",
+        ],
         "ConsentRegister": ["ConsentModel", "Crypto"],
         "ProtocolGenerator": ["Foundation"],
     ]
