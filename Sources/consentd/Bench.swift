@@ -17,7 +17,7 @@ struct Bench: AsyncParsableCommand {
               consentd bench peer --seconds 10
               consentd bench index --identifiers 1000000
             """,
-        subcommands: [IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, All.self])
+        subcommands: [IndexCase.self, LedgerCase.self, PeerCase.self, DurableCase.self, SyncCase.self, All.self])
 
     struct Options: ParsableArguments {
         @Flag(help: "Small sizes that only show that everything runs; the figures say nothing.")
@@ -91,6 +91,26 @@ struct Bench: AsyncParsableCommand {
         }
     }
 
+    struct SyncCase: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "sync",
+            abstract: "A snapshot, changes on their way to who maps an edge's index, and a breaking revision.")
+
+        @OptionGroup var options: Options
+        @Option(help: "Identifiers of the node.") var identifiers = 10_000_000
+        @Option(help: "Changes, one each thousandth of a second.") var changes = 20_000
+
+        func run() async throws {
+            try await measure(options) {
+                try await withFolder { folder in
+                    try await syncFigures(
+                        folder, identifiers: options.smoke ? 20_000 : identifiers,
+                        changes: options.smoke ? 300 : changes)
+                }
+            }
+        }
+    }
+
     struct All: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "figures", abstract: "All of them, one after the other.")
@@ -108,13 +128,17 @@ struct Bench: AsyncParsableCommand {
                 }
                 figures += try await withFolder { try await durableFigures($0, seconds: isSmall ? 0.5 : 8) }
                 figures += try await withFolder { try await ledgerFigures($0, subjects: isSmall ? 2000 : 3_400_000) }
+                figures += try await withFolder {
+                    try await syncFigures(
+                        $0, identifiers: isSmall ? 20_000 : 10_000_000, changes: isSmall ? 300 : 20_000)
+                }
                 return figures
             }
         }
     }
 }
 
-private func note(_ text: String) { Output.error("consentd bench: \(text)") }
+func note(_ text: String) { Output.error("consentd bench: \(text)") }
 
 private func measure(_ options: Bench.Options, _ body: () async throws -> [Figure]) async throws {
     try await reportingFailures {
@@ -172,16 +196,33 @@ private func runSelf(_ arguments: [String], in folder: String) async throws -> (
 }
 
 /// Starts this very program as a server on a free port.
-private func startServer(_ data: String, processor: Int?) throws -> (PeerProcess, SocketAddress, readyMillis: Double) {
+func startServer(_ data: String, processor: Int?) throws -> (PeerProcess, SocketAddress, readyMillis: Double) {
     let path = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    let server = try PeerProcess(
-        path, ["serve", "--data", data, "--listen", "127.0.0.1:0", "--loops", "1", "--json"], processor: processor)
+    return try startListening(
+        ["serve", "--data", data, "--listen", "127.0.0.1:0", "--loops", "1", "--json"], path: path,
+        processor: processor)
+}
+
+/// Starts this very program as an edge on a free port.
+func startEdge(_ data: String, of upstream: SocketAddress) throws -> (PeerProcess, SocketAddress) {
+    let path = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    let (edge, address, _) = try startListening(
+        [
+            "edge", "--data", data, "--upstream", "\(upstream)", "--listen", "127.0.0.1:0", "--loops", "1", "--json",
+        ], path: path, processor: nil)
+    return (edge, address)
+}
+
+private func startListening(
+    _ arguments: [String], path: String, processor: Int?
+) throws -> (PeerProcess, SocketAddress, readyMillis: Double) {
+    let server = try PeerProcess(path, arguments, processor: processor)
     let line = try "{" + server.line(after: "{")
     guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
-        let addresses = object["listening"] as? [String], let ready = object["readyMillis"] as? Double,
+        let addresses = object["listening"] as? [String],
         let port = addresses.first?.split(separator: ":").last.flatMap({ UInt16($0) })
     else { throw PeerProcess.Failure.notReady("consentd") }
-    return (server, .tcp(host: "127.0.0.1", port: port), ready)
+    return (server, .tcp(host: "127.0.0.1", port: port), object["readyMillis"] as? Double ?? 0)
 }
 
 private func field(_ name: String, of text: String) -> Double {
@@ -217,9 +258,11 @@ private func ledgerFigures(_ folder: String, subjects: Int) async throws -> [Fig
 
 /// A node whose customers are named as the generator names them, all with a consent to `receipts-by-mail`'s kin: the
 /// first consent purpose of the template.
-private func makeNode(_ data: String, identifiers: Int) async throws -> (purposeBit: UInt16, revision: RevisionName) {
+func makeNode(
+    _ data: String, identifiers: Int, catalog: String = "template"
+) async throws -> (purposeBit: UInt16, revision: RevisionName) {
     let folder = NodeFolder(data)
-    _ = try await runSelf(["init", "--data", data], in: data)
+    _ = try await runSelf(["init", "--data", data, "--catalog", catalog], in: data)
     let engine = try Engine(folder, identifiersExpected: identifiers) { note($0) }
     let catalog = engine.catalog.catalog
     let now = Timestamp(millis: Clock.realtimeMillis())

@@ -34,7 +34,7 @@ struct ExitCodeTests {
             ["init"], ["edge", "--upstream", "127.0.0.1:1"], ["catalog", "check", "FILE"], ["catalog", "template"],
             ["sample-register", "FILE"],
         ]
-        + ["index", "ledger", "peer", "durable", "figures"].map { ["bench", $0] }
+        + ["index", "ledger", "peer", "durable", "sync", "figures"].map { ["bench", $0] }
 
     @Test(arguments: commandsOnANode + otherCommands)
     func aWrongOptionIsWrongUsageForEveryCommand(command: [String]) async throws {
