@@ -84,6 +84,12 @@ let package = Package(
                 "CKernel",
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
+        .target(
+            name: "ConsentSimulation", dependencies: ["ConsentSync", "ConsentWire", "ConsentModel"],
+            path: "Bench/ConsentSimulation", swiftSettings: common),
+        .executableTarget(
+            name: "simulate", dependencies: ["ConsentSimulation", "ConsentKernel"], path: "Bench/Simulate",
+            swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
         .target(
             name: "ConsentTestSupport",
@@ -131,6 +137,13 @@ let package = Package(
             name: "PythonClientTests",
             dependencies: [
                 "consentd", "ProtocolGenerator", "ConsentServer", "ConsentEngine", "ConsentLedger", "ConsentIndex",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "ConsentSyncTests",
+            dependencies: [
+                "ConsentSync", "ConsentSimulation", "ConsentServer", "ConsentEngine", "ConsentCatalog", "ConsentIndex",
                 "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
             ],
             swiftSettings: common),

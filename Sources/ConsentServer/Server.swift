@@ -52,7 +52,7 @@ package final class Server: Sendable {
             deployment: ID16(bytes: engine.identity.deployment), history: ID16(bytes: engine.identity.history),
             token: options.token, requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
         let inboxes = inboxes
-        let feed = try engine.feed(failed: failed)
+        let feed = try engine.feed(options.feed, failed: failed)
         self.feed = feed
         subscription = engine.subscribe(
             begin: { feed.begin(engine, at: $0) },
