@@ -92,6 +92,12 @@ let package = Package(
                 "CKernel",
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
+        .target(
+            name: "ConsentSimulation", dependencies: ["ConsentSync", "ConsentWire", "ConsentModel"],
+            path: "Bench/ConsentSimulation", swiftSettings: common),
+        .executableTarget(
+            name: "simulate", dependencies: ["ConsentSimulation", "ConsentKernel"], path: "Bench/Simulate",
+            swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
         .target(
             name: "ConsentTestSupport",
@@ -153,6 +159,13 @@ let package = Package(
             name: "consent-soak",
             dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport"],
             path: "Tests/Soak", swiftSettings: common),
+        .testTarget(
+            name: "ConsentSyncTests",
+            dependencies: [
+                "ConsentSync", "ConsentSimulation", "ConsentServer", "ConsentEngine", "ConsentCatalog", "ConsentIndex",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
             name: "ConsentdTests",

@@ -29,7 +29,10 @@ package final class EdgeNode: ServedNode {
 
     package var role: IndexRole { .edge }
 
-    package func feed(failed: @escaping @Sendable (String) -> Void) -> FeedHub { follower.hub }
+    /// The follower's own, whose options it was made with.
+    package func feed(_ options: FeedHubOptions, failed: @escaping @Sendable (String) -> Void) -> FeedHub {
+        follower.hub
+    }
 
     /// Opens an edge's folder, makes it if it is not there, and starts to follow.
     ///

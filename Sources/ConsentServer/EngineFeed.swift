@@ -8,10 +8,12 @@ package import ConsentWire
 
 extension Engine {
     /// A feed that has nothing to tell yet.
-    package func feed(failed: @escaping @Sendable (String) -> Void) throws -> FeedHub {
+    package func feed(
+        _ options: FeedHubOptions, failed: @escaping @Sendable (String) -> Void
+    ) throws -> FeedHub {
         try FeedHub(
             FeedIdentity(history: .zero, hashKey: hashKey.bytes), publication: publication, point: SyncPoint(),
-            catalog: .none,
+            catalog: .none, options: options,
             past: { [self] sequence, chain in
                 // The mark of the beginning is the same for everybody of this history.
                 sequence == 0 ? true : (try? chainMark(at: sequence)).map { $0 == chain }

@@ -17,7 +17,7 @@ package protocol ServedNode: AnyObject, Sendable {
         _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void)
 
     /// Serves those who follow the node. Whoever asked for it closes it.
-    func feed(failed: @escaping @Sendable (String) -> Void) throws -> FeedHub
+    func feed(_ options: FeedHubOptions, failed: @escaping @Sendable (String) -> Void) throws -> FeedHub
 
     /// Lets a feed of this node know what changes from now on, and is told, on any thread, after ``inService`` has changed;
     /// it must return at once.

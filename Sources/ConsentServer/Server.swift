@@ -50,7 +50,7 @@ package final class Server: Sendable {
         addresses = listening.addresses
         inboxes = try (0..<options.loops).map { _ in try LoopInbox() }
         let inboxes = inboxes
-        feed = try node.feed(failed: failed)
+        feed = try node.feed(options.feed, failed: failed)
         let feed = feed
         subscription = node.subscribeToService(feed) { for inbox in inboxes { inbox.wakeup.raise() } }
         threads = Mutex([])

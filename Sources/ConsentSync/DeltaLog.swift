@@ -41,6 +41,12 @@ package struct DeltaLog: Sendable {
             self.frames = frames
         }
 
+        var withoutFrames: Entry {
+            var entry = self
+            entry.frames = []
+            return entry
+        }
+
         fileprivate var size: Int { frames.reduce(0) { $0 + $1.count } }
     }
 
@@ -61,6 +67,8 @@ package struct DeltaLog: Sendable {
     package private(set) var absentRowsLostUpTo: UInt64 = 0
     /// Rises whenever other rows have taken the place of those before.
     package private(set) var epoch: UInt64 = 0
+    /// The points that the node has passed, oldest first; those of entries that were dropped too.
+    private var passed: [(sequence: UInt64, chain: UInt64)]
     private var entries: [Entry] = []
     /// Entries before it were dropped.
     private var first = 0
@@ -69,6 +77,8 @@ package struct DeltaLog: Sendable {
 
     /// Bytes of encoded changes that a node keeps: some minutes of 1,000 changes a second.
     package static let sizeMaxDefault = 64 << 20
+    /// 16 bytes each.
+    private static let passedMax = 1 << 16
 
     package init(
         at point: SyncPoint, isDigestKnown: Bool = true, catalog: SyncCatalog, sizeMax: Int = DeltaLog.sizeMaxDefault
@@ -77,6 +87,7 @@ package struct DeltaLog: Sendable {
         self.isDigestKnown = isDigestKnown
         self.catalog = catalog
         self.sizeMax = sizeMax
+        passed = [(point.sequence, point.chain)]
     }
 
     /// Adds a change. One that does not follow from the last one stands for all that may have changed in between.
@@ -84,6 +95,8 @@ package struct DeltaLog: Sendable {
         if let new = entry.catalog { catalog = new }
         let follows = entry.after == point.sequence
         point = entry.point
+        passed.append((point.sequence, point.chain))
+        if passed.count > Self.passedMax { passed.removeFirst(Self.passedMax / 2) }
         isDigestKnown = entry.hasDigest
         guard follows, !entry.frames.isEmpty, entry.size <= sizeMax else {
             forgetAll(hasAbsentRows: entry.hasAbsentRows, upTo: point.sequence)
@@ -107,6 +120,7 @@ package struct DeltaLog: Sendable {
     ) {
         forgetAll(hasAbsentRows: false, upTo: 0)
         absentRowsLostUpTo = rowsLostUpTo
+        passed = [(point.sequence, point.chain)]
         epoch += 1
         self.point = point
         self.isDigestKnown = isDigestKnown
@@ -131,6 +145,16 @@ package struct DeltaLog: Sendable {
         entries = []
         first = 0
         if hasAbsentRows { absentRowsLostUpTo = max(absentRowsLostUpTo, sequence) }
+    }
+
+    /// Whether an event of the past has this chain, as far as the log goes back; nil: that is not known here.
+    package func knows(sequence: UInt64, chain: UInt64) -> Bool? {
+        var (low, high) = (0, passed.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if passed[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+        }
+        return low < passed.count && passed[low].sequence == sequence ? passed[low].chain == chain : nil
     }
 
     /// What comes next for who has everything up to a sequence.

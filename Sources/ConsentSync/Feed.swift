@@ -156,13 +156,14 @@ package struct Feed: Sendable {
         let head = max(source.appliedSequence, log.point.sequence)
         if edge.sequence > head { return .ahead }
         let isKnown =
-            edge.sequence == log.point.sequence
-            ? edge.chain == log.point.chain : source.knows(sequence: edge.sequence, chain: edge.chain)
+            log.knows(sequence: edge.sequence, chain: edge.chain)
+            ?? source.knows(sequence: edge.sequence, chain: edge.chain)
         if isKnown == false { return .forked }
         if edge.sequence == log.point.sequence, log.isDigestKnown, edge.digest != log.point.digest {
             return .digestDiffers
         }
-        let isTooFar = head - edge.sequence > options.distanceMax
+        // Rows of another past must not come among its own, and here nobody could tell.
+        let isTooFar = isKnown == nil || head - edge.sequence > options.distanceMax
         return isTooFar || edge.sequence < log.absentRowsLostUpTo ? .tooFarBehind : .follow
     }
 
@@ -276,6 +277,8 @@ package struct Feed: Sendable {
         }
         position = walk.plan.start.sequence
         phase = .following
+        // The edge waits for a digest.
+        heartbeatAt = 0
         return true
     }
 

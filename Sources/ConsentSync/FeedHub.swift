@@ -31,6 +31,18 @@ package enum FeedChange: Sendable {
     case replaced(FeedIdentity, SyncPoint, isDigestKnown: Bool, SyncCatalog)
 }
 
+extension FeedChange {
+    /// As much of it as is to be known where nobody follows.
+    fileprivate var withoutRows: FeedChange {
+        switch self {
+        case .made(let after, let point, let catalog, let hasAbsentRows, _):
+            .made(after: after, point: point, catalog: catalog, hasAbsentRows: hasAbsentRows, rows: nil)
+        case .received(let entry): .received(entry.withoutFrames)
+        case .verified, .replaced: self
+        }
+    }
+}
+
 package struct FeedHubOptions: Sendable {
     package var feed = FeedOptions()
     package var logSizeMax = DeltaLog.sizeMaxDefault
@@ -58,6 +70,18 @@ package final class FeedHub: Sendable {
         var newcomers: [Newcomer] = []
         var mustDrain = false
         var mustStop = false
+
+        /// Adds a change; one that says no more than where the node is takes the place of one like it.
+        mutating func keep(_ change: FeedChange) {
+            if case .made(_, let point, nil, let hasAbsentRows, nil) = change,
+                case .made(let after, _, nil, let hadAbsentRows, nil)? = changes.last
+            {
+                changes[changes.count - 1] = .made(
+                    after: after, point: point, catalog: nil, hasAbsentRows: hadAbsentRows || hasAbsentRows, rows: nil)
+            } else {
+                changes.append(change)
+            }
+        }
     }
 
     private struct Known {
@@ -69,6 +93,8 @@ package final class FeedHub: Sendable {
     }
 
     private let inbox = Mutex(Inbox())
+    /// Those that were adopted and are not gone.
+    private let edgeCount = Atomic<Int>(0)
     private let known = Mutex(Known())
     private let wakeup: Wakeup
     private let thread = Mutex<ConsentKernel.Thread?>(nil)
@@ -103,8 +129,15 @@ package final class FeedHub: Sendable {
 
     // MARK: The node's side
 
-    /// Tells of a change. Returns at once.
-    package func tell(_ change: FeedChange) { leave { $0.changes.append(change) } }
+    /// Tells of a change. Returns at once. While nobody follows, nobody is woken, and what was changed is not kept: who
+    /// comes then is told of rows.
+    package func tell(_ change: FeedChange) {
+        if edgeCount.load(ordering: .relaxed) > 0 {
+            leave { $0.changes.append(change) }
+        } else {
+            inbox.withLock { $0.keep(change.withoutRows) }
+        }
+    }
 
     /// Takes a connection over that has sent `subscribe`.
     ///
@@ -113,6 +146,7 @@ package final class FeedHub: Sendable {
     ///   - received: what it has sent from `subscribe` on.
     ///   - unsent: what was to be sent to it before.
     package func adopt(_ socket: Int32, received: [UInt8], unsent: [UInt8]) {
+        edgeCount.add(1, ordering: .relaxed)
         leave { $0.newcomers.append(Newcomer(socket: socket, received: received, unsent: unsent)) }
     }
 
@@ -174,6 +208,7 @@ package final class FeedHub: Sendable {
     }
 
     func forget(_ number: UInt64, because reason: String, isCutOff: Bool) {
+        edgeCount.subtract(1, ordering: .relaxed)
         known.withLock { known in
             if isCutOff { known.cutOffs += 1 }
             guard var status = known.edges.removeValue(forKey: number), !status.name.isEmpty else { return }

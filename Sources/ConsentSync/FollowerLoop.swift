@@ -39,6 +39,8 @@ struct FollowerLoop: ~Copyable {
     private let epoll: Epoll
     private var replica: Replica<IndexStore>
     private var state: FollowerState
+    /// To those who follow this node.
+    private var verifiedTold: UInt64?
     private var link = Link.waiting(until: 0)
     private var socket: Int32 = -1
     private var output = OutputBuffer(capacity: 4096)
@@ -297,6 +299,7 @@ struct FollowerLoop: ~Copyable {
 
     private mutating func tellHub() {
         guard let entries = replica.takeOnward() else {
+            verifiedTold = replica.verifiedSequence
             let identity = FeedIdentity(history: store.history, hashKey: store.hashKey)
             follower.hub.tell(
                 .replaced(
@@ -304,6 +307,9 @@ struct FollowerLoop: ~Copyable {
             return
         }
         for entry in entries { follower.hub.tell(.received(entry)) }
-        if let sequence = replica.verifiedSequence { follower.hub.tell(.verified(sequence)) }
+        if let sequence = replica.verifiedSequence, sequence != verifiedTold {
+            verifiedTold = sequence
+            follower.hub.tell(.verified(sequence))
+        }
     }
 }

@@ -115,7 +115,11 @@ package struct Replica<Store: ReplicaStore> {
     private var isTextMissing = false
     /// As the upstream says in this connection.
     private var upstream: (history: ID16, hashKey: [UInt8]) = (.zero, [])
+    /// Of the snapshot.
+    private var planned: (history: ID16, hashKey: [UInt8]) = (.zero, [])
     private var stampedAt: UInt64 = 0
+    /// When the answer that is waited for was asked for; nil: none is.
+    private var askedAt: UInt64?
     private var toldSequence: UInt64 = 0
     private var enforcedAt: SyncMoment?
     /// Changes of the live rows, for those who follow this node.
@@ -141,6 +145,7 @@ package struct Replica<Store: ReplicaStore> {
     package mutating func connect(at now: SyncMoment, into output: inout OutputBuffer) {
         phase = .subscribing
         heardAt = now.bootMillis
+        askedAt = now.bootMillis
         stampedAt = 0
         toldSequence = 0
         pendingCatalog = nil
@@ -153,7 +158,7 @@ package struct Replica<Store: ReplicaStore> {
         target = plan.map { $0.nextChunk == $0.chunkCount } ?? false ? .beside : .live
         if target == .beside || (store.history != .zero && !options.startsOver) {
             position = store.point(target)
-            request.history = target == .beside ? upstream.history : store.history
+            request.history = target == .beside ? planned.history : store.history
             request.point = position
         }
         request.encode(request: 1, into: &output)
@@ -186,7 +191,8 @@ package struct Replica<Store: ReplicaStore> {
     /// - Returns: why the connection is to be closed, if it is.
     package mutating func tick(at now: SyncMoment, into output: inout OutputBuffer) -> ReplicaEnd? {
         guard phase != .offline, let heardAt else { return nil }
-        if now.bootMillis > heardAt + options.silenceMillis { return end(.silent) }
+        // An upstream that says everything but the answer is as good as silent.
+        if now.bootMillis > (askedAt ?? heardAt) + options.silenceMillis { return end(.silent) }
         guard phase != .subscribing else { return nil }
         let sequence = store.history == .zero ? 0 : store.point(.live).sequence
         let isDue = now.bootMillis >= stampedAt + options.stampMillis
@@ -261,6 +267,7 @@ package struct Replica<Store: ReplicaStore> {
     private mutating func take(_ answer: Subscribed, _ output: inout OutputBuffer) throws -> ReplicaEnd? {
         guard phase == .subscribing else { return end(.damaged("'subscribed' comes twice")) }
         number = 0
+        askedAt = nil
         upstreamHead = answer.head
         var verdict = answer.verdict
         // What is hashed with another key is about nobody who is known here.
@@ -272,6 +279,11 @@ package struct Replica<Store: ReplicaStore> {
         }
         if verdict.isForThePersonInCharge, !options.startsOver { return end(.held(verdict)) }
         upstream = (answer.history, answer.hashKey)
+        // Rows of one history are never put among those of another.
+        if plan != nil, planned != upstream {
+            discardSnapshot()
+            if verdict == .follow { return end(.refused("it has another key than the snapshot that was begun")) }
+        }
         lastEnd = nil
         if verdict == .follow {
             phase = .following
@@ -296,6 +308,7 @@ package struct Replica<Store: ReplicaStore> {
 
     private mutating func askForSnapshot(_ output: inout OutputBuffer) {
         phase = .awaitingSnapshot
+        askedAt = heardAt
         if let plan, plan.nextChunk == plan.chunkCount { discardSnapshot() }
         TakeSnapshotRequest(resumed: plan).encode(request: 2, into: &output)
     }
@@ -303,6 +316,7 @@ package struct Replica<Store: ReplicaStore> {
     private mutating func take(_ begun: SnapshotBegun) throws -> ReplicaEnd? {
         guard phase == .awaitingSnapshot else { return end(.damaged("a snapshot that nobody asked for")) }
         target = .beside
+        askedAt = nil
         pendingCatalog = nil
         isTextMissing = false
         if let plan, plan.nextChunk > 0, begun.plan.nextChunk == plan.nextChunk, isSame(plan, begun.plan) {
@@ -312,6 +326,7 @@ package struct Replica<Store: ReplicaStore> {
             plan = nil
             try store.begin(begun, history: upstream.history, hashKey: upstream.hashKey)
             plan = begun.plan
+            planned = upstream
         }
         phase = .receiving
         return nil
@@ -363,7 +378,14 @@ package struct Replica<Store: ReplicaStore> {
     private mutating func takeText(_ text: String) throws {
         pendingCatalog?.text = text
         isTextMissing = false
+        let before = store.catalog(.live)
         try landCatalog()
+        let after = store.catalog(.live)
+        // No change of rows says so to those who follow this node.
+        if after.digest != before.digest || after.purposes != before.purposes {
+            hasReplacedLive = true
+            onward = []
+        }
     }
 
     /// Lets a catalog take over when its rows are there.
@@ -397,7 +419,7 @@ package struct Replica<Store: ReplicaStore> {
         try landCatalog()
         if upstreamHead < point.sequence { upstreamHead = point.sequence }
         let hasDigest = delta.hasDigest
-        if target == .live { tellOnward(before, hasDigest: hasDigest, catalogBefore) }
+        if target == .live { tellOnward(before, hasDigest ? point.digest : nil, catalogBefore) }
         // Without a digest nobody knows yet whether rows are still here that are gone there.
         return hasDigest ? try verify(point.digest, now, &output) : nil
     }
@@ -486,18 +508,18 @@ package struct Replica<Store: ReplicaStore> {
         onwardFrames.append(Array(UnsafeRawBufferPointer(start: start, count: frame.size)))
     }
 
-    private mutating func tellOnward(_ after: UInt64, hasDigest: Bool, _ catalogBefore: SyncCatalog) {
+    private mutating func tellOnward(_ after: UInt64, _ digest: UInt64?, _ catalogBefore: SyncCatalog) {
         defer {
             onwardFrames = []
             onwardSize = 0
         }
         let catalog = store.catalog(.live)
         let point = SyncPoint(
-            sequence: position.sequence, chain: position.chain, digest: store.point(.live).digest)
+            sequence: position.sequence, chain: position.chain, digest: digest ?? store.point(.live).digest)
         onward.append(
             DeltaLog.Entry(
                 after: after, point: point, catalog: catalog == catalogBefore ? nil : catalog,
-                hasAbsentRows: hadAbsentRows, hasDigest: hasDigest,
+                hasAbsentRows: hadAbsentRows, hasDigest: digest != nil,
                 frames: onwardSize > DeltaLog.Entry.sizeMax ? [] : onwardFrames))
         hadAbsentRows = false
     }
