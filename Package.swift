@@ -52,6 +52,9 @@ let package = Package(
         .target(
             name: "ConsentIndex", dependencies: ["ConsentModel", "ConsentKernel", "CKernel"], swiftSettings: strict),
         .target(
+            name: "ConsentSync", dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel"],
+            swiftSettings: common),
+        .target(
             name: "ConsentLedger", dependencies: ["ConsentModel", grdb, sqlite, crypto], swiftSettings: common),
         .target(
             name: "ConsentEngine",
@@ -61,6 +64,14 @@ let package = Package(
             name: "ConsentServer",
             dependencies: [
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
+                "ConsentSync",
+            ],
+            swiftSettings: common),
+        .target(
+            name: "ConsentEdge",
+            dependencies: [
+                "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
+                "ConsentSync", "ConsentServer",
             ],
             swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel", crypto], swiftSettings: common),
@@ -68,7 +79,8 @@ let package = Package(
             name: "consentd",
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
-                "ConsentServer", "ConsentRegister", "ConsentClient", "ConsentBench", "ConsentWire", arguments,
+                "ConsentServer", "ConsentSync", "ConsentEdge", "ConsentRegister", "ConsentClient", "ConsentBench",
+                "ConsentWire", arguments,
             ],
             swiftSettings: common),
         .target(
@@ -90,6 +102,12 @@ let package = Package(
         .testTarget(
             name: "ConsentBenchTests",
             dependencies: ["ConsentBench", "ConsentKernel", "ConsentModel", "ConsentWire", histogram],
+            swiftSettings: common),
+        .target(
+            name: "ConsentSimulation", dependencies: ["ConsentSync", "ConsentWire", "ConsentModel"],
+            path: "Bench/ConsentSimulation", swiftSettings: common),
+        .executableTarget(
+            name: "simulate", dependencies: ["ConsentSimulation", "ConsentKernel"], path: "Bench/Simulate",
             swiftSettings: common),
         .executableTarget(name: "ProtocolGenerator", swiftSettings: common),
         .target(
@@ -113,6 +131,13 @@ let package = Package(
             dependencies: [
                 "ConsentServer", "ConsentEngine", "ConsentIndex", "ConsentCatalog", "ConsentWire", "ConsentModel",
                 "ConsentKernel", "ConsentTestSupport", "CAllocationCounter", grdb,
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "ConsentEdgeTests",
+            dependencies: [
+                "ConsentEdge", "ConsentEngine", "ConsentServer", "ConsentSync", "ConsentCatalog", "ConsentWire",
+                "ConsentModel", "ConsentKernel", "ConsentTestSupport",
             ],
             swiftSettings: common),
         .testTarget(
@@ -144,9 +169,24 @@ let package = Package(
                 "CConsentClients", "CKernel",
             ],
             swiftSettings: common),
+        .executableTarget(
+            name: "consent-soak",
+            dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTestSupport"],
+            path: "Tests/Soak", swiftSettings: common),
+        .testTarget(
+            name: "ConsentSyncTests",
+            dependencies: [
+                "ConsentSync", "ConsentSimulation", "ConsentServer", "ConsentEngine", "ConsentCatalog", "ConsentIndex",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
-            name: "ConsentdTests", dependencies: ["consentd", "consent-client-sample", "ConsentClient", grdb],
+            name: "ConsentdTests",
+            dependencies: [
+                "consentd", "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel",
+                "ConsentTestSupport", grdb,
+            ],
             swiftSettings: common),
     ]
 )

@@ -60,7 +60,18 @@ enum {
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
     CONSENT_OPCODE_ERASE = 35,
-    CONSENT_OPCODE_ERASED = 163
+    CONSENT_OPCODE_ERASED = 163,
+    CONSENT_OPCODE_SUBSCRIBE = 64,
+    CONSENT_OPCODE_SUBSCRIBED = 192,
+    CONSENT_OPCODE_TAKE_SNAPSHOT = 65,
+    CONSENT_OPCODE_SNAPSHOT_BEGUN = 193,
+    CONSENT_OPCODE_ENFORCED = 66,
+    CONSENT_OPCODE_HEARTBEAT = 226,
+    CONSENT_OPCODE_CATALOG_RULES = 227,
+    CONSENT_OPCODE_RULES_TEXT = 228,
+    CONSENT_OPCODE_SNAPSHOT_CHUNK = 229,
+    CONSENT_OPCODE_DELTA = 230,
+    CONSENT_OPCODE_CUT_OFF = 231
 };
 
 enum {
@@ -275,7 +286,13 @@ enum {
     CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103,
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_PERSON_ERASED = 90,
-    CONSENT_ERROR_TEXT_NAMES_PERSON = 91
+    CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
+    CONSENT_ERROR_DAMAGED = 24,
+    CONSENT_ERROR_FEED_NOT_READY = 25,
+    CONSENT_ERROR_TOO_MANY_EDGES = 26,
+    CONSENT_ERROR_SUBSCRIBE_TOO_LATE = 27,
+    CONSENT_ERROR_SUBSCRIBE_EXPECTED = 28,
+    CONSENT_ERROR_ONLY_FOLLOWING = 29
 };
 
 // What a client should do about an error.
@@ -295,6 +312,9 @@ static inline int consent_error_advice(int code) {
     case CONSENT_ERROR_UPSTREAM_UNREACHABLE: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_IDENTITY_UNKNOWN: return CONSENT_RETRY_LATER;
     case CONSENT_ERROR_NODE_CHANGED: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_DAMAGED: return CONSENT_RECONNECT;
+    case CONSENT_ERROR_FEED_NOT_READY: return CONSENT_RETRY_LATER;
+    case CONSENT_ERROR_TOO_MANY_EDGES: return CONSENT_RETRY_LATER;
     default: return CONSENT_DO_NOT_RETRY;
     }
 }
@@ -362,6 +382,12 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
+    case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
+    case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";
+    case CONSENT_ERROR_SUBSCRIBE_TOO_LATE: return "The connection has requests that are not answered; subscribe on one of its own.";
+    case CONSENT_ERROR_SUBSCRIBE_EXPECTED: return "Only an edge that has subscribed can say this.";
+    case CONSENT_ERROR_ONLY_FOLLOWING: return "A connection that has subscribed takes nothing but takeSnapshot and enforced.";
     default: return "an error that this version does not know";
     }
 }

@@ -41,17 +41,28 @@ VERSION = 1
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
     "applyCatalog": 34, "erase": 35, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
-    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55,
+    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "subscribe": 64, "takeSnapshot": 65,
+    "enforced": 66,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
     "recorded": 160, "appliedCatalog": 162, "erased": 163, "historyPage": 176, "catalogPurposes": 177,
     "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
+    "subscribed": 192, "snapshotBegun": 193,
     "error": 255,
 }
-PUSHES = {"goingAway": 224, "catalogChanged": 225}
+PUSHES = {
+    "goingAway": 224, "catalogChanged": 225, "heartbeat": 226, "catalogRules": 227, "rulesText": 228,
+    "snapshotChunk": 229, "delta": 230, "cutOff": 231,
+}
 OPCODES = REQUESTS | ANSWERS | PUSHES
+# Only between an edge and the node that it follows; but for `subscribe`, nobody else knows them.
+FOLLOWING = {
+    "subscribe", "subscribed", "takeSnapshot", "snapshotBegun", "enforced", "heartbeat", "catalogRules", "rulesText",
+    "snapshotChunk", "delta", "cutOff",
+}
+ALL_BUT_FOLLOWING = {name: code for name, code in OPCODES.items() if name not in FOLLOWING}
 
 # Bits of the header that must be zero: flags, argument, word.
 RESERVED = {
@@ -72,6 +83,10 @@ RESERVED = {
     "people": (0xFF, 0, 0xFFFFE000), "peoplePage": (0xFE, 0, 0xFFFFFFFF),
     "status": (0xFF, 0xFFFF, 0xFFFFFFFF), "nodeStatus": (0xFC, 0, 0),
     "enforcement": (0xFF, 0xFFFF, 0xFFFFFFFF), "enforcedBy": (0xFF, 0, 0xFFFFFFFF),
+    "subscribe": (0xFF, 0xFFFF, 0xFFFFFFFF), "subscribed": (0xFF, 0xFF00, 0xFFFFFFFF),
+    "takeSnapshot": (0xFF, 0xFFFF, 0xFFFFFFFF), "snapshotBegun": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "enforced": (0xFF, 0xFFFF, 0xFFFFFFFF), "heartbeat": (0xFE, 0xFFFF, 0), "catalogRules": (0xFF, 0, 0),
+    "rulesText": (0xFF, 0xFFFF, 0), "snapshotChunk": (0xFE, 0, 0), "delta": (0xFC, 0, 0), "cutOff": (0xFF, 0xFF00, 0),
     "goingAway": (0xFF, 0xFFFF, 0), "catalogChanged": (0xFF, 0xFFFF, 0), "error": (0xFF, 0, 0),
 }
 
@@ -104,6 +119,11 @@ IDENTIFIER_TYPE = {
     "national_id": 8, "other": 15,
 }
 FRESHNESS = {"live": 0, "stale": 1, "unavailable": 2}
+SYNC_VERDICT = {
+    "follow": 0, "nothing_there": 1, "too_far_behind": 2, "other_history": 3, "digest_differs": 4, "ahead": 5,
+    "forked": 6,
+}
+CUT_OFF_REASON = {"too_slow": 1, "silent": 2, "draining": 3, "outdated": 4, "history_changed": 5}
 PEOPLE_SELECTION = {"audience": 1, "ask_again": 2, "ending": 3, "active": 4, "outdated_by": 5}
 ERASURE_REASON = {
     "no_longer_needed": 1, "consent_withdrawn": 2, "objection": 3, "unlawful": 4, "legal_obligation": 5,
@@ -114,6 +134,7 @@ ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
     "erasureReason": ERASURE_REASON,
+    "syncVerdict": SYNC_VERDICT, "cutOffReason": CUT_OFF_REASON,
 }
 
 # Code, and whether the server closes the connection after it.
@@ -128,6 +149,8 @@ ERRORS = {
     "catalogConflict": (21, False), "ledgerUnavailable": (22, False), "ledgerDamaged": (23, False),
     "notHere": (32, False), "upstreamUnreachable": (33, False),
     "identityUnknown": (35, True), "nodeChanged": (36, True),
+    "damaged": (24, True), "feedNotReady": (25, True), "tooManyEdges": (26, True), "subscribeTooLate": (27, False),
+    "subscribeExpected": (28, False), "onlyFollowing": (29, True),
     "questionInvalid": (41, False),
     "questionInvalid": (41, False), "personUnknown": (48, False),
     "identifierMissing": (64, False),
@@ -244,6 +267,41 @@ def enforcing_edge_bytes(edge):
     return (u64(edge["enforced"]) + time(edge["since"]) + u8(flag_bits(edge, ENFORCING_FLAGS)) + text8(edge["name"]))
 
 
+# Their payloads begin with a checksum.
+SUMMED = {
+    "subscribed", "takeSnapshot", "snapshotBegun", "enforced", "heartbeat", "catalogRules", "rulesText",
+    "snapshotChunk", "delta", "cutOff",
+}
+MASK = 2**64 - 1
+
+
+def mixed(total, word):
+    product = (total ^ 0xA0761D6478BD642F) * (word ^ 0xE7037ED1A0B428DB)
+    return product >> 64 ^ product & MASK
+
+
+def checksum(opcode, flags, argument, rest):
+    total = mixed(opcode | flags << 8 | argument << 16, len(rest))
+    padded = rest + bytes(-len(rest) % 8)
+    for (word,) in struct.iter_unpack("<Q", padded):
+        total = mixed(total, word)
+    return total
+
+
+def summed(opcode, rest, flags=0, argument=0):
+    """A payload that begins with its checksum."""
+    return struct.pack("<Q", checksum(OPCODES[opcode], flags, argument, rest)) + rest
+
+
+def sync_row_bytes(row):
+    return (u64(int(row["tag"], 16) | int(row["sequence"]) >> 32)
+            + u64(int(row["sequence"]) & U32_MAX | row["endsAt"] << 32) + words(row["permitted"])
+            + words(row["denied"]) + struct.pack("<II", row["place"], int(row["absent"])))
+
+
+def point_bytes(f): return u64(f["sequence"]) + u64(f["chain"]) + u64(f["digest"])
+
+
 def encode(opcode, f):
     """The frame of `opcode` with the fields `f`."""
     flags = argument = word = 0
@@ -351,6 +409,38 @@ def encode(opcode, f):
         case "peoplePage":
             flags, argument = flag_bits(f, ["more"]), len(f["people"])
             payload = u64(f["head"]) + u64(f["next"]) + found_people_bytes(f["people"])
+        case "subscribe":
+            payload = bytes.fromhex(f["history"]) + point_bytes(f) + text8(f["name"])
+        case "subscribed":
+            argument = SYNC_VERDICT[f["verdict"]]
+            payload = bytes.fromhex(f["history"]) + u64(f["head"]) + bytes.fromhex(f["hashKey"])
+        case "takeSnapshot":
+            payload = u64(f["start"]) + u64(f["startChain"]) + struct.pack("<II", f["chunkCount"], f["nextChunk"])
+        case "snapshotBegun":
+            payload = (u64(f["start"]) + u64(f["startChain"])
+                       + struct.pack("<IIQII", f["chunkCount"], f["nextChunk"], int(f["rows"]), f["words"], 0))
+        case "enforced":
+            payload = u64(f["sequence"]) + u64(f["stamp"]) + time(f["time"])
+        case "heartbeat":
+            flags, word = flag_bits(f, ["known"]), f["number"]
+            payload = (point_bytes(f) + u64(f["head"]) + u64(f["echo"]) + u64(f["ageMillis"]) + time(f["time"]))
+        case "catalogRules":
+            argument, word = len(f["purposes"]), f["number"]
+            payload = u64(f["sequence"]) + struct.pack("<I", f["version"]) + bytes.fromhex(f["digest"]) + b"".join(
+                struct.pack("<HBI", one["bit"], flag_bits(one, ["granted", "denied"]), one["maxStaleness"])
+                + text8(one["id"]) for one in f["purposes"])
+        case "rulesText":
+            word, payload = f["number"], f["document"].encode()
+        case "snapshotChunk":
+            flags, argument, word = flag_bits(f, ["last"]), f["words"], f["number"]
+            payload = (struct.pack("<IIQ", f["chunk"], 0, len(f["rows"])) + b"".join(map(sync_row_bytes, f["rows"])))
+        case "delta":
+            flags, argument, word = flag_bits(f, ["complete", "known"]), f["words"], f["number"]
+            payload = (u64(f["after"]) + point_bytes(f) + struct.pack("<Q", len(f["rows"]))
+                       + b"".join(map(sync_row_bytes, f["rows"])))
+        case "cutOff":
+            argument, word = CUT_OFF_REASON[f["reason"]], f["number"]
+            payload = text16(f["message"])
         case "goingAway":
             word = f["millis"]
         case "catalogChanged":
@@ -358,6 +448,8 @@ def encode(opcode, f):
         case "error":
             argument, word = ERRORS[f["code"]][0], f["detail"]
             payload = text16(f["message"])
+    if opcode in SUMMED:
+        payload = summed(opcode, payload, flags, argument)
     return frame(opcode, payload, flags, argument, word, f.get("request", 1))
 
 
@@ -660,7 +752,7 @@ def handshake():
                         ("longer by one", TOKEN + "s"), ("in capitals", TOKEN.upper()),
                         ("with a blank after it", TOKEN + " ")):
         broken(f"token {name}", encode("hello", HELLO | {"request": 5, "token": token}), "credentialsRefused")
-    for opcode in sorted(set(REQUESTS) - {"hello"}):
+    for opcode in sorted(set(REQUESTS) - {"hello"} - FOLLOWING):
         broken(f"{opcode} before hello", frame(opcode, request=6), "helloExpected")
     for code in (0, 3, 33, 127, 128, *ANSWERS.values(), *PUSHES.values()):
         broken(f"opcode {code} before hello", frame(code, request=6), "helloExpected")
@@ -1579,7 +1671,7 @@ def pushes():
     valid = Valid("catalogChanged")
     for version in (1, 8, U32_MAX):
         valid(f"version {version}", {"version": version})
-    for opcode in PUSHES:
+    for opcode in sorted(set(PUSHES) - FOLLOWING, key=PUSHES.get):
         data = frame(opcode, word=8, request=0)
         broken = client_side(opcode, data)
         for request in (1, U32_MAX):
@@ -1635,7 +1727,7 @@ def frames():
         name = next((name for name, other in OPCODES.items() if other == code), None)
         broken(f"opcode {code}" + (f", which is {name}" if name else ""), frame(code, request=18), "opcodeUnknown")
     for opcode, code in (ANSWERS | PUSHES).items():
-        if opcode != "error":
+        if opcode != "error" and opcode not in FOLLOWING:
             row = next(row for row in FILES[f"{opcode}.valid.json"])
             broken(f"a whole {opcode} from a client", bytes.fromhex(row["hex"]), "opcodeUnknown")
     for field in ("flags", "argument", "word"):
@@ -1649,7 +1741,7 @@ def frames():
 
     broken = Broken("answer", "client")
     for code in range(256):
-        if code not in (ANSWERS | PUSHES).values():
+        if code in REQUESTS.values() or code not in ALL_BUT_FOLLOWING.values():
             broken(f"opcode {code}", frame(code))
     lengths(broken, "pong")
 
@@ -1777,6 +1869,140 @@ def session():
 
 # Files
 
+# Following a node
+
+def following():
+    """What only an edge and the node that it follows say to each other: in a folder of their own, as no other client
+    and no session that has not been handed over meets them."""
+    key = "00112233445566778899aabbccddeeff"
+    point = {"sequence": "70000000001", "chain": str(2**63 + 5), "digest": str(U64_MAX)}
+    nothing = {"sequence": "0", "chain": "0", "digest": "0"}
+
+    def row(tag, sequence, permitted, denied, ends=U32_MAX, place=7, absent=False):
+        return {"tag": tag, "sequence": str(sequence), "endsAt": ends, "permitted": permitted, "denied": denied,
+                "place": place, "absent": absent}
+
+    one = row("0000000000000200", 1, ["0000000000000001"], ["0000000000000002"])
+    late = row("ffffffffffffff00", SEQUENCE_MAX, ["f000000000000000"], ["0" * 16], ends=1_700_000_000, place=U32_MAX)
+    gone = row("00ab00000000ff00", 70000000001, ["0" * 16], ["0" * 16], ends=0, place=0, absent=True)
+    wide = row("0123456789abcd00", 12, ["0" * 15 + str(n) for n in range(3)], ["8" + "0" * 15] * 3)
+    widest = row("0123456789abcd00", 13, ["f" * 16] * 15, ["0" * 16] * 15)
+    catalog = {"number": 0, "sequence": "5", "version": 3, "digest": "ab" * 32}
+    purposes = [
+        {"bit": 0, "granted": False, "denied": False, "maxStaleness": 0, "id": "newsletter"},
+        {"bit": 1, "granted": True, "denied": False, "maxStaleness": 3600, "id": "receipts"},
+        {"bit": 959, "granted": False, "denied": True, "maxStaleness": U32_MAX, "id": "x" * 255},
+    ]
+    valid_of = {
+        "subscribe": [
+            ("nothing yet", {"history": NOBODY, **nothing, "name": ""}),
+            ("from what it has", {"history": HISTORY, **point, "name": "kant-øst"}),
+        ],
+        "subscribed": [
+            (verdict, {"verdict": verdict, "history": HISTORY, "head": "9", "hashKey": key}) for verdict in SYNC_VERDICT
+        ],
+        "takeSnapshot": [
+            ("a new one", {"start": "0", "startChain": "0", "chunkCount": 0, "nextChunk": 0}),
+            ("the rest of one", {"start": "77", "startChain": "3", "chunkCount": 1000, "nextChunk": 999}),
+            ("of which nothing is missing", {"start": "77", "startChain": "3", "chunkCount": 4, "nextChunk": 4}),
+        ],
+        "snapshotBegun": [
+            (f"{count} words", {"start": "77", "startChain": "3", "chunkCount": 12, "nextChunk": 0,
+                                "rows": "10000000", "words": count}) for count in (1, 3, 7, 15)
+        ],
+        "enforced": [("a sequence", {"request": 0, "sequence": "77", "stamp": "123456789", "time": "1700000000000"})],
+        "heartbeat": [
+            ("at the head", {"number": 5, "known": True, **point, "head": "70000000001", "echo": "5", "ageMillis": "0",
+                             "time": "1700000000000"}),
+            ("behind, and not vouched for", {
+                "number": U32_MAX, "known": False, **nothing, "head": "9", "echo": "0", "ageMillis": str(U64_MAX),
+                "time": "-1"}),
+        ],
+        "catalogRules": [("no purposes", {**catalog, "purposes": []}), ("three", {**catalog, "purposes": purposes}),
+                         ("two", {**catalog, "purposes": purposes[:2]})],
+        "rulesText": [("empty", {"number": 1, "document": ""}), ("some", {"number": 1, "document": "purposes: []\n"})],
+        "snapshotChunk": [
+            ("the whole of one", {"number": 2, "last": True, "words": 1, "chunk": 0, "rows": [one, late]}),
+            ("a part", {"number": 3, "last": False, "words": 3, "chunk": 9, "rows": [wide]}),
+            ("without rows", {"number": 3, "last": True, "words": 1, "chunk": U32_MAX, "rows": []}),
+            ("the widest rows", {"number": 3, "last": True, "words": 15, "chunk": 1, "rows": [widest, widest]}),
+        ],
+        "delta": [
+            ("of one row", {"number": 4, "complete": True, "known": True, "words": 1, "after": "70000000000", **point,
+                            "rows": [one]}),
+            ("with a row that is gone", {"number": 4, "complete": True, "known": True, "words": 1, "after": "0",
+                                         **point, "rows": [gone, late]}),
+            ("a part", {"number": 4, "complete": False, "known": False, "words": 3, "after": "3",
+                        **point, "digest": "0", "rows": [wide]}),
+            ("without rows", {"number": 4, "complete": True, "known": False, "words": 1, "after": "3",
+                              **point, "digest": "0", "rows": []}),
+        ],
+        "cutOff": [(reason, {"number": 8, "reason": reason, "message": "because"}) for reason in CUT_OFF_REASON],
+    }
+
+    for opcode, cases in valid_of.items():
+        valid = Valid(opcode)
+        valid.rows = FILES.setdefault(f"sync/{opcode}.valid.json", [])
+        FILES.pop(f"{opcode}.valid.json")
+        for name, fields in cases:
+            valid(name, fields)
+        broken = Broken(f"sync/{opcode}", state="following")
+        data = encode(opcode, {"request": 0 if opcode in PUSHES or opcode == "enforced" else 1} 
+                      | cases[0 if opcode in ("snapshotChunk", "delta") else -1][1])
+        reserved_bits(broken, opcode, data)
+        if opcode not in SUMMED:
+            truncations(broken, data)
+            junk(broken, data)
+            continue
+        payload = data[HEADER_SIZE:]
+        flags, argument = data[5], struct.unpack_from("<H", data, 6)[0]
+
+        def with_sum(rest, name, flags=flags, argument=argument, opcode=opcode, data=data, broken=broken):
+            changed = with_payload(data, summed(opcode, rest, flags, argument))
+            broken(name, with_header(changed, flags=flags, argument=argument))
+
+        truncations(broken, data, lambda shorter: "malformed" if len(shorter) < 8 else "damaged")
+        for position in range(min(len(payload), 80)):
+            flipped = patched(payload, position, bytes([payload[position] ^ 1 << position % 8]))
+            broken(f"bit {position % 8} of byte {position} is wrong", with_payload(data, flipped), "damaged")
+        if opcode != "rulesText":
+            for size in range(len(payload) - 8):
+                with_sum(payload[8:8 + size], f"{size} of {len(payload) - 8} bytes behind a checksum that is right")
+            with_sum(payload[8:] + b"\x00", "a byte too many behind a checksum that is right")
+        match opcode:
+            case "subscribed":
+                with_sum(payload[8:], "no such verdict", argument=7)
+            case "snapshotBegun":
+                for name, at, value in (("no chunks", 16, 0), ("a chunk past the last", 20, 13), ("two words", 32, 2)):
+                    with_sum(patched(payload[8:], at, struct.pack("<I", value)), name)
+            case "takeSnapshot":
+                with_sum(patched(payload[8:], 20, struct.pack("<I", 5)), "a chunk past the last")
+            case "catalogRules":
+                with_sum(payload[8:], "fewer purposes than it says", argument=4)
+                with_sum(patched(payload[8:], 44, struct.pack("<H", 960)), "a bit that no purpose has")
+                with_sum(patched(payload[8:], 46, b"\x04"), "a flag that nothing has")
+            case "rulesText":
+                with_sum(b"\xff", "not UTF-8")
+            case "snapshotChunk" | "delta":
+                whole = encode(opcode, valid_of[opcode][0][1])
+                flags, rest = whole[5], whole[HEADER_SIZE + 8:]
+                first = 16 if opcode == "snapshotChunk" else 40
+
+                def with_rows(changed, name, argument=1, flags=flags, opcode=opcode, broken=broken):
+                    broken(name, frame(opcode, summed(opcode, changed, flags, argument), flags, argument, 4, 0))
+
+                with_rows(patched(rest, first + 1, b"\x01" + bytes(6)), "a tag that no row has")
+                with_rows(patched(rest, first + 36, b"\x02"), "a flag of a row that nothing has")
+                with_rows(rest, "two words", argument=2)
+                with_rows(rest, "wider rows than there are bytes", argument=15)
+                with_rows(patched(rest, first - 8, struct.pack("<Q", 3)), "more rows than there are bytes")
+                with_rows(patched(rest, first - 8, struct.pack("<Q", U64_MAX)), "a count that cannot be")
+                if opcode == "delta":
+                    with_rows(patched(rest, 0, u64(str(70000000002))), "it begins after its end")
+            case "cutOff":
+                with_sum(payload[8:], "no such reason", argument=6)
+
+
 def escaped(text):
     """JSON text in which nothing invisible stands as itself."""
     def is_visible(character): return character == " " or unicodedata.category(character)[0] not in "CZ"
@@ -1790,7 +2016,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 erasure, reads, statuses, people, pushes, errors, frames, incompletes, larges, session):
+                 erasure, reads, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 
@@ -1830,14 +2056,15 @@ def main():
     if sys.argv[1:] == ["--check"]:
         stale = [f"vectors/{file}: stale, run generate.py" for file, text in files.items()
                  if not (FOLDER / file).is_file() or (FOLDER / file).read_bytes() != text.encode()]
-        extra = [f"vectors/{path.name}: nothing generates it" for path in sorted(FOLDER.glob("*.json"))
-                 if path.name not in files]
+        extra = [f"vectors/{path.name}: nothing generates it" for path in sorted(FOLDER.rglob("*.json"))
+                 if str(path.relative_to(FOLDER)) not in files]
         wrong = stale + extra + list(disagreements())
         print("\n".join(wrong) or f"{len(files)} files, {sum(map(len, FILES.values()))} vectors: up to date")
         return 1 if wrong else 0
     if sys.argv[1:]:
         print("usage: generate.py [--check]", file=sys.stderr)
         return 2
+    (FOLDER / "sync").mkdir(exist_ok=True)
     for file, text in files.items():
         (FOLDER / file).write_bytes(text.encode())
     print(f"{len(files)} files, {sum(map(len, FILES.values()))} vectors")

@@ -118,12 +118,23 @@ package struct CommittedGroup: Sendable {
     package var last: UInt64
     /// What became of all rows at once, before the rows below.
     package var outdatings: [Outdating] = []
+    /// Where the node is with it.
+    package var point: CommittedPoint
     /// Every other row that changed, as it is now.
     package var rows: [RowChange]
     /// The version of a catalog that was applied in the group.
     package var catalogVersion: Int?
     /// Rows may have changed that are not listed one by one: see ``outdatings``.
     package var changedEverything: Bool { !outdatings.isEmpty }
+}
+
+/// A state of a node's ledger, and of the index that has followed it.
+package struct CommittedPoint: Sendable, Equatable {
+    package var sequence: UInt64
+    /// The first 8 bytes of the last event's hash.
+    package var chain: UInt64
+    /// Of the index.
+    package var digest: UInt64
 }
 
 /// The catalog that is in force.
@@ -145,7 +156,7 @@ package struct AppliedCatalog: Sendable {
         version: 0, catalog: Catalog(), text: "", digest: [UInt8](repeating: 0, count: 32))
 
     /// What applies where nobody said anything.
-    var defaults: (granted: PurposeSet, denied: PurposeSet) {
+    package var defaults: (granted: PurposeSet, denied: PurposeSet) {
         let retired = catalog.purposes.filter { !$0.isActive }.map(\.bit)
         return (PurposeSet(catalog.defaultGrants), PurposeSet(retired))
     }
@@ -188,24 +199,39 @@ extension Catalog {
 
 /// Who is told of every group.
 final class Subscribers: Sendable {
-    private let receivers = Mutex<[Int: @Sendable (CommittedGroup) -> Void]>([:])
+    private struct State {
+        var receivers: [Int: @Sendable (CommittedGroup) -> Void] = [:]
+        var point: CommittedPoint
+    }
+
+    private let state: Mutex<State>
     private let told = Atomic<UInt64>(0)
+
+    init(at point: CommittedPoint) { state = Mutex(State(point: point)) }
 
     /// Groups that were told of.
     var groupCount: UInt64 { told.load(ordering: .relaxed) }
 
-    func add(_ receive: @escaping @Sendable (CommittedGroup) -> Void) -> Int {
-        receivers.withLock { receivers in
-            let number = (receivers.keys.max() ?? 0) + 1
-            receivers[number] = receive
+    /// - Parameter begin: is told where the node is; whatever comes after that is told to the receiver.
+    func add(
+        begin: (CommittedPoint) -> Void = { _ in }, _ receive: @escaping @Sendable (CommittedGroup) -> Void
+    ) -> Int {
+        state.withLock { state in
+            let number = (state.receivers.keys.max() ?? 0) + 1
+            state.receivers[number] = receive
+            begin(state.point)
             return number
         }
     }
 
-    func remove(_ number: Int) { receivers.withLock { $0[number] = nil } }
+    func remove(_ number: Int) { state.withLock { $0.receivers[number] = nil } }
 
     func tell(_ group: CommittedGroup) {
         told.add(1, ordering: .relaxed)
-        for receive in receivers.withLock({ Array($0.values) }) { receive(group) }
+        let receivers = state.withLock { state in
+            state.point = group.point
+            return Array(state.receivers.values)
+        }
+        for receive in receivers { receive(group) }
     }
 }

@@ -26,8 +26,8 @@ package final class Engine: Sendable {
     let traces: ErasureTraces
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
-    private let subscribers = Subscribers()
     private let damage: DamageWatch
+    private let subscribers: Subscribers
     let systemNow: @Sendable () -> Timestamp
     private let startedAt = Clock.monotonicNanos()
 
@@ -76,6 +76,8 @@ package final class Engine: Sendable {
         publication = index.publication
         inService = InService(
             Service(identity: identity, hashKey: hashKey, publication: publication, catalog: catalog))
+        subscribers = Subscribers(
+            at: CommittedPoint(sequence: index.appliedSequence, chain: index.appliedChain, digest: index.digest))
         queue = try ChangeQueue()
         traces = ErasureTraces(pending: try ledger.read { try $0.erasuresPending() })
         questions = try QuestionQueue(threads: 2)
@@ -157,6 +159,13 @@ package final class Engine: Sendable {
         subscribers.add(receive)
     }
 
+    /// As above, of every group after the moment that `begin` is told of.
+    package func subscribe(
+        begin: (CommittedPoint) -> Void, _ receive: @escaping @Sendable (CommittedGroup) -> Void
+    ) -> Int {
+        subscribers.add(begin: begin, receive)
+    }
+
     package func unsubscribe(_ number: Int) { subscribers.remove(number) }
 
     // MARK: Questions to the ledger
@@ -169,6 +178,11 @@ package final class Engine: Sendable {
     /// - Throws: ``EngineError`` `busy` if too many wait.
     package func ask(_ question: @escaping @Sendable (Engine) -> Void) throws(EngineError) {
         try questions.submit { [self] in question(self) }
+    }
+
+    /// The first 8 bytes of an event's hash, which stands for the whole past; nil if there is no such event.
+    package func chainMark(at sequence: UInt64) throws -> UInt64? {
+        try ledger.read { try $0.chainHead(at: sequence)?.mark }
     }
 
     /// Everything that decides about one subject and one purpose now.

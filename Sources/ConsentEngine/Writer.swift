@@ -313,8 +313,9 @@ final class Writer: @unchecked Sendable {
         guard head.sequence >= first else { return }
         subscribers.tell(
             CommittedGroup(
-                first: first, last: head.sequence, outdatings: group.outdatings, rows: group.rows,
-                catalogVersion: stored.catalog?.version))
+                first: first, last: head.sequence, outdatings: group.outdatings,
+                point: CommittedPoint(sequence: head.sequence, chain: head.mark, digest: index.digest),
+                rows: group.rows, catalogVersion: stored.catalog?.version))
     }
 
     private func follow(_ stored: Decided, _ index: IndexWriter) throws {

@@ -15,6 +15,11 @@ package struct IdentifierHash: Hashable, Sendable {
         self.low = low
     }
 
+    /// What an index keeps of it to know it by, in the upper 56 bits.
+    package var indexTag: UInt64 { IndexView.tag(self) }
+    /// What an index keeps of it to place it by.
+    package var indexPlace: UInt32 { IndexView.place(self) }
+
     /// It is evenly spread already, by a key that nobody outside knows.
     package func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }
@@ -35,6 +40,11 @@ package struct IdentifierHashKey: Sendable, Equatable {
         precondition(bytes.count == Self.size)
         func word(_ start: Int) -> UInt64 { (0..<8).reduce(0) { $0 | UInt64(bytes[start + $1]) << UInt64(8 * $1) } }
         self.init(k0: word(0), k1: word(8))
+    }
+
+    /// The sixteen bytes that it was made of.
+    package var bytes: [UInt8] {
+        [k0, k1].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
     }
 
     /// Tells whether an index was built with this key, and nothing about the key.

@@ -65,11 +65,13 @@ package struct IndexReader: ~Copyable {
     /// - Parameters:
     ///   - vouchedAt: as it was before the rows were read.
     ///   - clock: is read now, after the rows.
-    package func age(vouchedAt: UInt64, clock: BootClock) -> AnswerAge {
+    ///   - keyCheck: of the key that they were looked for with: another one finds nobody, and who objected would pass for
+    ///     somebody who never did.
+    package func age(vouchedAt: UInt64, clock: BootClock, keyCheck: UInt64) -> AnswerAge {
         let now = clock.millis()
-        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.bootID == clock.bootID else {
-            return .unknown
-        }
+        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.bootID == clock.bootID,
+            view.keyCheck == keyCheck
+        else { return .unknown }
         let age = now - vouchedAt
         return AnswerAge(millis: age, isLive: age <= view.liveMillis)
     }

@@ -120,6 +120,49 @@ package struct IndexRow: Equatable, Sendable {
     }
 }
 
+/// A row as it lies in a file, on its way from one copy of an index to another: see the layout above.
+@unsafe package struct RawRow {
+    /// Tag, and the upper 8 bits of the sequence.
+    package let first: UInt64
+    /// The lower 32 bits of the sequence, and the end.
+    package let second: UInt64
+    package let place: UInt32
+    /// Of each bitset.
+    package let words: Int
+    /// Permitted, then denied; little-endian, and not aligned.
+    package let bits: UnsafeRawPointer
+
+    /// - Precondition: the tag is one that rows have.
+    package init(first: UInt64, second: UInt64, place: UInt32, words: Int, bits: UnsafeRawPointer) {
+        precondition(first & IndexView.tagMask > IndexView.erasedTag, "no row has this tag")
+        unsafe self.first = first
+        unsafe self.second = second
+        unsafe self.place = place
+        unsafe self.words = words
+        unsafe self.bits = bits
+    }
+
+    package var sequence: UInt64 { unsafe (first & 0xFF) << 32 | second & 0xFFFF_FFFF }
+    /// All of the hash that an index keeps.
+    package var hash: IdentifierHash {
+        unsafe IdentifierHash(high: first & IndexView.tagMask, low: UInt64(place) << 32)
+    }
+
+    func permitted(_ position: Int) -> UInt64 { unsafe position < words ? word(position) : 0 }
+    func denied(_ position: Int) -> UInt64 { unsafe position < words ? word(words + position) : 0 }
+
+    private func word(_ position: Int) -> UInt64 {
+        unsafe UInt64(littleEndian: bits.loadUnaligned(fromByteOffset: position << 3, as: UInt64.self))
+    }
+
+    /// Words of a bitset that say anything.
+    var wordsUsed: Int {
+        var used = unsafe words
+        while used > 1, unsafe permitted(used - 1) | denied(used - 1) == 0 { used -= 1 }
+        return used
+    }
+}
+
 /// Whether a file can be used as it is.
 package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     case missing
@@ -190,6 +233,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     var appliedSequence: UInt64 { word(Offset.appliedSequence) }
     @inline(__always)
     func grantedDefaults(word position: Int) -> UInt64 { word(Offset.grantedDefaults + position * 8) }
+    var keyCheck: UInt64 { word(Offset.keyCheck) }
     var vouchedAt: UInt64 { word(Offset.vouchedAt) }
     var liveMillis: UInt64 { word(Offset.liveMillis) }
     /// Two purposes to a word.
@@ -440,6 +484,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     }
     package var digest: UInt64 { word(Offset.digest) }
     package var rows: Int { Int(clamping: word(Offset.rows)) }
+    /// Odd while the defaults change.
+    package var version: UInt64 { view.version }
     var usedSlots: Int { Int(clamping: word(Offset.usedSlots)) }
     var isClean: Bool { word(Offset.clean) == 1 }
     var bootID: String { String(decoding: bytes(Offset.bootID, 36), as: UTF8.self) }
@@ -560,6 +606,10 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         return row
     }
 
+    func sequence(_ slot: Slot) -> UInt64 {
+        unsafe (ckernel_load(slot.words) & 0xFF) << 32 | ckernel_load(slot.words + 1) & 0xFFFF_FFFF
+    }
+
     package func row(_ hash: IdentifierHash) -> IndexRow? { unsafe find(hash).map { unsafe row($0) } }
 
     /// Changes a row so that no reader ever sees a grant that neither the old row nor the new one holds.
@@ -570,21 +620,31 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     }
 
     private func store(_ slot: Slot, _ row: IndexRow) {
+        unsafe store(
+            slot, sequenceHigh: row.sequence >> 32, second: row.sequence & 0xFFFF_FFFF | UInt64(row.endsAt) << 32,
+            permitted: { row.permitted[word: $0] }, denied: { row.denied[word: $0] })
+    }
+
+    // Inlined, so that what a row says is read without a call where its words lie in one piece.
+    @inline(__always)
+    private func store(
+        _ slot: Slot, sequenceHigh: UInt64, second: UInt64, permitted: (Int) -> UInt64, denied: (Int) -> UInt64
+    ) {
         let permittedWords = unsafe slot.words + 2
         let deniedWords = unsafe permittedWords + geometry.words
         for position in 0..<geometry.words {
             let word = unsafe deniedWords + position
-            unsafe ckernel_store(word, ckernel_load(word) | row.denied[word: position])
+            unsafe ckernel_store(word, ckernel_load(word) | denied(position))
         }
         for position in 0..<geometry.words {
             let word = unsafe permittedWords + position
-            unsafe ckernel_store(word, ckernel_load(word) & row.permitted[word: position])
+            unsafe ckernel_store(word, ckernel_load(word) & permitted(position))
         }
-        unsafe ckernel_store(slot.words + 1, row.sequence & 0xFFFF_FFFF | UInt64(row.endsAt) << 32)
-        unsafe ckernel_store(slot.words, ckernel_load(slot.words) & Self.tagMask | row.sequence >> 32)
+        unsafe ckernel_store(slot.words + 1, second)
+        unsafe ckernel_store(slot.words, ckernel_load(slot.words) & Self.tagMask | sequenceHigh)
         for position in 0..<geometry.words {
-            unsafe ckernel_store(permittedWords + position, row.permitted[word: position])
-            unsafe ckernel_store(deniedWords + position, row.denied[word: position])
+            unsafe ckernel_store(permittedWords + position, permitted(position))
+            unsafe ckernel_store(deniedWords + position, denied(position))
         }
     }
 
@@ -612,6 +672,83 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         xorOwnersDigest(unsafe ownerDigest(slot))
         setWord(Offset.usedSlots, UInt64(usedSlots + 1))
         setWord(Offset.rows, UInt64(rows + 1))
+    }
+
+    // MARK: Rows of other copies
+
+    /// Sets what a row says that came from another copy of the index.
+    func update(_ slot: Slot, to row: RawRow) {
+        xorDigest(unsafe digest(slot))
+        unsafe store(slot, row)
+        xorDigest(unsafe digest(slot))
+    }
+
+    private func store(_ slot: Slot, _ row: RawRow) {
+        unsafe store(
+            slot, sequenceHigh: row.first & 0xFF, second: row.second, permitted: { unsafe row.permitted($0) },
+            denied: { unsafe row.denied($0) })
+    }
+
+    /// Adds a row that came from another copy, and has none here.
+    func insert(_ row: RawRow) {
+        precondition(usedSlots < geometry.slots - 1, "the index was not grown in time")
+        let position = unsafe freeSlot(place: row.place)
+        let slot = unsafe Slot(words: firstRow + position &* rowWords)
+        unsafe ckernel_store(ownerWord(slot), UInt64(row.place))
+        unsafe store(slot, row)
+        unsafe ckernel_store(slot.words, row.first)
+        xorDigest(unsafe digest(slot))
+        xorOwnersDigest(unsafe ownerDigest(slot))
+        setWord(Offset.usedSlots, UInt64(usedSlots + 1))
+        setWord(Offset.rows, UInt64(rows + 1))
+    }
+
+    /// The rows whose places lie in a range, as they are when they are come to, while the one writer goes on. A row that
+    /// changes at that moment may come half changed, with the sequence of before or of after; then the change itself is
+    /// still to be told of, and has that sequence or a later one. A row that is added meanwhile may be missing.
+    ///
+    /// - Parameters:
+    ///   - sequence: only rows that have changed after it.
+    ///   - body: gets a row whose words are valid during the call.
+    package func forEachRow(places: Range<UInt64>, after sequence: UInt64, _ body: (RawRow) -> Void) {
+        guard !places.isEmpty, let owners = unsafe owners else { return }
+        let last = view.homeSlot(place: UInt32(clamping: places.upperBound - 1))
+        unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2 * geometry.words) { bits in
+            var slot = view.homeSlot(place: UInt32(clamping: places.lowerBound))
+            let isPast = last - slot
+            for passed in 0..<geometry.slots {
+                let words = unsafe firstRow + slot &* rowWords
+                let first = unsafe ckernel_load(words)
+                // Where a slot is free, no row whose home is there or before lies any further.
+                if first == 0, passed >= isPast { break }
+                if first & Self.tagMask > Self.erasedTag {
+                    let place = unsafe UInt32(truncatingIfNeeded: ckernel_load(owners + slot))
+                    if places.contains(UInt64(place)),
+                        let row = unsafe rawRow(words, place: place, bits), unsafe row.sequence > sequence
+                    {
+                        unsafe body(row)
+                    }
+                }
+                slot = slot + 1 == geometry.slots ? 0 : slot + 1
+            }
+        }
+    }
+
+    /// Nil for a row that is erased meanwhile.
+    private func rawRow(
+        _ words: UnsafeMutablePointer<UInt64>, place: UInt32, _ bits: UnsafeMutableBufferPointer<UInt64>
+    ) -> RawRow? {
+        while true {
+            let second = unsafe ckernel_load(words + 1)
+            for position in 0..<bits.count { unsafe bits[position] = unsafe ckernel_load(words + 2 + position) }
+            let first = unsafe ckernel_load(words)
+            guard first & Self.tagMask > Self.erasedTag else { return nil }
+            if unsafe ckernel_load(words + 1) == second {
+                return unsafe RawRow(
+                    first: first, second: second, place: place, words: geometry.words,
+                    bits: UnsafeRawPointer(bits.baseAddress.unsafelyUnwrapped))
+            }
+        }
     }
 
     private func freeSlot(place: UInt32) -> Int {

@@ -15,18 +15,6 @@ package final class IndexPublication: Sendable {
         keyCheck = 0
     }
 
-    /// An index that knows nobody and that nobody vouches for: for an edge that has nothing yet. Its files are gone from
-    /// the folder before this returns.
-    package static func nobody(in folder: IndexFolder) throws(SystemError) -> IndexPublication {
-        try File.createDirectory(folder.path)
-        let path = folder.path + "/nobody.cidx"
-        let table = try IndexTable.create(
-            path: path, geometry: IndexGeometry(identifiers: 0, purposes: 64), generation: 0,
-            history: [UInt8](repeating: 0, count: 16), keyCheck: 0)
-        for file in [path, IndexTable.ownersPath(path)] { try File.remove(file) }
-        return IndexPublication(table)
-    }
-
     /// Maps an index that another process writes.
     ///
     /// - Throws: ``IndexProblem`` if there is none that can be read.
@@ -135,22 +123,23 @@ package struct IndexFolder: Sendable {
 /// The one writer of an index. Every change is visible to readers when the call returns.
 package final class IndexWriter {
     private let folder: IndexFolder
-    private let history: [UInt8]
+    package let history: [UInt8]
     private let keyCheck: UInt64
     private var table: IndexTable
-    package let publication: IndexPublication
+    package private(set) var publication: IndexPublication
 
     /// Opens the current generation.
     ///
+    /// - Parameter history: the ledger's id; nil accepts any, where there is no ledger.
     /// - Throws: ``IndexProblem`` if it cannot be used and must be made anew with ``init(creating:…)``.
-    package init(opening folder: IndexFolder, history: [UInt8], keyCheck: UInt64) throws {
+    package init(opening folder: IndexFolder, history: [UInt8]?, keyCheck: UInt64) throws {
         self.folder = folder
-        self.history = history
         self.keyCheck = keyCheck
         guard let generation = folder.currentGeneration else { throw IndexProblem.missing }
         table = try IndexTable.open(
             path: folder.filePath(generation: generation), access: .readWrite, history: history, keyCheck: keyCheck,
             hasOwners: true)
+        self.history = table.history
         // Readers would never be content with it.
         guard !table.isSuperseded else { throw IndexProblem.superseded }
         if !table.isClean { table.recount() }
@@ -184,6 +173,21 @@ package final class IndexWriter {
         try folder.removeAll(but: table.generation)
     }
 
+    /// Names this generation as the current one in place of that of another writer of this folder, whose readers find this
+    /// one's rows from now on. The other writer must not be used afterwards.
+    ///
+    /// - Throws: if it could not be named; then the other one goes on as it was.
+    package func takeOver(from older: IndexWriter) throws(SystemError) {
+        try folder.setCurrent(table.generation)
+        publication = older.publication
+        publication.publish(table)
+        older.table.supersede()
+        try folder.removeAll(but: table.generation)
+    }
+
+    /// Removes this generation, which was not published.
+    package func discard() throws(SystemError) { try folder.remove(table.generation) }
+
     package var appliedSequence: UInt64 { table.appliedSequence }
     package var appliedChain: UInt64 { table.appliedChain }
     package var digest: UInt64 { table.digest }
@@ -216,6 +220,27 @@ package final class IndexWriter {
             try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
         }
         table.insert(hash, row, owner: owner)
+    }
+
+    /// Sets what an identifier's row says, as another copy of the index has it.
+    ///
+    /// - Throws: if the index had to grow and could not; then nothing was changed.
+    package func put(_ row: RawRow) throws(SystemError) {
+        let wordsUsed = unsafe row.wordsUsed
+        if wordsUsed > table.geometry.words { try grow(identifiers: table.rows, purposes: wordsUsed * 64) }
+        if let slot = unsafe table.find(row.hash) {
+            unsafe table.update(slot, to: row)
+            return
+        }
+        if table.usedSlots >= table.geometry.usedMax {
+            try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
+        }
+        unsafe table.insert(row)
+    }
+
+    /// The sequence of an identifier's row; nil if it has none.
+    package func sequence(of hash: IdentifierHash) -> UInt64? {
+        unsafe table.find(hash).map { unsafe table.sequence($0) }
     }
 
     /// What the totals will be when some rows have been put, see ``IndexTable/totals(after:)``.
@@ -257,6 +282,9 @@ package final class IndexWriter {
     /// Sets for how long each purpose's answers count when they are not live any more, see
     /// ``IndexTable/setMaxStaleness(_:)``.
     package func setMaxStaleness(_ seconds: [Int: UInt32]) { table.setMaxStaleness(seconds) }
+
+    package var defaults: (granted: PurposeSet, denied: PurposeSet) { table.defaults }
+    package var vouchedAt: UInt64 { table.vouchedAt }
 
     /// Makes room for this many rows at once, which is cheaper than growing step by step.
     package func reserve(identifiers: Int) throws(SystemError) {

@@ -71,6 +71,7 @@ package struct MappedReader: ~Copyable {
 
     private var reader: IndexReader
     private let clock: BootClock
+    private let keyCheck: UInt64
 
     /// - Parameter bootMillis: the clock that the writer vouches by.
     /// - Throws: ``IndexProblem`` if there is no index that can be read.
@@ -81,6 +82,7 @@ package struct MappedReader: ~Copyable {
         let publication = try IndexPublication(mapping: folder, keyCheck: keyCheck)
         clock = try BootClock(millis: bootMillis)
         reader = IndexReader(publication)
+        self.keyCheck = keyCheck
     }
 
     package var appliedSequence: UInt64 { reader.appliedSequence }
@@ -108,6 +110,6 @@ package struct MappedReader: ~Copyable {
     }
 
     private func freshness(_ purposeBit: Int, _ vouchedAt: UInt64) -> Freshness {
-        reader.freshness(reader.age(vouchedAt: vouchedAt, clock: clock), purposeBit: purposeBit)
+        reader.freshness(reader.age(vouchedAt: vouchedAt, clock: clock, keyCheck: keyCheck), purposeBit: purposeBit)
     }
 }

@@ -130,6 +130,8 @@ package struct SignalWatch: ~Copyable {
         unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
         // A peer that has gone is an error of the write, not the end of the process.
         _ = signal(SIGPIPE, SIG_IGN)
+        // So is a file that would be larger than the process may make one.
+        _ = signal(SIGXFSZ, SIG_IGN)
         let raw = try retrying("signalfd") { unsafe Int(signalfd(-1, &set, Int32(SFD_CLOEXEC))) }
         descriptor = FileDescriptor(owning: Int32(raw))
     }

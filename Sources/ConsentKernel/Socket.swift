@@ -80,6 +80,29 @@ package enum Socket {
         return socket
     }
 
+    /// Begins to connect, and leaves the socket non-blocking: when it becomes writable, ``failure(of:)`` says how it went.
+    package static func beginConnect(_ address: SocketAddress) throws(SystemError) -> FileDescriptor {
+        let socket = try make(address, flags: SOCK_NONBLOCK.rawValue)
+        if case .tcp = address, address.isLocal { setSimpleCongestionControl(socket.raw) }
+        try unsafe withAddress(address) { pointer, size throws(SystemError) in
+            if unsafe ckernel_connect(socket.raw, pointer, size) != 0, errno != EINPROGRESS {
+                throw SystemError("connect", "\(address)")
+            }
+        }
+        if case .tcp = address { setNoDelay(socket.raw) }
+        return socket
+    }
+
+    /// Why a connection could not be made, nil if it was.
+    package static func failure(of raw: Int32, connectingTo address: SocketAddress) -> SystemError? {
+        var code: Int32 = 0
+        var size = socklen_t(4)
+        guard unsafe getsockopt(raw, SOL_SOCKET, SO_ERROR, &code, &size) == 0 else {
+            return SystemError("connect", "\(address)")
+        }
+        return code == 0 ? nil : SystemError("connect", "\(address)", code: code)
+    }
+
     package static func setNonBlocking(_ socket: borrowing FileDescriptor) throws(SystemError) {
         try retrying("fcntl") { Int(fcntl(socket.raw, F_SETFL, O_NONBLOCK)) }
     }

@@ -2,19 +2,22 @@ import ConsentCatalog
 package import ConsentEngine
 import ConsentIndex
 import ConsentModel
+package import ConsentSync
 package import ConsentWire
 
 /// Writes an answer into a connection's output, on its loop's thread.
 package typealias Encode = @Sendable (inout OutputBuffer) -> Void
 
 extension Engine {
-    package func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void) {
+    package func perform(
+        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) {
         switch action {
         case .record(let request, let events):
             record(events) { result in complete(Self.encodeRecorded(result, request)) }
         case .question(let request, let question):
             do {
-                try ask { engine in engine.answer(question, request, complete) }
+                try ask { engine in engine.answer(question, request, feed, complete) }
             } catch {
                 complete(Self.encodeError(error, request))
             }
@@ -23,12 +26,13 @@ extension Engine {
     }
 
     private func answer(
-        _ question: Question, _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void
+        _ question: Question, _ request: UInt32, _ feed: FeedHub?,
+        _ complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         do {
             switch question {
             case .applyCatalog(let apply): try answer(apply, request, complete)
-            default: complete(try encode(question, request))
+            default: complete(try encode(question, request, feed))
             }
         } catch {
             complete(Self.encodeError(error, request))
@@ -36,7 +40,7 @@ extension Engine {
         }
     }
 
-    private func encode(_ question: Question, _ request: UInt32) throws -> Encode {
+    private func encode(_ question: Question, _ request: UInt32, _ feed: FeedHub?) throws -> Encode {
         switch question {
         case .explain(let identifier, let purposeBit):
             let (verdict, purpose, act, sequence) = try explain(identifier, purposeBit: purposeBit)
@@ -47,10 +51,7 @@ extension Engine {
             let page = try historyPage(asked)
             return { page.encode(request: request, into: &$0) }
         case .catalog:
-            let applied = catalog
-            let answer = CatalogPurposes(
-                catalogVersion: UInt32(applied.version), digest: applied.digest,
-                purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
+            let answer = CatalogPurposes(catalog)
             return { answer.encode(request: request, into: &$0) }
         case .catalogDocument:
             let applied = catalog
@@ -62,10 +63,11 @@ extension Engine {
         case .status(let serverVersion):
             var answer = status()
             answer.serverVersion = serverVersion
+            answer.edges = feed?.followingEdges ?? []
             return { [answer] in answer.encode(request: request, into: &$0) }
         case .enforcement(let asked):
             let answer = EnforcedBy(
-                sequence: asked.sequence, head: publication.current.appliedSequence, edges: [])
+                sequence: asked.sequence, head: publication.current.appliedSequence, feed: feed)
             return { answer.encode(request: request, into: &$0) }
         case .countGranted(let asked):
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
@@ -183,7 +185,7 @@ extension Engine {
 
 extension NodeStatus {
     /// What every node says of itself alike.
-    init(_ service: Service) {
+    package init(_ service: Service) {
         self.init()
         let table = service.publication.current
         catalogVersion = UInt32(service.catalog.version)
@@ -203,6 +205,14 @@ extension Erased {
         actor = report.actor
         objections = report.objections
         identifiers = report.identifiers.map { KeyedIdentifier(type: $0.type, hash: $0.hash) }
+    }
+}
+
+extension CatalogPurposes {
+    package init(_ applied: AppliedCatalog) {
+        self.init(
+            catalogVersion: UInt32(applied.version), digest: applied.digest,
+            purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
     }
 }
 

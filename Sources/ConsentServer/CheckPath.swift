@@ -24,6 +24,7 @@ package struct CheckPath: ~Copyable {
 
     private var reader: IndexReader
     private var hashKey: IdentifierHashKey
+    private var keyCheck: UInt64
     /// On an edge, where an answer counts only as long as somebody vouches for it; nil where the ledger is.
     private let clock: BootClock?
     private let pending: UnsafeMutablePointer<Pending>
@@ -42,6 +43,7 @@ package struct CheckPath: ~Copyable {
     package init(_ service: Service, vouchedBy clock: BootClock? = nil) {
         reader = IndexReader(service.publication)
         hashKey = service.hashKey
+        keyCheck = hashKey.check
         self.clock = clock
         pending = .allocate(capacity: Self.pendingMax)
         answers = .allocate(capacity: Self.subjectsAtATime)
@@ -61,6 +63,7 @@ package struct CheckPath: ~Copyable {
         precondition(pendingCount == 0, "what was asked of one index is not answered by another")
         reader = IndexReader(service.publication)
         hashKey = service.hashKey
+        keyCheck = hashKey.check
         know(service.catalog)
     }
 
@@ -76,7 +79,7 @@ package struct CheckPath: ~Copyable {
         guard let clock else { return .live }
         // What was read of a generation was right when it was read, and the newer one says for how long it counts.
         reader.refresh()
-        return reader.age(vouchedAt: vouchedAt, clock: clock)
+        return reader.age(vouchedAt: vouchedAt, clock: clock, keyCheck: keyCheck)
     }
 
     /// Begins a turn of the owner's loop.

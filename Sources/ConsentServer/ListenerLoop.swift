@@ -2,6 +2,7 @@ import ConsentEngine
 import ConsentIndex
 import ConsentKernel
 import ConsentModel
+import ConsentSync
 import ConsentWire
 import Synchronization
 
@@ -51,6 +52,7 @@ struct ListenerLoop: ~Copyable {
     private let inService: InService
     private let inbox: LoopInbox
     private let counters: ServerCounters
+    private let feed: FeedHub
     private let epoll: Epoll
     private let listeners: [Int32]
     private var checks: CheckPath
@@ -105,14 +107,15 @@ struct ListenerLoop: ~Copyable {
     }
 
     init(
-        node: any ServedNode, options: ServerOptions, inbox: LoopInbox, counters: ServerCounters, listeners: [Int32],
-        epoll: consuming Epoll
+        node: any ServedNode, options: ServerOptions, inbox: LoopInbox, counters: ServerCounters, feed: FeedHub,
+        listeners: [Int32], epoll: consuming Epoll
     ) throws(SystemError) {
         self.node = node
         self.options = options
         inService = node.inService
         self.inbox = inbox
         self.counters = counters
+        self.feed = feed
         self.listeners = listeners
         // Two a loop: one that was told, and may still be reading that, and the next one.
         socketMax = System.descriptorsMax - Self.descriptorsKept - 2 * options.loops
@@ -345,9 +348,21 @@ struct ListenerLoop: ~Copyable {
             if taken == 0 { break }
             rest = rest.dropFirst(taken)
         }
+        if connection.session.phase == .handedOver { return handOver(slot, Array(input[rest])) }
         if !rest.isEmpty || !connection.received.isEmpty { connection.received = Array(input[rest]) }
         finishIfDone(slot, now)
         updateInterest(slot)
+    }
+
+    /// Leaves a connection to the feed, with what it has said from its `subscribe` on.
+    private mutating func handOver(_ slot: Int, _ received: [UInt8]) {
+        let connection = connections[slot]!
+        try? epoll.remove(connection.socket)
+        connections[slot] = nil
+        reuses[slot] &+= 1
+        freeSlots.append(slot)
+        counters.connections.subtract(1, ordering: .relaxed)
+        feed.adopt(connection.socket, received: received, unsent: connection.unsent.withBytes { Array($0) })
     }
 
     private mutating func perform(_ slot: Int) {
@@ -365,7 +380,7 @@ struct ListenerLoop: ~Copyable {
 
     private func start(_ action: SessionAction, _ slot: Int, isQuestion: Bool) {
         let (token, inbox) = (token(slot), inbox)
-        node.perform(action) { encode in
+        node.perform(action, feed: feed) { encode in
             let answer = LoopInbox.Answer(connection: token, isOfQuestion: isQuestion, encode: encode)
             inbox.leave { $0.answers.append(answer) }
         }

@@ -1,5 +1,6 @@
 package import ConsentEngine
 package import ConsentIndex
+package import ConsentSync
 
 /// A node as a server sees it, off the way of a check: one that has the ledger, or an edge, which has not.
 package protocol ServedNode: AnyObject, Sendable {
@@ -10,12 +11,19 @@ package protocol ServedNode: AnyObject, Sendable {
     var role: IndexRole { get }
 
     /// Carries out a session's action. Returns at once; `complete` is called later, on any thread, exactly once.
-    func perform(_ action: SessionAction, complete: @escaping @Sendable (@escaping Encode) -> Void)
+    ///
+    /// - Parameter feed: that serves those who follow the node; nil where nobody can.
+    func perform(
+        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void)
 
-    /// Is told, on any thread, after ``inService`` has changed; it must return at once.
+    /// Serves those who follow the node. Whoever asked for it closes it.
+    func feed(_ options: FeedHubOptions, failed: @escaping @Sendable (String) -> Void) throws -> FeedHub
+
+    /// Lets a feed of this node know what changes from now on, and is told, on any thread, after ``inService`` has changed;
+    /// it must return at once.
     ///
     /// - Returns: a number to end the subscription with.
-    func subscribeToService(_ changed: @escaping @Sendable () -> Void) -> Int
+    func subscribeToService(_ feed: FeedHub, _ changed: @escaping @Sendable () -> Void) -> Int
 
     func unsubscribe(_ number: Int)
 }
@@ -23,9 +31,12 @@ package protocol ServedNode: AnyObject, Sendable {
 extension Engine: ServedNode {
     package var role: IndexRole { .authoritative }
 
-    package func subscribeToService(_ changed: @escaping @Sendable () -> Void) -> Int {
-        subscribe { group in
-            if group.catalogVersion != nil { changed() }
-        }
+    package func subscribeToService(_ feed: FeedHub, _ changed: @escaping @Sendable () -> Void) -> Int {
+        subscribe(
+            begin: { feed.begin(self, at: $0) },
+            { group in
+                feed.tell(self, of: group)
+                if group.catalogVersion != nil { changed() }
+            })
     }
 }

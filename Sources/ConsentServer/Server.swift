@@ -1,5 +1,6 @@
 package import ConsentKernel
 import ConsentModel
+package import ConsentSync
 import ConsentWire
 import Synchronization
 
@@ -24,6 +25,8 @@ package enum ServerError: Error, CustomStringConvertible {
 package final class Server: Sendable {
     /// Where it listens, with the ports that the system chose.
     package let addresses: [SocketAddress]
+    /// Serves those who follow this node.
+    package let feed: FeedHub
     private let node: any ServedNode
     private let options: ServerOptions
     private let inboxes: [LoopInbox]
@@ -47,7 +50,9 @@ package final class Server: Sendable {
         addresses = listening.addresses
         inboxes = try (0..<options.loops).map { _ in try LoopInbox() }
         let inboxes = inboxes
-        subscription = node.subscribeToService { for inbox in inboxes { inbox.wakeup.raise() } }
+        feed = try node.feed(options.feed, failed: failed)
+        let feed = feed
+        subscription = node.subscribeToService(feed) { for inbox in inboxes { inbox.wakeup.raise() } }
         threads = Mutex([])
         sockets = listening.perLoop.flatMap { $0 } + listening.shared
         for (number, inbox) in inboxes.enumerated() {
@@ -57,7 +62,7 @@ package final class Server: Sendable {
                 if let first = options.firstProcessor { ConsentKernel.Thread.pin(toProcessor: first + number) }
                 do {
                     var loop = try ListenerLoop(
-                        node: node, options: options, inbox: inbox, counters: counters,
+                        node: node, options: options, inbox: inbox, counters: counters, feed: feed,
                         listeners: listeners, epoll: try Epoll(eventsPerWaitMax: ListenerLoop.eventsPerWaitMax))
                     try loop.run()
                 } catch {
@@ -70,6 +75,7 @@ package final class Server: Sendable {
 
     /// Stops listening, lets connections finish within the grace period, and ends the loops.
     package func drain() {
+        feed.drain()
         for inbox in inboxes { inbox.leave { $0.mustDrain = true } }
         finish()
     }
@@ -81,6 +87,7 @@ package final class Server: Sendable {
         }
         for thread in running { thread.join() }
         node.unsubscribe(subscription)
+        feed.close()
         for socket in sockets { _ = FileDescriptor(owning: socket) }
         for case .unix(let path) in addresses { try? File.remove(path) }
     }

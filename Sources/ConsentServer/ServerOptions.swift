@@ -1,4 +1,5 @@
 package import ConsentKernel
+package import ConsentSync
 
 /// How a server listens, and what it lets clients do.
 package struct ServerOptions: Sendable {
@@ -22,6 +23,8 @@ package struct ServerOptions: Sendable {
     package var handshakeSecondsMax = 10
     /// How long connections may finish when the server drains.
     package var drainMillis: UInt32 = 5000
+    /// For those who follow this node.
+    package var feed = FeedHubOptions()
     package var version: String
 
     package init(addresses: [SocketAddress], version: String) {

@@ -66,6 +66,8 @@ package struct Session {
         case open
         /// The server drains: what is in flight is finished, changes are refused.
         case draining
+        /// The peer follows this node: from its `subscribe` on, the feed has the connection.
+        case handedOver
         /// An error has ended the conversation; whatever else arrives is ignored.
         case ended
     }
@@ -94,7 +96,7 @@ package struct Session {
         output: inout OutputBuffer, actions: inout [SessionAction]
     ) -> Int {
         var taken = 0
-        scan: while phase != .ended, output.count < Self.outputWaitingMax {
+        scan: while phase != .ended, phase != .handedOver, output.count < Self.outputWaitingMax {
             // A stranger is not given room for more than a hello.
             let sizeMax = phase == .handshake ? WireLimit.helloSizeMax : WireLimit.frameSizeMax
             switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: bytes[taken...]), sizeMax: sizeMax) {
@@ -102,6 +104,9 @@ package struct Session {
             case .broken(let code, let request):
                 fail(WireError(code, "the length field of a frame is out of range"), request, &output)
             case .frame(let frame):
+                if frame.opcode == Opcode.subscribe.rawValue, phase != .handshake, handsOver(frame, &output) {
+                    break scan
+                }
                 taken += frame.size
                 do throws(WireError) {
                     if phase == .handshake {
@@ -145,6 +150,23 @@ package struct Session {
     private mutating func fail(_ error: WireError, _ request: UInt32, _ output: inout OutputBuffer) {
         ErrorAnswer(error).encode(request: request, into: &output)
         if error.code.closesConnection { phase = .ended }
+    }
+
+    /// Whether the feed is to have the connection from this `subscribe` on, which is its own to read.
+    private mutating func handsOver(_ frame: Frame, _ output: inout OutputBuffer) -> Bool {
+        do throws(WireError) {
+            _ = try SubscribeRequest(frame)
+            try requireChangesTaken()
+            guard inFlight == 0 else {
+                throw WireError(
+                    .subscribeTooLate, "\(inFlight) requests of this connection are not answered; subscribe on its own")
+            }
+            phase = .handedOver
+            return true
+        } catch {
+            fail(error, frame.request, &output)
+            return false
+        }
     }
 
     // MARK: Handshake
@@ -234,6 +256,10 @@ package struct Session {
         case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
         case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
+        // What stood against it has been told.
+        case .subscribe: break
+        case .takeSnapshot, .enforced:
+            throw WireError(.subscribeExpected, "only a connection that has subscribed can say this")
         case .hello: throw WireError(.helloExpected, "hello came twice")
         default: throw WireError(.opcodeUnknown, "no request has opcode \(frame.opcode)")
         }
@@ -242,7 +268,7 @@ package struct Session {
     /// Nil for what every node answers; else whether it only asks.
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
-        case .record, .applyCatalog: false
+        case .record, .applyCatalog, .erase: false
         case .history, .countGranted, .people: true
         default: nil
         }

@@ -76,6 +76,28 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case erase = 0x23
     /// Answer to erase: what a certificate states.
     case erased = 0xA3
+    /// Follow this node from what the edge has; the connection serves nothing else from then on.
+    case subscribe = 0x40
+    /// Answer to subscribe: whether the edge can go on from what it has, or must take a snapshot.
+    case subscribed = 0xC0
+    /// A new snapshot, or the rest of one that was interrupted.
+    case takeSnapshot = 0x41
+    /// Answer to takeSnapshot: the manifest. Chunks follow as pushes.
+    case snapshotBegun = 0xC1
+    /// Up to where the edge answers by; also the sign that it is there. Not answered, but heartbeats repeat the stamp.
+    case enforced = 0x42
+    /// What was sent here, what this node has, and how old that may be.
+    case heartbeat = 0xE2
+    /// A catalog that rows from a sequence on are made by; comes before them.
+    case catalogRules = 0xE3
+    /// The text of the catalog whose rules came before it.
+    case rulesText = 0xE4
+    /// Rows of a chunk, or a part of them.
+    case snapshotChunk = 0xE5
+    /// Rows that have changed after one sequence up to another, as they are now, or a part of them.
+    case delta = 0xE6
+    /// The subscription ends, and with it the connection.
+    case cutOff = 0xE7
 }
 
 /// What a client should do about an error.
@@ -206,6 +228,18 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
     case textNamesPerson = 91
+    /// A payload does not match its checksum.
+    case damaged = 24
+    /// This node has nothing to follow yet.
+    case feedNotReady = 25
+    /// As many edges follow this node as may.
+    case tooManyEdges = 26
+    /// The connection has requests that are not answered; subscribe on one of its own.
+    case subscribeTooLate = 27
+    /// Only an edge that has subscribed can say this.
+    case subscribeExpected = 28
+    /// A connection that has subscribed takes nothing but takeSnapshot and enforced.
+    case onlyFollowing = 29
 
     package var advice: ErrorAdvice {
         switch self {
@@ -258,18 +292,24 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .nationalIdIsHash,
             .personUnknown,
             .personErased,
-            .textNamesPerson: .doNotRetry
+            .textNamesPerson,
+            .subscribeTooLate,
+            .subscribeExpected,
+            .onlyFollowing: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,
-            .nodeChanged: .reconnect
+            .nodeChanged,
+            .damaged: .reconnect
         case .busy,
             .tooManyInFlight,
             .internalFailure,
             .tooManyConnections,
             .ledgerUnavailable,
             .upstreamUnreachable,
-            .identityUnknown: .retryLater
+            .identityUnknown,
+            .feedNotReady,
+            .tooManyEdges: .retryLater
         }
     }
 
@@ -287,7 +327,11 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .helloTooLate,
             .tooManyConnections,
             .identityUnknown,
-            .nodeChanged: true
+            .nodeChanged,
+            .damaged,
+            .feedNotReady,
+            .tooManyEdges,
+            .onlyFollowing: true
         default: false
         }
     }

@@ -136,6 +136,14 @@ package struct OutputBuffer: ~Copyable {
         unsafe base.storeBytes(of: old & mask.littleEndian, toByteOffset: offset, as: UInt64.self)
     }
 
+    /// Appends a whole frame that was written before, with another header word.
+    package mutating func frame(_ source: UnsafeRawBufferPointer, word: UInt32) {
+        precondition(source.count >= WireLimit.headerSize)
+        let start = count
+        unsafe bytes(source)
+        unsafe base.storeBytes(of: word.littleEndian, toByteOffset: start + 12, as: UInt32.self)
+    }
+
     /// Sets a bit of a bitset that stands at an offset.
     package mutating func setBit(_ bit: Int, inBitsetAt offset: Int) {
         let byte = offset + bit >> 3

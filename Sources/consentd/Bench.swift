@@ -17,7 +17,7 @@ struct Bench: AsyncParsableCommand {
               consentd bench suite --output results
             """,
         subcommands: [
-            BenchLoad.self, BenchPrepare.self, BenchCompare.self, BenchMicro.self, BenchRevision.self,
+            BenchLoad.self, BenchPrepare.self, BenchCompare.self, BenchMicro.self, BenchRevision.self, BenchSync.self,
             BenchFigures.self, BenchReport.self, BenchSuite.self,
         ])
 }
@@ -26,14 +26,25 @@ struct Bench: AsyncParsableCommand {
 func benchNote(_ text: String) { Output.error("consentd bench: \(text)") }
 
 /// A folder for one command's files, gone when it is done.
+func withBenchFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+    let folder = try makeBenchFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try await body(folder.path)
+}
+
 func withBenchFolder<Value>(_ body: (String) throws -> Value) throws -> Value {
+    let folder = try makeBenchFolder()
+    defer { try? FileManager.default.removeItem(at: folder) }
+    return try body(folder.path)
+}
+
+private func makeBenchFolder() throws -> URL {
     let url = FileManager.default.temporaryDirectory.appending(path: "consentd-bench-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     // Servers that run as another user have files of their own below.
     chmod(url.path, 0o755)
-    defer { try? FileManager.default.removeItem(at: url) }
     BenchEnd.watch(url)
-    return try body(url.path)
+    return url
 }
 
 /// What happens when a benchmark is told to end: the servers that it started end too, and its folders go.

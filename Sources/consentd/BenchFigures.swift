@@ -28,6 +28,10 @@ struct BenchFigures: AsyncParsableCommand {
             try withBenchFolder { figures += try durableFigures($0) }
             try withBenchFolder { figures += try ledgerFigures($0) }
             try withBenchFolder { figures += try revisionFigures($0, identifiers: smoke ? 4000 : 10_000_000) }
+            try await withBenchFolder { folder in
+                figures += try await syncFigures(
+                    folder, identifiers: smoke ? 20_000 : 1_000_000, changes: smoke ? 300 : 20_000)
+            }
             printFigures(figures, smoke: smoke, json: json)
         }
     }
@@ -153,7 +157,7 @@ struct BenchRevision: AsyncParsableCommand {
     }
 }
 
-private func printFigures(_ figures: [Figure], smoke: Bool, json: Bool) {
+func printFigures(_ figures: [Figure], smoke: Bool, json: Bool) {
     if json {
         for figure in figures {
             Output.json([

@@ -11,10 +11,11 @@ enum Program {
         umask(0o027)
         do {
             let command = try Consentd.parseAsRoot()
-            if let serve = command as? Serve {
+            if command is Serve || command is Edge {
                 // On this first thread, which then takes the signals: behind asynchronous work it would take them
                 // with their default action, which is to end the process at once.
-                try serve.run()
+                var serving = command
+                try serving.run()
                 return
             }
             // Handed over to the task; nothing here touches it any more.
@@ -66,7 +67,8 @@ struct Consentd: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            Init.self, Serve.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self, Withdraw.self,
+            Init.self, Serve.self, Edge.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self,
+            Withdraw.self,
             Object.self, Confirm.self,
             History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self, Notices.self,
             Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,

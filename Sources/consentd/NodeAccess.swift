@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConsentClient
+import ConsentEdge
 import ConsentEngine
 import ConsentKernel
 import ConsentModel
@@ -16,8 +17,16 @@ struct FolderOptions: ParsableArguments {
 
     var folder: NodeFolder { NodeFolder(data) }
 
+    /// Whether the folder is an edge's, which has no ledger that a command could open.
+    var isOfEdge: Bool { !folder.exists && File.exists(EdgeRecord.path(in: folder.path)) }
+
     /// - Throws: if there is no node, or it lacks its key.
     func existingFolder() throws -> NodeFolder {
+        guard !isOfEdge else {
+            throw Failure(
+                code: Exit.unreachable,
+                message: "'\(data)' is the folder of an edge, which has no ledger; name the node that it follows")
+        }
         guard folder.exists else {
             throw Failure(
                 code: Exit.unreachable,
@@ -78,7 +87,7 @@ struct NodeOptions: ParsableArguments {
     /// Runs a command against a server that is there already.
     func withServer(_ body: (ConsentClient) async throws -> Void) async throws {
         try await reportingFailures {
-            if namedServer == nil { _ = try place.existingFolder() }
+            if namedServer == nil, !place.isOfEdge { _ = try place.existingFolder() }
             try await run(serverEndpoint, token: try token(), body)
         }
     }
@@ -113,7 +122,7 @@ struct NodeOptions: ParsableArguments {
 
     /// The folder's engine; nil if a server has it, or the command was told of one.
     private func openEngine(identifiersExpected: Int = 0) throws -> Engine? {
-        guard namedServer == nil else { return nil }
+        guard namedServer == nil, !place.isOfEdge else { return nil }
         let folder = try place.existingFolder()
         let deadline = ContinuousClock.now + Self.patience
         while true {

@@ -3,6 +3,7 @@ import ConsentBench
 import ConsentClient
 import ConsentEngine
 import ConsentLedger
+import ConsentSync
 import Foundation
 
 /// The exit codes of all commands, besides 0 (done, or granted) and the 64 of a command line that is none.
@@ -40,6 +41,7 @@ extension Failure {
             case is WrongAnswers: Exit.wrongAnswers
             case LoadFailure.planImpossible, is BenchNode.Failure: Exit.refused
             case is LoadFailure: Exit.unreachable
+            case is FollowerError: Exit.unreachable
             default: Exit.failed
             }
         self.init(code: code, message: (error as? Failure)?.message ?? "\(error)")

@@ -94,12 +94,16 @@ struct Ping: AsyncParsableCommand {
             EXAMPLES
               consentd ping
               consentd ping --count 100 --server 127.0.0.1:7411
+              consentd ping --count 1 --ready
             """)
 
     @OptionGroup var node: NodeOptions
 
     @Option(name: .shortAndLong, help: "Round trips.")
     var count = 5
+
+    @Flag(help: "Also ask whether the node may answer checks; exits 3, with the reason, if not.")
+    var ready = false
 
     func validate() throws {
         guard count > 0 else { throw ValidationError("--count is greater than zero") }
@@ -116,6 +120,21 @@ struct Ping: AsyncParsableCommand {
                     print(String(format: "answer %d after %.0f µs", number, micros))
                 }
             }
+            if ready { try await requireReady(client) }
+        }
+    }
+}
+
+extension Ping {
+    private func requireReady(_ client: ConsentClient) async throws {
+        let status = try await client.status()
+        if node.json {
+            Output.json(["ready": status.isReady, "notReady": status.notReady ?? Output.null])
+        } else if status.isReady {
+            print("ready")
+        }
+        if !status.isReady {
+            throw Failure(code: Exit.failed, message: "not ready: \(status.notReady ?? "the node does not say why")")
         }
     }
 }

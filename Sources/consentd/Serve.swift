@@ -25,48 +25,9 @@ struct Serve: ParsableCommand {
 
     @OptionGroup var node: FolderOptions
 
-    @Option(help: "File with the token to ask for, mode 0600 [default: 'token' in the node's folder].")
-    var tokenFile: String?
+    @OptionGroup var listening: ListeningOptions
 
-    @Option(help: "Address to listen on, host:port; may be repeated. 'none' leaves the Unix socket only.")
-    var listen: [String] = ["127.0.0.1:7411"]
-
-    @Option(help: "Threads that serve connections [default: one per processor].")
-    var loops: Int?
-
-    @Option(help: "Processor of the first of these threads; the next ones follow.")
-    var pin: Int?
-
-    @Option(
-        help: """
-            Microseconds that each of these threads looks for requests before it sleeps. Answers come sooner, and each \
-            thread takes up to a whole processor while it is asked.
-            """)
-    var spinMicros = 0
-
-    @Option(help: "Connections at the most.")
-    var maxConnections = 10_000
-
-    @Option(help: "Requests of one connection that may be unanswered, checks and pings excepted.")
-    var maxInFlight = 1024
-
-    @Option(help: "Seconds after which a connection that says nothing is closed.")
-    var idleSeconds = 300
-
-    @Option(help: "Seconds within which a connection must shake hands.")
-    var handshakeSeconds = 10
-
-    @Option(help: "Milliseconds that connections may take to finish when the server drains.")
-    var drainMillis: UInt32 = 5000
-
-    func validate() throws {
-        if let loops, !(1...256).contains(loops) { throw ValidationError("--loops is 1 to 256") }
-        if !(0...1_000_000).contains(spinMicros) { throw ValidationError("--spin-micros is 0 to 1000000") }
-        guard maxConnections > 0, maxInFlight > 0, idleSeconds > 0, handshakeSeconds > 0 else {
-            throw ValidationError("limits are greater than zero")
-        }
-        _ = try addresses()
-    }
+    func validate() throws { try listening.validate() }
 
     func run() throws {
         do {
@@ -78,13 +39,8 @@ struct Serve: ParsableCommand {
 
     private func serve(_ signals: borrowing SignalWatch) throws {
         let startedAt = Clock.monotonicNanos()
-        System.raiseDescriptorsMax()
-        if System.descriptorsMax < maxConnections {
-            Output.error(
-                "consentd: this process may have \(System.descriptorsMax) files and connections open, fewer than "
-                    + "--max-connections; raise 'ulimit -n'")
-        }
         let damage = Damage()
+        listening.raiseDescriptorsMax()
         let engine = try Engine(
             try node.existingFolder(),
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
@@ -100,7 +56,7 @@ struct Serve: ParsableCommand {
         let server: Server
         do {
             // The kernel goes on handing connections to a loop that is gone, and nobody would answer them.
-            server = try Server(engine, try options()) { reason in
+            server = try Server(engine, try listening.options(in: node.folder)) { reason in
                 Output.error("consentd: \(reason); the server stops rather than leave connections without an answer")
                 Foundation.exit(Exit.failed.rawValue)
             }
@@ -133,37 +89,6 @@ struct Serve: ParsableCommand {
         }
     }
 
-    private func options() throws -> ServerOptions {
-        let local = SocketAddress.unix(path: node.folder.socketPath)
-        var options = ServerOptions(addresses: try addresses() + [local], version: version)
-        options.token = try readToken(tokenFile, in: node.folder)
-        if let loops { options.loops = loops }
-        options.firstProcessor = pin
-        options.spinMicros = spinMicros
-        options.connectionsMax = maxConnections
-        options.requestsInFlightMax = maxInFlight
-        options.idleSecondsMax = idleSeconds
-        options.handshakeSecondsMax = handshakeSeconds
-        options.drainMillis = drainMillis
-        return options
-    }
-
-    private func addresses() throws -> [SocketAddress] {
-        try listen.filter { $0 != "none" }.map { text in
-            guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-                throw ValidationError("--listen: '\(text)' is not host:port")
-            }
-            let host = text[..<colon]
-            let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-            guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else {
-                throw ValidationError(
-                    "--listen: '\(host)' is not an IPv4 address such as 127.0.0.1; 0.0.0.0 stands for all of this machine"
-                )
-            }
-            return .tcp(host: String(host), port: port)
-        }
-    }
-
     private func announce(_ server: Server, _ engine: Engine, millis: Double) {
         if node.json {
             Output.json([
@@ -174,7 +99,7 @@ struct Serve: ParsableCommand {
         }
         for address in server.addresses { Output.line("listening on \(address)") }
         if engine.catalog.version == 0 { Output.line("no catalog is applied: every check is an error until one is") }
-        if ((try? readToken(tokenFile, in: node.folder)) ?? nil) == nil {
+        if ((try? readToken(listening.tokenFile, in: node.folder)) ?? nil) == nil {
             Output.line("no token: only processes of this machine can connect")
         }
         Output.line(String(format: "ready after %.0f ms: %@", millis, engine.recovery.description))

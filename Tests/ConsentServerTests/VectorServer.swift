@@ -127,7 +127,7 @@ final class SessionDriver {
         var answers: [Answer] = []
         for action in actions {
             let encoded = Encoded()
-            server.node.engine.perform(action) { encode in
+            server.node.engine.perform(action, feed: nil) { encode in
                 var output = OutputBuffer(capacity: 256)
                 encode(&output)
                 encoded.finish(Array(output.bytes))

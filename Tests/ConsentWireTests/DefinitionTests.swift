@@ -74,7 +74,9 @@ struct DefinitionTests {
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
-        #expect(try definition["enums"].object.count == 10)
+        try expectNumbers(SyncVerdict.self, of: "syncVerdict")
+        try expectNumbers(CutOffReason.self, of: "cutOffReason")
+        #expect(try definition["enums"].object.count == 12)
     }
 
     @Test(arguments: [

@@ -30,9 +30,12 @@ struct ExitCodeTests {
     }
 
     private static let otherCommands: [[String]] =
-        [["init"], ["catalog", "check", "FILE"], ["catalog", "template"], ["sample-register", "FILE"]]
+        [
+            ["init"], ["edge", "--upstream", "127.0.0.1:1"], ["catalog", "check", "FILE"], ["catalog", "template"],
+            ["sample-register", "FILE"],
+        ]
         + [
-            ["load"], ["prepare", "--data", "FILE"], ["compare"], ["micro"], ["figures"],
+            ["load"], ["prepare", "--data", "FILE"], ["compare"], ["micro"], ["revision"], ["sync"], ["figures"],
             ["report", "FILE", "--output", "FILE"], ["suite", "--output", "FILE"],
         ].map { ["bench"] + $0 }
 
@@ -51,7 +54,9 @@ struct ExitCodeTests {
     }
 
     @Test(arguments: [
-        ["stats", "--server", "nonsense"], ["serve", "--listen", "nonsense"], ["serve", "--max-connections", "0"],
+        ["stats", "--server", "nonsense"], ["serve", "--listen", "nonsense"],
+        ["edge", "--upstream", "nonsense"], ["edge", "--upstream", "host:1"],
+        ["edge", "--upstream", "127.0.0.1:1", "--deployment", "12"], ["serve", "--max-connections", "0"],
         ["init", "--deployment", "12"], ["check", "customer:1", "-p", "a", "--server", "host:70000"],
         [
             "grant", "customer:1", "-p", "a", "--declaration", "d", "--revision", "1", "--language", "nb", "--method",

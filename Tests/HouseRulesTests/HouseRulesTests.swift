@@ -15,9 +15,14 @@ struct HouseRulesTests {
         "ConsentEngine": [
             "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "Synchronization",
         ],
+        "ConsentSync": ["ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire", "Synchronization"],
         "ConsentServer": [
-            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire",
-            "Synchronization",
+            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentSync",
+            "ConsentWire", "Synchronization",
+        ],
+        "ConsentEdge": [
+            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentServer",
+            "ConsentSync", "ConsentWire", "Synchronization",
         ],
         "ConsentRegister": ["ConsentModel", "Crypto"],
         "ProtocolGenerator": ["Foundation"],

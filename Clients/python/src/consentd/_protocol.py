@@ -58,6 +58,17 @@ class Opcode(IntEnum):
     ERROR = 255
     ERASE = 35
     ERASED = 163
+    SUBSCRIBE = 64
+    SUBSCRIBED = 192
+    TAKE_SNAPSHOT = 65
+    SNAPSHOT_BEGUN = 193
+    ENFORCED = 66
+    HEARTBEAT = 226
+    CATALOG_RULES = 227
+    RULES_TEXT = 228
+    SNAPSHOT_CHUNK = 229
+    DELTA = 230
+    CUT_OFF = 231
 
 
 class Advice(Enum):
@@ -128,6 +139,12 @@ class ErrorCode(IntEnum):
     PERSON_UNKNOWN = 48
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
+    DAMAGED = 24
+    FEED_NOT_READY = 25
+    TOO_MANY_EDGES = 26
+    SUBSCRIBE_TOO_LATE = 27
+    SUBSCRIBE_EXPECTED = 28
+    ONLY_FOLLOWING = 29
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -192,6 +209,12 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
+    ErrorCode.DAMAGED: Advice.RECONNECT,
+    ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
+    ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
+    ErrorCode.SUBSCRIBE_TOO_LATE: Advice.DO_NOT_RETRY,
+    ErrorCode.SUBSCRIBE_EXPECTED: Advice.DO_NOT_RETRY,
+    ErrorCode.ONLY_FOLLOWING: Advice.DO_NOT_RETRY,
 }
 
 
@@ -257,6 +280,12 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.PERSON_UNKNOWN: "personUnknown",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
+    ErrorCode.DAMAGED: "damaged",
+    ErrorCode.FEED_NOT_READY: "feedNotReady",
+    ErrorCode.TOO_MANY_EDGES: "tooManyEdges",
+    ErrorCode.SUBSCRIBE_TOO_LATE: "subscribeTooLate",
+    ErrorCode.SUBSCRIBE_EXPECTED: "subscribeExpected",
+    ErrorCode.ONLY_FOLLOWING: "onlyFollowing",
 }
 
 
@@ -267,6 +296,14 @@ class LawfulBasis(IntEnum):
     VITAL_INTEREST = 3
     PUBLIC_TASK = 4
     LEGITIMATE_INTEREST = 5
+
+
+class cutOffReason(IntEnum):
+    TOO_SLOW = 1
+    SILENT = 2
+    DRAINING = 3
+    OUTDATED = 4
+    HISTORY_CHANGED = 5
 
 
 class Decision(IntEnum):
@@ -364,3 +401,13 @@ class State(IntEnum):
     OBJECTED = 11
     BASIS_HOLDS = 12
     ERASED = 13
+
+
+class syncVerdict(IntEnum):
+    FOLLOW = 0
+    NOTHING_THERE = 1
+    TOO_FAR_BEHIND = 2
+    OTHER_HISTORY = 3
+    DIGEST_DIFFERS = 4
+    AHEAD = 5
+    FORKED = 6

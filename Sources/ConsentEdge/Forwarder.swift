@@ -1,0 +1,335 @@
+import ConsentKernel
+import ConsentModel
+import ConsentServer
+import ConsentWire
+import Synchronization
+
+/// Hands requests on to whom an edge follows, as they came, over one connection, and its answers back. Connects when there
+/// is something to ask; what is not answered in time, or was in flight when the connection broke, fails.
+final class Forwarder: Sendable {
+    typealias Complete = @Sendable (@escaping Encode) -> Void
+
+    fileprivate struct Order {
+        var frame: [UInt8]
+        /// Of the client.
+        var request: UInt32
+        var complete: Complete
+    }
+
+    fileprivate struct Inbox {
+        var orders: [Order] = []
+        /// Those that were taken and are not answered yet too.
+        var count = 0
+        var mustStop = false
+    }
+
+    private let inbox = Mutex(Inbox())
+    private let wakeup: Wakeup
+    private let thread = Mutex<ConsentKernel.Thread?>(nil)
+
+    /// - Parameters:
+    ///   - identity: deployment and history of the rows that answer here; nothing is handed on to a node of another one.
+    init(
+        to upstream: SocketAddress, token: [UInt8], version: String,
+        identity: @escaping @Sendable () -> (deployment: ID16, history: ID16)
+    ) throws {
+        wakeup = try Wakeup()
+        let epoll = try Epoll(eventsPerWaitMax: 4)
+        let loop = ForwarderLoop(self, upstream, token: token, version: version, identity: identity, epoll: epoll)
+        thread.withLock { $0 = ConsentKernel.Thread(name: "forwarder") { loop.run() } }
+    }
+
+    /// Returns at once; `complete` is called exactly once.
+    func forward(_ frame: [UInt8], request: UInt32, complete: @escaping Complete) {
+        enum Refusal { case closing, busy }
+        let refusal: Refusal? = inbox.withLock { inbox in
+            if inbox.mustStop { return .closing }
+            // What the upstream lets one connection have in flight.
+            if inbox.count >= WireLimit.requestsInFlightMax { return .busy }
+            inbox.count += 1
+            inbox.orders.append(Order(frame: frame, request: request, complete: complete))
+            return nil
+        }
+        switch refusal {
+        case .closing: fail(complete, request, .shuttingDown, "this edge drains")
+        case .busy: fail(complete, request, .busy, "\(WireLimit.requestsInFlightMax) requests wait for the upstream")
+        case nil: wakeup.raise()
+        }
+    }
+
+    /// Fails what is not answered, and ends the thread.
+    func close() {
+        inbox.withLock { $0.mustStop = true }
+        wakeup.raise()
+        thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }?.join()
+    }
+
+    fileprivate var wakeupDescriptor: Int32 { wakeup.raw }
+
+    fileprivate func takeAll() -> (orders: [Order], mustStop: Bool) {
+        wakeup.clear()
+        return inbox.withLock { inbox in
+            defer { inbox.orders = [] }
+            return (inbox.orders, inbox.mustStop)
+        }
+    }
+
+    fileprivate func finished() { inbox.withLock { $0.count -= 1 } }
+}
+
+private func fail(_ complete: Forwarder.Complete, _ request: UInt32, _ code: ErrorCode, _ message: String) {
+    let answer = ErrorAnswer(WireError(code, message))
+    complete { answer.encode(request: request, into: &$0) }
+}
+
+/// The thread of a ``Forwarder``.
+// Sendable because it is made before the thread starts, and used only there.
+private final class ForwarderLoop: @unchecked Sendable {
+    private struct Asked {
+        /// Of the client.
+        var request: UInt32
+        var complete: Forwarder.Complete
+        /// Monotonic nanoseconds.
+        var deadline: Int64
+    }
+
+    private enum Link {
+        case none
+        case connecting
+        case greeting
+        case open
+    }
+
+    private let forwarder: Forwarder
+    private let upstream: SocketAddress
+    private let token: [UInt8]
+    private let version: String
+    private let identity: @Sendable () -> (deployment: ID16, history: ID16)
+    private let epoll: Epoll
+    private var link = Link.none
+    private var socket: Int32 = -1
+    /// By the number that they have here.
+    private var asked: [UInt32: Asked] = [:]
+    private var lastNumber: UInt32 = 1
+    private var output = OutputBuffer(capacity: 4096)
+    private var received: [UInt8] = []
+    private var isWatchedForRoom = false
+    private var connectBy: Int64 = 0
+
+    private static let answerNanos: Int64 = 30_000_000_000
+    private static let connectNanos: Int64 = 5_000_000_000
+    private static let inboxToken = UInt64.max
+    private static let socketToken: UInt64 = 1
+    private static let readSize = 1 << 18
+
+    init(
+        _ forwarder: Forwarder, _ upstream: SocketAddress, token: [UInt8], version: String,
+        identity: @escaping @Sendable () -> (deployment: ID16, history: ID16), epoll: consuming Epoll
+    ) {
+        self.forwarder = forwarder
+        self.upstream = upstream
+        self.token = token
+        self.version = version
+        self.identity = identity
+        self.epoll = epoll
+    }
+
+    func run() {
+        do {
+            try epoll.add(forwarder.wakeupDescriptor, .readable, token: Self.inboxToken)
+            while try turn() {}
+        } catch {
+            failAll("this edge cannot wait for its upstream: \(error)")
+        }
+        failAll("this edge drains")
+        closeSocket()
+    }
+
+    /// - Returns: false when it is over.
+    private func turn() throws(SystemError) -> Bool {
+        let count = try epoll.wait(timeoutMillis: asked.isEmpty ? -1 : 250)
+        let now = Clock.monotonicNanos()
+        let (orders, mustStop) = forwarder.takeAll()
+        if mustStop {
+            for order in orders { take(order, now) }
+            return false
+        }
+        for position in 0..<count where epoll.event(position).token == Self.socketToken {
+            handle(epoll.event(position), now)
+        }
+        for order in orders { take(order, now) }
+        if !asked.isEmpty, link == .none { connect(now) }
+        passTime(now)
+        if link == .open || link == .greeting { send() }
+        return true
+    }
+
+    /// Behind what was taken before, under a number of its own.
+    private func take(_ order: Forwarder.Order, _ now: Int64) {
+        repeat { lastNumber &+= 1 } while lastNumber < 2 || asked[lastNumber] != nil
+        asked[lastNumber] = Asked(
+            request: order.request, complete: order.complete, deadline: now + Self.answerNanos)
+        var frame = order.frame
+        frame.replaceSubrange(8..<12, with: (0..<4).map { UInt8(truncatingIfNeeded: lastNumber >> (8 * $0)) })
+        output.bytes(frame)
+    }
+
+    private func passTime(_ now: Int64) {
+        if link == .connecting || link == .greeting, now >= connectBy {
+            fail("the upstream \(upstream) gave no welcome in time")
+        } else if asked.values.contains(where: { now >= $0.deadline }) {
+            // Whatever comes behind it would come later still.
+            fail("the upstream \(upstream) has not answered in time")
+        }
+    }
+
+    // MARK: The connection
+
+    private func connect(_ now: Int64) {
+        connectBy = now + Self.connectNanos
+        do throws(SystemError) {
+            let connecting = try Socket.beginConnect(upstream)
+            try epoll.add(connecting.raw, .writable, token: Self.socketToken)
+            socket = connecting.release()
+            link = .connecting
+            isWatchedForRoom = true
+        } catch {
+            fail("the upstream \(upstream) cannot be reached: \(error)")
+        }
+    }
+
+    private func greet() {
+        if let failure = Socket.failure(of: socket, connectingTo: upstream) {
+            return fail("the upstream \(upstream) cannot be reached: \(failure)")
+        }
+        // In front of what waits.
+        let waiting = Array(output.bytes)
+        output.clear()
+        var hello = Hello()
+        hello.deployment = identity().deployment
+        hello.clientName = "consentd edge"
+        hello.clientVersion = version
+        hello.token = token
+        hello.encode(request: 1, into: &output)
+        output.bytes(waiting)
+        link = .greeting
+    }
+
+    private func handle(_ event: Epoll.Event, _ now: Int64) {
+        if link == .connecting { greet() }
+        guard socket >= 0 else { return }
+        if event.isReadable { receive() }
+    }
+
+    private func receive() {
+        while socket >= 0 {
+            let kept = received.count
+            received.append(contentsOf: repeatElement(0, count: Self.readSize))
+            let transfer = received.withUnsafeMutableBytes {
+                Socket.receive(socket, into: UnsafeMutableRawBufferPointer(rebasing: $0[kept...]))
+            }
+            guard case .bytes(let count) = transfer else {
+                received.removeLast(received.count - kept)
+                if case .closed = transfer { fail("the upstream \(upstream) has closed the connection") }
+                return
+            }
+            received.removeLast(received.count - kept - count)
+            takeFrames()
+        }
+    }
+
+    private func takeFrames() {
+        var taken = 0
+        var failure: String?
+        received.withUnsafeMutableBytes { buffer in
+            scan: while failure == nil, taken < buffer.count {
+                switch scanFrame(UnsafeMutableRawBufferPointer(rebasing: buffer[taken...])) {
+                case .incomplete: break scan
+                case .broken: failure = "the upstream \(upstream) sent what is no frame"
+                case .frame(let frame):
+                    let bytes = Array(buffer[taken..<taken + frame.size])
+                    taken += frame.size
+                    failure = take(frame, bytes)
+                }
+            }
+        }
+        if let failure { return fail(failure) }
+        received.removeFirst(taken)
+    }
+
+    /// - Returns: why the connection cannot be kept, if it cannot.
+    private func take(_ frame: Frame, _ bytes: [UInt8]) -> String? {
+        if link == .greeting { return takeWelcome(frame) }
+        guard let opcode = Opcode(rawValue: frame.opcode), opcode.rawValue >= 128 else {
+            return "the upstream \(upstream) sent opcode \(frame.opcode), which is no answer"
+        }
+        guard let answered = asked.removeValue(forKey: frame.request) else {
+            guard opcode == .error, let error = try? ErrorAnswer(frame) else { return nil }
+            return "the upstream \(upstream) ends the connection: \(error.message)"
+        }
+        var answer = bytes
+        answer.replaceSubrange(8..<12, with: (0..<4).map { UInt8(truncatingIfNeeded: answered.request >> (8 * $0)) })
+        let relayed = answer
+        answered.complete { $0.bytes(relayed) }
+        forwarder.finished()
+        return nil
+    }
+
+    private func takeWelcome(_ frame: Frame) -> String? {
+        if let error = try? ErrorAnswer(frame), frame.opcode == Opcode.error.rawValue {
+            return "the upstream \(upstream) turned this edge away: \(error.message)"
+        }
+        guard frame.opcode == Opcode.welcome.rawValue, let welcome = try? Welcome(frame) else {
+            return "the upstream \(upstream) does not speak the protocol"
+        }
+        // What is recorded elsewhere would never be seen here.
+        guard welcome.history == identity().history else {
+            return "the upstream \(upstream) has another history than this edge"
+        }
+        link = .open
+        return nil
+    }
+
+    private func send() {
+        if !output.isEmpty {
+            switch Socket.send(socket, output.bytes) {
+            case .bytes(let count): output.dropFirst(count)
+            case .wouldBlock: break
+            case .closed: return fail("the upstream \(upstream) has closed the connection")
+            }
+        }
+        let mustWait = !output.isEmpty
+        guard mustWait != isWatchedForRoom else { return }
+        isWatchedForRoom = mustWait
+        try? epoll.change(
+            socket, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+    }
+
+    /// What was in flight may have been done or not: it is for the client to ask again.
+    private func fail(_ reason: String) {
+        closeSocket()
+        failAll(reason)
+    }
+
+    private func failAll(_ reason: String) {
+        let failed = asked
+        asked = [:]
+        output.clear()
+        for one in failed.values {
+            ConsentEdge.fail(one.complete, one.request, .upstreamUnreachable, reason)
+            forwarder.finished()
+        }
+    }
+
+    private func closeSocket() {
+        guard socket >= 0 else { return }
+        _ = FileDescriptor(owning: socket)
+        socket = -1
+        link = .none
+        received = []
+        isWatchedForRoom = false
+    }
+}

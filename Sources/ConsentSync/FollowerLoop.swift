@@ -1,0 +1,315 @@
+import ConsentIndex
+import ConsentKernel
+import ConsentModel
+import ConsentWire
+
+/// The thread of a ``Follower``: `connect → shake hands → receive → replica → send`, and again after a pause.
+struct FollowerLoop: ~Copyable {
+    // Sendable because it is made before the thread starts, and used only there.
+    final class Start: @unchecked Sendable {
+        let store: IndexStore
+        let options: FollowerOptions
+        let lock: Int32
+        let changed: @Sendable (FollowerState) -> Void
+
+        init(
+            _ store: IndexStore, _ options: FollowerOptions, lock: Int32,
+            changed: @escaping @Sendable (FollowerState) -> Void
+        ) {
+            self.store = store
+            self.options = options
+            self.lock = lock
+            self.changed = changed
+        }
+    }
+
+    private enum Link {
+        /// Until then, by the clock of the boot.
+        case waiting(until: UInt64)
+        case connecting(by: UInt64)
+        case greeting(by: UInt64)
+        case open
+    }
+
+    private let follower: Follower
+    private let store: IndexStore
+    private let options: FollowerOptions
+    private let changed: @Sendable (FollowerState) -> Void
+    private let lock: FileDescriptor
+    private let epoll: Epoll
+    private var replica: Replica<IndexStore>
+    private var state: FollowerState
+    /// To those who follow this node.
+    private var verifiedTold: UInt64?
+    private var link = Link.waiting(until: 0)
+    private var socket: Int32 = -1
+    private var output = OutputBuffer(capacity: 4096)
+    private var isWatchedForRoom = false
+    /// Received, and not taken yet.
+    private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: inputSize, alignment: 64)
+    private var inputCount = 0
+    private var pauseMillis: UInt64
+    private var random = SystemRandomNumberGenerator()
+
+    /// Some frames of the largest kind, so that a snapshot is taken in long runs.
+    private static let inputSize = 4 << 20
+    /// Read before time and those who wait get their turn.
+    private static let readsPerTurnMax = 16
+    private static let inboxToken = UInt64.max
+    private static let socketToken: UInt64 = 1
+
+    init(_ start: Start, _ follower: Follower, epoll: consuming Epoll) {
+        self.follower = follower
+        self.epoll = epoll
+        store = start.store
+        options = start.options
+        changed = start.changed
+        lock = FileDescriptor(owning: start.lock)
+        replica = Replica(start.store, start.options.replica)
+        state = follower.state
+        pauseMillis = start.options.pauseMillisMin
+    }
+
+    deinit { input.deallocate() }
+
+    private static func now() -> SyncMoment {
+        SyncMoment(bootMillis: Clock.boottimeMillis(), time: Timestamp(millis: Clock.realtimeMillis()))
+    }
+
+    mutating func run() throws {
+        try epoll.add(follower.wakeupDescriptor, .readable, token: Self.inboxToken)
+        while true {
+            let count = try epoll.wait(timeoutMillis: timeout(Self.now()))
+            let now = Self.now()
+            let (mustStop, mustStartOver) = follower.takeOrders()
+            if mustStop { break }
+            if mustStartOver { startOver() }
+            for position in 0..<count where epoll.event(position).token == Self.socketToken {
+                handle(epoll.event(position), now)
+            }
+            passTime(now)
+            tell()
+        }
+        closeSocket()
+        try store.close()
+    }
+
+    private func timeout(_ now: SyncMoment) -> Int32 {
+        let due =
+            switch link {
+            case .waiting(let until): until
+            case .connecting(let by), .greeting(let by): by
+            case .open: replica.nextTick(at: now)
+            }
+        return due <= now.bootMillis ? 0 : Int32(clamping: min(due - now.bootMillis, 1000))
+    }
+
+    private mutating func startOver() {
+        replica.options.startsOver = true
+        pauseMillis = options.pauseMillisMin
+        if case .waiting = link { link = .waiting(until: 0) }
+    }
+
+    private mutating func passTime(_ now: SyncMoment) {
+        switch link {
+        case .waiting(let until): if now.bootMillis >= until { connect(now) }
+        case .connecting(let by):
+            if now.bootMillis >= by { fail("no connection to \(options.upstream) in time", now) }
+        case .greeting(let by):
+            if now.bootMillis >= by { fail("\(options.upstream) has not answered 'hello' in time", now) }
+        case .open:
+            if let end = replica.tick(at: now, into: &output) { return fail(end, now) }
+            send(now)
+        }
+    }
+
+    // MARK: The connection
+
+    private mutating func connect(_ now: SyncMoment) {
+        do throws(SystemError) {
+            let connecting = try Socket.beginConnect(options.upstream)
+            try epoll.add(connecting.raw, .writable, token: Self.socketToken)
+            socket = connecting.release()
+            isWatchedForRoom = true
+            link = .connecting(by: now.bootMillis + options.connectMillis)
+        } catch {
+            fail("\(error)", now)
+        }
+    }
+
+    private mutating func greet(_ now: SyncMoment) {
+        if let failure = Socket.failure(of: socket, connectingTo: options.upstream) { return fail("\(failure)", now) }
+        state.connects += 1
+        var hello = Hello()
+        hello.deployment = options.deployment
+        hello.clientName = "consentd edge"
+        hello.clientVersion = options.version
+        hello.token = options.token
+        hello.encode(request: 0, into: &output)
+        link = .greeting(by: now.bootMillis + options.connectMillis)
+        send(now)
+    }
+
+    private mutating func handle(_ event: Epoll.Event, _ now: SyncMoment) {
+        if case .connecting = link { return greet(now) }
+        if event.isWritable { send(now) }
+        if event.isReadable { receive(now) }
+    }
+
+    private mutating func fail(_ end: ReplicaEnd, _ now: SyncMoment) {
+        if case .held(let verdict) = end { state.held = verdict }
+        fail(end.description, now)
+    }
+
+    private mutating func fail(_ reason: String, _ now: SyncMoment) {
+        replica.disconnect()
+        closeSocket()
+        state.problem = reason
+        // Many edges lose their upstream at the same moment: they come back at different ones.
+        let pause = UInt64.random(in: pauseMillis / 2...pauseMillis, using: &random)
+        pauseMillis = min(pauseMillis * 2, options.pauseMillisMax)
+        link = .waiting(until: now.bootMillis + pause)
+    }
+
+    private mutating func closeSocket() {
+        guard socket >= 0 else { return }
+        _ = FileDescriptor(owning: socket)
+        socket = -1
+        inputCount = 0
+        output.clear()
+        isWatchedForRoom = false
+    }
+
+    private mutating func send(_ now: SyncMoment) {
+        guard socket >= 0, !output.isEmpty || isWatchedForRoom else { return }
+        if !output.isEmpty {
+            switch Socket.send(socket, output.bytes) {
+            case .bytes(let count): output.dropFirst(count)
+            case .wouldBlock: break
+            case .closed: return fail("\(options.upstream) has closed the connection", now)
+            }
+        }
+        let mustWait = !output.isEmpty
+        guard mustWait != isWatchedForRoom else { return }
+        isWatchedForRoom = mustWait
+        try? epoll.change(
+            socket, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+    }
+
+    // MARK: Frames
+
+    private mutating func receive(_ now: SyncMoment) {
+        for _ in 0..<Self.readsPerTurnMax {
+            guard socket >= 0 else { return }
+            let room = UnsafeMutableRawBufferPointer(rebasing: input[inputCount...])
+            switch Socket.receive(socket, into: room) {
+            case .wouldBlock: return
+            case .closed: return fail("\(options.upstream) has closed the connection", now)
+            case .bytes(let count):
+                inputCount += count
+                takeFrames(now)
+                if count < room.count { return send(now) }
+            }
+        }
+        send(now)
+    }
+
+    private mutating func takeFrames(_ now: SyncMoment) {
+        var taken = 0
+        scan: while socket >= 0 {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: input[taken..<inputCount])
+            switch scanFrame(rest) {
+            case .incomplete: break scan
+            case .broken: return fail("\(options.upstream) sent a frame whose length cannot be right", now)
+            case .frame(let frame):
+                taken += frame.size
+                take(frame, now)
+            }
+        }
+        guard socket >= 0, taken > 0 else { return }
+        input.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[taken..<inputCount]))
+        inputCount -= taken
+    }
+
+    private mutating func take(_ frame: Frame, _ now: SyncMoment) {
+        switch link {
+        case .greeting: welcome(frame, now)
+        case .open:
+            if let end = replica.receive(frame, at: now, into: &output) { return fail(end, now) }
+        case .waiting, .connecting: break
+        }
+    }
+
+    private mutating func welcome(_ frame: Frame, _ now: SyncMoment) {
+        do {
+            if frame.opcode == Opcode.error.rawValue {
+                state.refusals += 1
+                return fail("\(options.upstream) refused: \(try ErrorAnswer(frame).message)", now)
+            }
+            guard frame.opcode == Opcode.welcome.rawValue else {
+                return fail("\(options.upstream) does not answer 'hello' with 'welcome'", now)
+            }
+            let deployment = try Welcome(frame).deployment
+            guard options.deployment == .zero || deployment == options.deployment else {
+                state.refusals += 1
+                return fail("\(options.upstream) is of deployment \(deployment), not \(options.deployment)", now)
+            }
+            state.deployment = deployment
+        } catch {
+            return fail("\(error)", now)
+        }
+        link = .open
+        replica.connect(at: now, into: &output)
+    }
+
+    // MARK: What others see
+
+    private mutating func tell() {
+        tellHub()
+        let before = (state.history, state.hashKey, state.catalog.version, state.catalog.digest)
+        state.take(store)
+        state.upstreamHead = replica.upstreamHead
+        state.upstreamTime = replica.upstreamTime
+        state.heardAt = replica.heardAt
+        state.counters = replica.counters
+        state.connection = connection
+        if replica.phase == .following, replica.verifiedSequence != nil {
+            // It is followed, and the rows are right: what was wrong is over.
+            state.problem = nil
+            state.held = nil
+            pauseMillis = options.pauseMillisMin
+        }
+        follower.tell(state)
+        if before != (state.history, state.hashKey, state.catalog.version, state.catalog.digest) { changed(state) }
+    }
+
+    private var connection: FollowerState.Connection {
+        switch link {
+        case .waiting: .waiting(state.problem ?? "not connected yet")
+        case .connecting, .greeting: .connecting
+        case .open:
+            switch replica.phase {
+            case .offline, .subscribing, .awaitingSnapshot: .subscribing
+            case .receiving:
+                replica.snapshotProgress.map { .snapshot(done: $0.done, of: $0.all) } ?? .subscribing
+            case .following: .following
+            }
+        }
+    }
+
+    private mutating func tellHub() {
+        guard let entries = replica.takeOnward() else {
+            verifiedTold = replica.verifiedSequence
+            let identity = FeedIdentity(history: store.history, hashKey: store.hashKey)
+            follower.hub.tell(
+                .replaced(
+                    identity, store.point(.live), isDigestKnown: replica.verifiedSequence != nil, store.catalog(.live)))
+            return
+        }
+        for entry in entries { follower.hub.tell(.received(entry)) }
+        if let sequence = replica.verifiedSequence, sequence != verifiedTold {
+            verifiedTold = sequence
+            follower.hub.tell(.verified(sequence))
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import ConsentCatalog
+import ConsentEngine
+import ConsentIndex
+import ConsentKernel
+import ConsentModel
+import ConsentServer
+import ConsentSync
+import ConsentTestSupport
+import ConsentWire
+import Foundation
+import Testing
+
+/// Edges that follow real nodes over real sockets.
+struct FollowerTests {
+    @Test func anEdgeTakesASnapshotFollowsAndAnswersLikeItsUpstream() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<300)
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 1)
+        try upstream.give(300..<340)
+        try upstream.withdraw(10..<20)
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 1)
+        #expect(edge.answer("5").decision == .granted)
+        #expect(edge.answer("15").decision == .denied)
+        #expect(edge.answer("900").decision == .unknown)
+        #expect(edge.state.connection == .following)
+        #expect(edge.state.whyNotReady(at: Clock.boottimeMillis()) == nil)
+        #expect(edge.state.lag == 0 && edge.state.problem == nil)
+    }
+
+    @Test func whoMapsTheIndexOfAnEdgeGetsLiveAnswers() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<10)
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        var mapped = try MappedReader(edge.follower.folder.indexFolder, keyCheck: upstream.engine.hashKey.check)
+        let hash = upstream.engine.hashKey.hash(.customer("3"))
+        let answer = mapped.check(hash, purposeBit: 0, now: 1)
+        #expect(answer.answer.decision == .granted && answer.freshness == .live)
+        #expect(try edge.follower.folder.indexFolder.purposes() == ["p0": 0, "p1": 1, "p2": 2])
+    }
+
+    @Test func aNewCatalogReachesTheEdge() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<50)
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        var catalog = Upstream.catalog
+        catalog.purposes.append(.init("p70", bit: 70, basis: "contract"))
+        let soon = Timestamp(millis: Clock.realtimeMillis() + 300)
+        catalog.revisions.append(.init("2.0", effectiveAt: soon, purposes: Upstream.purposes))
+        _ = try upstream.engine.apply(catalog.document)
+        try edge.waitUntilEqual(to: upstream)
+        try wait("the revision becomes current") { edge.answer("5").decision == .unknown }
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.catalog.text == catalog.text)
+        #expect(edge.state.catalog.version == 2)
+        // Everybody must be asked again, and the contract holds for everybody.
+        #expect(edge.answer("5").decision == .unknown)
+        #expect(edge.answer("5", purposeBit: 70).reason == .basisHolds)
+        #expect(edge.state.counters.snapshots == 1)
+    }
+
+    @Test func anEdgeThatWasAwayGoesOnFromItsFile() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<100)
+        let folder = TemporaryFolder()
+        do {
+            let edge = try upstream.edge(in: folder)
+            try edge.waitUntilEqual(to: upstream)
+        }
+        try upstream.give(100..<130)
+        try upstream.withdraw(0..<5)
+        let edge = try upstream.edge(in: folder)
+        #expect(edge.state.history != .zero)
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 0 && edge.state.counters.mismatches == 0)
+    }
+
+    @Test func aServerThatRestartsIsFollowedAgain() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<20)
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        try upstream.restart()
+        try upstream.give(20..<40)
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 1 && edge.state.connects > 1)
+    }
+
+    @Test func anotherHistoryTakesOverOnlyWhenSomebodySaysSo() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<20)
+        let folder = TemporaryFolder()
+        let other = try Upstream()
+        try other.give(0..<3)
+        do {
+            let edge = try upstream.edge(in: folder)
+            try edge.waitUntilEqual(to: upstream)
+        }
+        let edge = try other.edge(in: folder)
+        try wait("it is held off") { edge.state.held == .otherHistory }
+        #expect(edge.state.point.sequence == upstream.engine.publication.current.appliedSequence)
+        #expect(edge.state.problem?.contains("--start-over") == true)
+        edge.follower.startOver()
+        try edge.waitUntilEqual(to: other)
+        #expect(edge.state.held == nil && edge.state.counters.snapshots == 1)
+    }
+
+    @Test func aFileThatDoesNotProveItselfIsNotAnsweredFrom() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<20)
+        let folder = TemporaryFolder()
+        do {
+            let edge = try upstream.edge(in: folder)
+            try edge.waitUntilEqual(to: upstream)
+        }
+        let path = EdgeFolder(folder.path).indexFolder.currentFilePath
+        var bytes = try Data(contentsOf: URL(filePath: path))
+        let row = try #require((8192..<bytes.count).first { bytes[$0] != 0 })
+        bytes[row] ^= 1
+        try bytes.write(to: URL(filePath: path))
+        let edge = try upstream.edge(in: folder)
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 1)
+    }
+
+    @Test func theUpstreamKnowsWhatEachEdgeEnforces() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<5)
+        let (first, second) = (try upstream.edge(name: "first"), try upstream.edge(name: "second"))
+        try first.waitUntilEqual(to: upstream)
+        try second.waitUntilEqual(to: upstream)
+        try upstream.withdraw(0..<1)
+        let head = upstream.engine.publication.current.appliedSequence
+        try wait("both say that they enforce it") {
+            let told = upstream.server.feed.enforcements(of: head)
+            return told.map(\.edge) == ["first", "second"] && told.allSatisfy { $0.enforcedAt != nil }
+        }
+        try wait("no edge lags") {
+            let edges = upstream.server.feed.edges
+            return edges.count == 2 && edges.allSatisfy { $0.phase == .following && $0.lag == 0 && $0.enforced == head }
+        }
+        first.close()
+        try wait("who has gone is still known") {
+            upstream.server.feed.edges.contains {
+                if case .gone = $0.phase { return $0.name == "first" }
+                return false
+            }
+        }
+    }
+
+    @Test func anEdgeFollowsAnEdge() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<60)
+        let middle = try upstream.edge()
+        try middle.waitUntilEqual(to: upstream)
+        let gate = try Gate(to: middle.follower)
+        let last = try Edge(TemporaryFolder(), FollowerOptions(upstream: gate.address))
+        try last.waitUntilEqual(to: upstream)
+        try upstream.give(60..<90)
+        try upstream.withdraw(3..<9)
+        try last.waitUntilEqual(to: upstream)
+        #expect(last.state.counters.snapshots == 1 && last.state.counters.mismatches == 0)
+        #expect(last.answer("4").decision == .denied)
+    }
+
+    @Test func theWrongTokenIsToldAndNothingIsTaken() throws {
+        let upstream = try Upstream()
+        let edge = try Edge(TemporaryFolder(), FollowerOptions(upstream: upstream.address))
+        try wait("the refusal is told") { edge.state.problem?.contains("token") == true }
+        #expect(edge.state.history == .zero)
+        #expect(edge.state.whyNotReady(at: Clock.boottimeMillis())?.contains("no snapshot") == true)
+    }
+
+    @Test func anEdgeThatTakesNothingIsCutOffAndDisturbsNobody() throws {
+        let upstream = try Upstream { $0.stallMillis = 300 }
+        try upstream.give(0..<20_000)
+        let slow = try Gate.subscribe(to: upstream.narrowAddress, token: Upstream.token, name: "slow")
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        try wait("it is cut off") {
+            upstream.server.feed.edges.contains { $0.name == "slow" && $0.phase == .gone(CutOffReason.tooSlow.message) }
+        }
+        #expect(upstream.server.feed.cutOffCount >= 1)
+        #expect(slow.raw >= 0)
+        try upstream.give(20_000..<20_010)
+        try edge.waitUntilEqual(to: upstream)
+    }
+
+    @Test func twoProcessesCannotHaveOneFolder() throws {
+        let upstream = try Upstream()
+        let folder = TemporaryFolder()
+        let edge = try upstream.edge(in: folder)
+        #expect(throws: FollowerError.self) { try upstream.edge(in: folder) }
+        try edge.waitUntilEqual(to: upstream)
+    }
+}
