@@ -138,6 +138,9 @@ final class SimulatedStore: ReplicaStore, FeedSource {
     /// Whether the last taking over was of a history or a past that is not the one before.
     private(set) var hasChangedHistory = false
 
+    /// Whether a row was ever replaced by an older one.
+    private(set) var hasGoneBack = false
+
     let canary: Canary?
     /// The digest that the message that is being taken says, for a canary.
     var digestSaid: UInt64?
@@ -209,6 +212,9 @@ final class SimulatedStore: ReplicaStore, FeedSource {
 
     func put(_ row: SyncRow, _ target: ReplicaTarget) throws(StoreFailure) {
         try mayFail()
+        if let old = table(target).rows[SimulatedTable.identifier(row)], old.sequence > row.sequence {
+            hasGoneBack = true
+        }
         change(target) {
             $0.rows[SimulatedTable.identifier(row)] = SimulatedRow(
                 sequence: row.sequence, permitted: row.word(0), denied: row.word(1))

@@ -93,15 +93,13 @@ package final class Simulation {
         /// Somebody has said that it may take another history.
         var maySwitch = false
         var lineage = 0
-        var rowsSeen: [UInt64]
         var vouchedSeen: UInt64 = 0
 
-        init(_ store: SimulatedStore, upstream: Int, clockOffset: UInt64, identifiers: Int) {
+        init(_ store: SimulatedStore, upstream: Int, clockOffset: UInt64) {
             self.store = store
             self.upstream = upstream
             self.clockOffset = clockOffset
             replica = Replica(store, ReplicaOptions())
-            rowsSeen = Array(repeating: 0, count: identifiers)
         }
     }
 
@@ -158,8 +156,7 @@ package final class Simulation {
             let store = SimulatedStore(identifiers: identifiers, canary: canary)
             edges.append(
                 Edge(
-                    store, upstream: number == 2 ? Self.rootCount : 0, clockOffset: dice.next() % 5_000_000,
-                    identifiers: identifiers))
+                    store, upstream: number == 2 ? Self.rootCount : 0, clockOffset: dice.next() % 5_000_000))
         }
     }
 
@@ -515,7 +512,6 @@ package final class Simulation {
     ) -> SimulationFailure? {
         guard edge.store.lineage != edge.lineage else { return nil }
         edge.lineage = edge.store.lineage
-        edge.rowsSeen = Array(repeating: 0, count: identifiers)
         result.snapshots += 1
         defer { edge.maySwitch = false }
         guard before.history != .zero, !edge.maySwitch else { return nil }
@@ -535,14 +531,10 @@ package final class Simulation {
         let pasts = timelines.filter {
             $0.history == store.history && $0.contains(sequence: point.sequence, chain: point.chain)
         }
+        if store.hasGoneBack { throw failed("edge \(number): a row goes back") }
         try checkVouching(edge, number, pasts, point.sequence)
         let bootMillis = now + edge.clockOffset
         for identifier in 0..<identifiers {
-            let row = store.live.rows[identifier]
-            if let row {
-                if row.sequence < edge.rowsSeen[identifier] { throw failed("edge \(number): a row goes back") }
-                edge.rowsSeen[identifier] = row.sequence
-            }
             var answered: UInt64 = 0
             let grants = store.live.grants(identifier)
             for bit in 0..<Purposes.count where grants >> UInt64(bit) & 1 == 1 {

@@ -127,6 +127,7 @@ package struct Replica<Store: ReplicaStore> {
     private var onwardFrames: [[UInt8]] = []
     private var onwardSize = 0
     private var hadAbsentRows = false
+    private var catalogTold: SyncCatalog
     private var hasReplacedLive = false
     /// The digest of the live rows was compared with the upstream's at this sequence.
     package private(set) var verifiedSequence: UInt64?
@@ -134,6 +135,7 @@ package struct Replica<Store: ReplicaStore> {
     package init(_ store: Store, _ options: ReplicaOptions) {
         self.store = store
         self.options = options
+        catalogTold = store.catalog(.live)
     }
 
     /// Chunks of a snapshot that are here.
@@ -378,11 +380,9 @@ package struct Replica<Store: ReplicaStore> {
     private mutating func takeText(_ text: String) throws {
         pendingCatalog?.text = text
         isTextMissing = false
-        let before = store.catalog(.live)
         try landCatalog()
-        let after = store.catalog(.live)
         // No change of rows says so to those who follow this node.
-        if after.digest != before.digest || after.purposes != before.purposes {
+        if pendingCatalog == nil, !isTold(store.catalog(.live)) {
             hasReplacedLive = true
             onward = []
         }
@@ -415,11 +415,10 @@ package struct Replica<Store: ReplicaStore> {
         position = point
         verifiedSequence = nil
         counters.deltas += 1
-        let catalogBefore = store.catalog(target)
         try landCatalog()
         if upstreamHead < point.sequence { upstreamHead = point.sequence }
         let hasDigest = delta.hasDigest
-        if target == .live { tellOnward(before, hasDigest ? point.digest : nil, catalogBefore) }
+        if target == .live { tellOnward(before, hasDigest ? point.digest : nil) }
         // Without a digest nobody knows yet whether rows are still here that are gone there.
         return hasDigest ? try verify(point.digest, now, &output) : nil
     }
@@ -508,20 +507,26 @@ package struct Replica<Store: ReplicaStore> {
         onwardFrames.append(Array(UnsafeRawBufferPointer(start: start, count: frame.size)))
     }
 
-    private mutating func tellOnward(_ after: UInt64, _ digest: UInt64?, _ catalogBefore: SyncCatalog) {
+    private mutating func tellOnward(_ after: UInt64, _ digest: UInt64?) {
         defer {
             onwardFrames = []
             onwardSize = 0
         }
         let catalog = store.catalog(.live)
+        let isTold = isTold(catalog)
+        catalogTold = catalog
         let point = SyncPoint(
             sequence: position.sequence, chain: position.chain, digest: digest ?? store.point(.live).digest)
         onward.append(
             DeltaLog.Entry(
-                after: after, point: point, catalog: catalog == catalogBefore ? nil : catalog,
+                after: after, point: point, catalog: isTold ? nil : catalog,
                 hasAbsentRows: hadAbsentRows, hasDigest: digest != nil,
                 frames: onwardSize > DeltaLog.Entry.sizeMax ? [] : onwardFrames))
         hadAbsentRows = false
+    }
+
+    private func isTold(_ catalog: SyncCatalog) -> Bool {
+        catalog.digest == catalogTold.digest && catalog.purposes == catalogTold.purposes
     }
 
     /// What has changed since it was last asked, for the log of this node; nil: everything may have.
@@ -530,6 +535,7 @@ package struct Replica<Store: ReplicaStore> {
             onward = []
             hasReplacedLive = false
         }
+        if hasReplacedLive { catalogTold = store.catalog(.live) }
         return hasReplacedLive ? nil : onward
     }
 }
