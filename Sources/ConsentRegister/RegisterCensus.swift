@@ -38,7 +38,7 @@ package struct RegisterCensus {
             ownNumbers.append(0)
         }
         if ownNumbers[Int(person)] == 0 { ownNumbers[Int(person)] = Self.ownNumber(event.identifiers, hashes) }
-        for hash in hashes { owners[hash] = person }
+        for hash in hashes where owners[hash] == nil { owners[hash] = person }
         guard said.insert(Self.hash(event, hashes)).inserted else { return .repeated }
         return isContradicted(event, person) ? .contradicted : .new
     }

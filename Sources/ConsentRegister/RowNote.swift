@@ -33,7 +33,12 @@ package enum RowNote: UInt8, Sendable, NamedInSnakeCase {
 
     /// What a row is worth, taken by itself and by the rules of a catalog; of several purposes the best counts.
     package init(_ row: RegisterRow, catalog: Catalog, now: Timestamp) {
-        self = row.events.map { RowNote($0, catalog: catalog, now: now) }.min { $0.rawValue < $1.rawValue } ?? .asked
+        var best: RowNote?
+        for event in row.events {
+            let note = RowNote(event, catalog: catalog, now: now)
+            if note.rawValue < best?.rawValue ?? .max { best = note }
+        }
+        self = best ?? .asked
     }
 
     private init(_ event: ConsentEvent, catalog: Catalog, now: Timestamp) {

@@ -44,9 +44,9 @@ struct Import: AsyncParsableCommand {
             what proves nothing is rejected then instead of asked again.
 
             At the end stands what part of the register is worthless, and why; --report-language nb or sv says it in \
-            Norwegian or Swedish. With --dormant-after, consents that are older are counted, and --ask-again writes \
-            every row whose person must be asked again, or should be, to a file. For people instead of rows see \
-            'consentd reconsent'.
+            Norwegian or Swedish. A dry run also counts rows that repeat or contradict an earlier one. With \
+            --dormant-after, consents that are older are counted, and --ask-again writes every row whose person must \
+            be asked again, or should be, to a file. For people instead of rows see 'consentd reconsent'.
 
             An export of 'consentd access' is read in both its forms. What its node recorded by itself, such as the \
             end of a period, is rejected, as it follows from the rest here, too.
@@ -515,9 +515,7 @@ private final class RegisterImport {
 
     /// Notes what a row is worth that was not refused, and whether its person is to be asked again.
     private func note(_ row: RegisterRow, _ toAsk: inout [UInt8]) {
-        let findings = row.events.map { census.take($0) }
-        if !findings.isEmpty, findings.allSatisfy({ $0 == .repeated }) { summary.count(.repeated) }
-        if findings.contains(.contradicted) { summary.count(.contradicted) }
+        if ledger == nil { compare(row) }
         // What is without proof is counted as that.
         let worth = row.isWithoutProof ? RowNote.asked : RowNote(row, catalog: recorder.catalog, now: options.now)
         if !row.isWithoutProof { summary.count(worth) }
@@ -526,6 +524,13 @@ private final class RegisterImport {
         guard askAgain != nil, isDormant || worth.isWorthless else { return }
         let why = row.isWithoutProof ? "without_proof" : (isDormant ? RowNote.dormant : worth).name
         RejectFile.append(RowRejection(row, rule: why, message: Output.words(why)), to: &toAsk)
+    }
+
+    /// With the rows before it; of what is recorded, the ledger knows.
+    private func compare(_ row: RegisterRow) {
+        let findings = row.events.map { census.take($0) }
+        if !findings.isEmpty, findings.allSatisfy({ $0 == .repeated }) { summary.count(.repeated) }
+        if findings.contains(.contradicted) { summary.count(.contradicted) }
     }
 
     /// Where everything so far is settled.
@@ -588,8 +593,10 @@ private final class RegisterImport {
                 "reasons": worth.reasons.map {
                     ["reason": $0.slug, "rows": $0.rows, "text": $0.text] as [String: Any]
                 },
-                "sayNo": summary[.saysNo], "dormant": summary[.dormant], "repeated": summary[.repeated],
-                "contradicted": summary[.contradicted], "askAgainFile": paths.askAgain ?? Output.null,
+                "sayNo": summary[.saysNo], "dormant": summary[.dormant],
+                "repeated": ledger == nil ? summary[.repeated] : Output.null,
+                "contradicted": ledger == nil ? summary[.contradicted] : Output.null,
+                "askAgainFile": paths.askAgain ?? Output.null,
             ])
             return
         }
