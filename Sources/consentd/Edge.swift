@@ -26,8 +26,8 @@ struct Edge: ParsableCommand {
 
             EXAMPLES
               consentd edge --upstream 10.0.0.1:7411 --data edge
-              consentd edge --upstream 10.0.0.1:7411 --data edge --listen 0.0.0.0:7411 --token-file token
-              consentd edge --upstream 127.0.0.1:7411 --data edge --listen 127.0.0.1:0 --forward-writes
+              consentd edge --upstream 10.0.0.1:7411 --data edge --token-file token
+              consentd edge --upstream 127.0.0.1:7411 --data edge --forward-writes
             """)
 
     @OptionGroup var node: FolderOptions

@@ -12,7 +12,8 @@ struct ExitCodeTests {
         ["breach", "--from", "2026-01-01"], ["access", "customer:1"], ["notices", "club-membership-marketing", "1.2"],
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
-        ["status"], ["enforced", "1"],
+        ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
+        ["link", "cookie:1", "--to", "customer:1"], ["unlink", "cookie:1"], ["confirm-token", "TOKEN"],
     ]
 
     @Test(arguments: commandsOnANode)
