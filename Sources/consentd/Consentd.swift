@@ -70,7 +70,8 @@ struct Consentd: AsyncParsableCommand {
             Init.self, Serve.self, Edge.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self,
             Withdraw.self,
             Object.self, Confirm.self,
-            History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self, Notices.self,
+            History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self,
+            Notices.self,
             Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
             SampleRegisterCommand.self, Bench.self,
         ])

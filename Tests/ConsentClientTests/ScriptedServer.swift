@@ -102,7 +102,7 @@ final class ScriptedServer: Sendable {
     /// A client of this server that waits for nothing longer than a test should.
     func client(_ change: (inout ClientOptions) -> Void = { _ in }) async throws(ConsentClientError) -> ConsentClient {
         var options = ClientOptions()
-        options.requestTimeout = .seconds(30)
+        options.requestTimeout = .seconds(180)
         options.backoffMin = .milliseconds(5)
         options.backoffMax = .milliseconds(50)
         change(&options)

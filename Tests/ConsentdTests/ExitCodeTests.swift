@@ -13,7 +13,6 @@ struct ExitCodeTests {
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
-        ["link", "cookie:1", "--to", "customer:1"], ["unlink", "cookie:1"], ["confirm-token", "TOKEN"],
     ]
 
     @Test(arguments: commandsOnANode)

@@ -8,7 +8,7 @@ struct ServerTests {
     private func connect(_ server: Server) async throws -> ConsentClient {
         var options = ClientOptions()
         options.reconnects = false
-        options.requestTimeout = .seconds(3)
+        options.requestTimeout = .seconds(60)
         return try await ConsentClient.connect(to: try #require(Endpoint(server.address)), options: options)
     }
 

@@ -31,7 +31,8 @@ struct HouseRulesTests {
     /// The targets under `Bench`.
     static let allowedBenchImports: [String: Set<String>] = [
         "ConsentBench": [
-            "CConsentClients", "CKernel", "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel",
+            "CConsentClients", "CKernel", "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel",
+            "ConsentModel",
             "ConsentWire",
             "Foundation", "Glibc", "Histogram", "Synchronization",
         ]
