@@ -26,16 +26,26 @@ struct Bench: AsyncParsableCommand {
 func benchNote(_ text: String) { Output.error("consentd bench: \(text)") }
 
 /// A folder for one command's files, gone when it is done.
-func withBenchFolder<Value>(_ body: (String) async throws -> Value) async throws -> Value {
+func withBenchFolderAwaiting<Value>(_ body: (String) async throws -> Value) async throws -> Value {
     let folder = try makeBenchFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    return try await body(folder.path)
+    do {
+        return try await body(folder.path)
+    } catch {
+        BenchEnd.waitIfTold()
+        throw error
+    }
 }
 
 func withBenchFolder<Value>(_ body: (String) throws -> Value) throws -> Value {
     let folder = try makeBenchFolder()
     defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
+    do {
+        return try body(folder.path)
+    } catch {
+        BenchEnd.waitIfTold()
+        throw error
+    }
 }
 
 private func makeBenchFolder() throws -> URL {
@@ -51,16 +61,23 @@ private func makeBenchFolder() throws -> URL {
 private enum BenchEnd {
     private static let folders = Mutex<[URL]>([])
     private static let told = try? Wakeup()
+    private static let isEnding = Atomic(false)
     private static let thread: ConsentKernel.Thread? = told.map { told in
         for number in [SIGTERM, SIGINT] { signal(number) { _ in BenchEnd.told?.raise() } }
         return ConsentKernel.Thread(name: "end") {
             told.wait(timeoutMillis: -1)
+            isEnding.store(true, ordering: .releasing)
             PeerProcess.endAll()
             // They write into their folders until they are gone.
             Wakeup.pause(millis: 500)
             for folder in folders.withLock({ $0 }) { try? FileManager.default.removeItem(at: folder) }
             Foundation.exit(Exit.failed.rawValue)
         }
+    }
+
+    /// What fails because its servers were told to end is not what went wrong: this process ends in a moment.
+    static func waitIfTold() {
+        while isEnding.load(ordering: .acquiring) { Wakeup.pause(millis: 100) }
     }
 
     static func watch(_ folder: URL) {

@@ -28,7 +28,7 @@ struct BenchFigures: AsyncParsableCommand {
             try withBenchFolder { figures += try durableFigures($0) }
             try withBenchFolder { figures += try ledgerFigures($0) }
             try withBenchFolder { figures += try revisionFigures($0, identifiers: smoke ? 4000 : 10_000_000) }
-            try await withBenchFolder { folder in
+            try await withBenchFolderAwaiting { folder in
                 figures += try await syncFigures(
                     folder, identifiers: smoke ? 20_000 : 1_000_000, changes: smoke ? 300 : 20_000)
             }

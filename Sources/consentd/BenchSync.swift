@@ -311,7 +311,7 @@ struct BenchSync: AsyncParsableCommand {
     func run() async throws {
         try await reportingFailures {
             var figures: [Figure] = []
-            try await withBenchFolder { folder in
+            try await withBenchFolderAwaiting { folder in
                 figures = try await syncFigures(
                     folder, identifiers: smoke ? 20_000 : identifiers.value, changes: smoke ? 300 : changes)
             }

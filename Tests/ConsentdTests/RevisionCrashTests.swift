@@ -62,7 +62,8 @@ struct RevisionCrashTests {
             line.replacingOccurrences(of: "\"1.2\"", with: "\"\(name)\"")
                 .replacingOccurrences(
                     of: "effectiveAt: 2026-03-01",
-                    with: "effectiveAt: \(Date.now.formatted(.iso8601.time(includingFractionalSeconds: true)))")
+                    with:
+                        "effectiveAt: \(Date.now.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)))")
         }
         return (lines[..<end] + copy + lines[end...]).joined(separator: "\n")
     }
