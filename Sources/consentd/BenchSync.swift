@@ -45,7 +45,8 @@ private func makeNode(_ data: String, identifiers: Int) throws {
     let folder = NodeFolder(data)
     try folder.create(now: Timestamp(millis: Clock.realtimeMillis()))
     let engine = try Engine(folder, identifiersExpected: identifiers) { benchNote("\($0)") }
-    _ = try engine.apply(try CatalogDocument(text: benchCatalog(revisions: ["1.0"]), file: "catalog"))
+    _ = try engine.apply(
+        try CatalogDocument(text: benchCatalog(revisions: [("1.0", "2020-01-01T00:00:00Z")]), file: "catalog"))
     for start in stride(from: 0, to: identifiers, by: 4096) {
         let events = try (start..<min(start + 4096, identifiers)).map { number in
             var event = ConsentEvent(
@@ -78,7 +79,7 @@ private func port(of address: SocketAddress) -> Int {
 }
 
 /// One purpose on consent, and a declaration whose revisions each ask everybody again.
-private func benchCatalog(revisions: [String]) -> String {
+private func benchCatalog(revisions: [(name: String, effectiveAt: String)]) -> String {
     """
     format: 1
     languages: [nb]
@@ -101,10 +102,10 @@ private func benchCatalog(revisions: [String]) -> String {
         revisions:
 
     """
-        + revisions.enumerated().map { position, name in
+        + revisions.map { name, effectiveAt in
             """
                   - revision: "\(name)"
-                    effectiveAt: 2020-01-0\(position + 1)T00:00:00Z
+                    effectiveAt: \(effectiveAt)
                     purposes: [newsletter]
                     recipients: [sender]
                     retention: two years
@@ -274,7 +275,10 @@ private func changeFigures(
 
 private func revisionFigures(_ client: ConsentClient, _ watch: EnforcementWatch) async throws -> [Figure] {
     let begin = Clock.monotonicNanos()
-    let outcome = try await client.applyCatalog(benchCatalog(revisions: ["1.0", "2.0"]))
+    let outcome = try await client.applyCatalog(
+        benchCatalog(revisions: [
+            ("1.0", "2020-01-01T00:00:00Z"), ("2.0", Timestamp(millis: Clock.realtimeMillis()).iso8601),
+        ]))
     let applied = Clock.monotonicNanos()
     guard let sequence = outcome.sequence else {
         throw Failure(code: Exit.failed, message: "the revision changes nothing")
