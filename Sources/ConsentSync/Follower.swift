@@ -54,6 +54,8 @@ package struct FollowerState: Sendable {
     package var held: SyncVerdict?
     /// What went wrong last; nil once the upstream is followed again.
     package var problem: String?
+    /// Why what was kept from before cannot be used; nil if it can, or there was nothing.
+    package var unusable: String?
     package var counters = ReplicaCounters()
     package var connects: UInt64 = 0
     /// Handshakes that failed because one did not want the other: of another deployment, a wrong token, too many edges.
@@ -70,7 +72,10 @@ package struct FollowerState: Sendable {
     /// Why nothing may be answered now, for people; nil if something may: then each purpose has its own limit.
     package func whyNotReady(at bootMillis: UInt64, liveMillis: UInt64 = IndexTable.liveMillisDefault) -> String? {
         let because = problem.map { ": \($0)" } ?? ""
-        guard history != .zero else { return "no snapshot has come yet" + because }
+        guard history != .zero else {
+            return "no snapshot has come yet" + (unusable.map { "; what was kept cannot be used: \($0)" } ?? "")
+                + because
+        }
         guard let age = ageMillis(at: bootMillis) else {
             return "the rows are not known to be those of the upstream" + because
         }
@@ -118,7 +123,7 @@ package final class Follower: Sendable {
         wakeup = try Wakeup()
         var state = FollowerState()
         state.take(store)
-        state.problem = store.problem.map { "what was kept cannot be used: \($0)" }
+        state.unusable = store.problem
         shared = Mutex(Shared(state: state))
         hub = try FeedHub(
             FeedIdentity(history: store.history, hashKey: store.hashKey), publication: publication,

@@ -53,7 +53,7 @@ struct BenchTests {
 
     @Test func whatItStartedEndsWithIt() async throws {
         let folder = try Folder()
-        let process = Binary.process(["bench", "load", "--seconds", "60", "--subjects", "300", "--connections", "1"])
+        let process = Binary.process(["bench", "load", "--seconds", "3000", "--subjects", "300", "--connections", "1"])
         process.environment?["TMPDIR"] = folder.path
         process.standardError = FileHandle.nullDevice
         process.standardOutput = FileHandle.nullDevice
