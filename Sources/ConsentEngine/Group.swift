@@ -119,9 +119,10 @@ final class Group: @unchecked Sendable {
     }
 
     private func recordOrRefuse(_ given: JudgedEvent) throws -> EventOutcome {
-        // A catalog that was applied since has the last word.
+        // A catalog that was applied since has the last word, and so has a clock that was set back since: what it said at
+        // the door may be a revision that is still to come.
         let judged =
-            given.catalogVersion == catalogVersion
+            given.catalogVersion == catalogVersion && given.judgedAt <= now
             ? given
             : JudgedEvent(
                 given.offered, catalog: catalog, version: catalogVersion, hashKey: hashKey, now: now)
