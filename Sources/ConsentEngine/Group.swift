@@ -139,7 +139,7 @@ final class Group: @unchecked Sendable {
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
         let subject = try known ?? addSubject()
-        if subject.record.isErased, !event.state.takesAway { subject.record.salt = newSalt() }
+        if subject.record.isErased, !event.state.takesAway { draft.bringBack(&subject.record, salt: newSalt()) }
         attach(event.identifiers, hashes, to: subject)
         return .recorded(sequence: append(event, subject, purposeBit, refersTo: refersTo))
     }
