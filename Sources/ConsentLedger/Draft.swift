@@ -59,8 +59,10 @@ package final class Draft: @unchecked Sendable {
         try known().subjects(withStandingFor: purposeBits)
     }
 
-    /// See ``LedgerReading/isEnding(anyOf:)``.
-    package func isEnding(anyOf purposes: PurposeSet) -> Bool { known().isEnding(anyOf: purposes) }
+    /// Whether consents for one of these purposes were said to end at some moment, in the ledger or in this draft.
+    package func isEnding(anyOf purposes: PurposeSet) -> Bool {
+        known().isEnding(anyOf: purposes) || outdatings.contains { $0.isEnding(anyOf: purposes) }
+    }
 
     /// See ``LedgerReading/forEachProjection(withMoreThan:outdatings:_:)``; with the outdatings of this draft.
     package func forEachProjection(
