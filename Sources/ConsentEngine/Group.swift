@@ -142,7 +142,7 @@ final class Group: @unchecked Sendable {
             try refuseTooMany(hashes, of: known.record)
         }
         let subject = try known ?? addSubject()
-        if subject.record.isErased, !event.state.takesAway { subject.record.salt = newSalt() }
+        if subject.record.isErased, !event.state.takesAway { draft.bringBack(&subject.record, salt: newSalt()) }
         attach(event.identifiers, hashes, to: subject)
         return .recorded(sequence: append(event, subject, purposeBit, refersTo: refersTo))
     }
