@@ -31,6 +31,11 @@ package struct IndexAnswer: Equatable, Sendable {
     /// The raw value of ``reason``.
     package var reasonByte: UInt8 { UInt8(truncatingIfNeeded: Self.reasons >> (number << 3)) }
 
+    /// 1 where ``decision`` is granted, else 0: for bitsets, which are filled without jumps.
+    package var grantedBit: UInt64 { UInt64(decisionByte) >> 1 & 1 }
+    /// 1 where ``decision`` is denied, else 0.
+    package var deniedBit: UInt64 { UInt64(decisionByte) & 1 }
+
     package var decision: Decision { Decision(rawValue: decisionByte) ?? .unknown }
     package var reason: ConsentState { ConsentState(rawValue: reasonByte) ?? .unknown }
 }

@@ -31,6 +31,7 @@ package struct CheckPath: ~Copyable {
     /// Of the subjects of one frame, some at a time.
     private var batch = IdentifierBatch(capacity: Self.subjectsAtATime)
     private let answers: UnsafeMutableBufferPointer<IndexAnswer>
+    /// Whole words of the answer's bitsets.
     private static let subjectsAtATime = 256
     private var pendingCount = 0
     /// The purposes of the applied catalog, by word.
@@ -212,12 +213,14 @@ package struct CheckPath: ~Copyable {
                 reader.check(
                     batch.hash(type, count: count, with: hashKey), purposeBit: purposeBit, now: now,
                     answers: UnsafeMutableBufferPointer(rebasing: answers[..<count]))
-                for step in 0..<count {
-                    switch answers[step].decision {
-                    case .granted: output.setBit(position + step, inBitsetAt: bitsets)
-                    case .denied: output.setBit(position + step, inBitsetAt: bitsets + bitsetSize)
-                    case .unknown: break
+                for first in stride(from: 0, to: count, by: 64) {
+                    var (granted, denied) = (UInt64(0), UInt64(0))
+                    for step in first..<min(first + 64, count) {
+                        granted |= answers[step].grantedBit << UInt64(step - first)
+                        denied |= answers[step].deniedBit << UInt64(step - first)
                     }
+                    output.setWord(granted, at: bitsets + (position + first) / 8)
+                    output.setWord(denied, at: bitsets + bitsetSize + (position + first) / 8)
                 }
                 position += count
             }
