@@ -26,6 +26,8 @@ package final class Engine: Sendable {
     let traces: ErasureTraces
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
+    /// Erasures that are stored, and wait until nothing is left of what they removed: questions must not wait with them.
+    let tracesWaits: QuestionQueue
     private let damage: DamageWatch
     private let subscribers: Subscribers
     let systemNow: @Sendable () -> Timestamp
@@ -80,7 +82,8 @@ package final class Engine: Sendable {
             at: CommittedPoint(sequence: index.appliedSequence, chain: index.appliedChain, digest: index.digest))
         queue = try ChangeQueue()
         traces = ErasureTraces(pending: try ledger.read { try $0.erasuresPending() })
-        questions = try QuestionQueue(threads: 2)
+        questions = try QuestionQueue(threads: 2, name: "question")
+        tracesWaits = try QuestionQueue(threads: 1, name: "erasure")
         let writer = try Writer(
             ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, inService: inService,
             queue: queue, traces: traces, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
@@ -288,6 +291,7 @@ package final class Engine: Sendable {
             return thread
         }?.join()
         questions.close()
+        tracesWaits.close()
         defer { lock.release() }
         try ledger.close()
     }

@@ -70,9 +70,30 @@ extension Engine {
     package func erase(
         _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis
     ) throws -> ErasureReport {
-        var report = try waitFor { queue.submit(.erase(request, $0)) }
-        report.isPending = !traces.waitUntilGone(report.sequence, millis: tracesWaitMillis)
-        return report
+        try waitFor { erase(request, tracesWaitMillis: tracesWaitMillis, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on another thread.
+    package func erase(
+        _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis,
+        complete: @escaping @Sendable (Result<ErasureReport, EngineError>) -> Void
+    ) {
+        queue.submit(
+            .erase(request) { [traces, tracesWaits] result in
+                // All wait at the same time, though one after the other is looked after.
+                let end = Clock.monotonicNanos() + tracesWaitMillis * 1_000_000
+                let answer: @Sendable (Int64) -> Void = { end in
+                    complete(
+                        result.map { report in
+                            var report = report
+                            report.isPending = !traces.waitUntilGone(report.sequence, until: end)
+                            return report
+                        })
+                }
+                guard case .success = result else { return complete(result) }
+                // Where too many wait, it is erased all the same.
+                do { try tracesWaits.submit { answer(end) } } catch { answer(0) }
+            })
     }
 }
 
@@ -99,8 +120,8 @@ final class ErasureTraces: Sendable {
         state.withLock { erasure <= $0.goneThrough || $0.newest <= $0.goneThrough }
     }
 
-    func waitUntilGone(_ erasure: UInt64, millis: Int64) -> Bool {
-        let end = Clock.monotonicNanos() + millis * 1_000_000
+    /// - Parameter end: monotonic nanoseconds.
+    func waitUntilGone(_ erasure: UInt64, until end: Int64) -> Bool {
         while !isGone(erasure) {
             guard Clock.monotonicNanos() < end else { return false }
             Wakeup.pause(millis: 5)

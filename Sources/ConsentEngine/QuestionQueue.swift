@@ -15,10 +15,10 @@ final class QuestionQueue: Sendable {
     private let state = Mutex(State())
     private let work: Wakeup
 
-    init(threads: Int) throws {
+    init(threads: Int, name: String) throws {
         work = try Wakeup()
         for number in 0..<threads {
-            let thread = ConsentKernel.Thread(name: "question \(number)") { self.run() }
+            let thread = ConsentKernel.Thread(name: "\(name) \(number)") { self.run() }
             state.withLock { $0.threads.append(thread) }
         }
     }

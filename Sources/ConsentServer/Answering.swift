@@ -32,6 +32,10 @@ extension Engine {
         do {
             switch question {
             case .applyCatalog(let apply): try answer(apply, request, complete)
+            case .erase(let asked):
+                erase(ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor)) {
+                    complete(Self.encodeErased($0, request))
+                }
             default: complete(try encode(question, request, feed))
             }
         } catch {
@@ -78,12 +82,7 @@ extension Engine {
                 asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
             let answer = FoundPeople(try people(asked))
             return { answer.encode(request: request, into: &$0) }
-        case .erase(let asked):
-            let report = try erase(
-                ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor))
-            let answer = Erased(report)
-            return { answer.encode(request: request, into: &$0) }
-        case .applyCatalog: preconditionFailure("answered by the writer")
+        case .applyCatalog, .erase: preconditionFailure("answered by the writer")
         }
     }
 
@@ -154,6 +153,15 @@ extension Engine {
         }.count
         guard count < changes.count else { return changes }
         return changes[..<count] + ["and \(changes.count - count) more"]
+    }
+
+    private static func encodeErased(_ result: Result<ErasureReport, EngineError>, _ request: UInt32) -> Encode {
+        switch result {
+        case .success(let report):
+            let answer = Erased(report)
+            return { answer.encode(request: request, into: &$0) }
+        case .failure(let error): return encodeError(error, request)
+        }
     }
 
     private static func encodeRecorded(_ result: Result<RecordResult, EngineError>, _ request: UInt32) -> Encode {

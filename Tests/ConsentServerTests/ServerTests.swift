@@ -81,6 +81,39 @@ struct ServerTests {
         #expect(erased.identifiers.count == most && erased.emptiedEvents == UInt32(events.count))
     }
 
+    /// Somebody reads the ledger for long, so that erasures wait for what is left of them in its log.
+    @Test func whileErasuresWaitQuestionsAreAnswered() throws {
+        let running = try Running()
+        let people = (0..<12).map { "c\($0)" }
+        _ = try running.node.engine.record(people.map { sampleGrant(customer: $0) })
+        var configuration = Configuration()
+        configuration.allowsUnsafeTransactions = true
+        let reader = try DatabaseQueue(path: running.node.folder.ledgerPath, configuration: configuration)
+        try reader.inDatabase { database in
+            try database.beginTransaction(.deferred)
+            _ = try Int.fetchOne(database, sql: "SELECT count(*) FROM event")
+        }
+        let clients = try people.map { _ in try SocketClient.greeted(running.address(.tcp)) }
+        let other = try SocketClient.greeted(running.address(.tcp))
+        for (client, person) in zip(clients, people) {
+            try client.send(
+                Bytes.make {
+                    EraseRequest.encode(
+                        type: .customer, value: person, reason: .objection, actor: "", request: 2, into: &$0)
+                })
+        }
+        let begin = ContinuousClock.now
+        #expect(try other.request(Bytes.explain("who asks", request: 3)).kind == .explained)
+        for client in clients {
+            let erased = try #require(try client.receive()).read { try Erased($0) }
+            #expect(erased.isPending && erased.emptiedEvents == 1)
+        }
+        // One after the other they would take more than three seconds each.
+        #expect(ContinuousClock.now - begin < .seconds(12))
+        try reader.inDatabase { try $0.rollback() }
+        try reader.close()
+    }
+
     /// Asking again would not help.
     /// Who asked is told what was found; the node is to end, and stays closed.
     @Test func aDamagedLedgerEndsTheNodeAndSaysWhere() throws {
