@@ -2,6 +2,7 @@ import ConsentCatalog
 package import ConsentEngine
 import ConsentIndex
 import ConsentModel
+import ConsentProof
 package import ConsentSync
 package import ConsentWire
 
@@ -83,6 +84,13 @@ extension Engine {
                 ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor))
             let answer = Erased(report)
             return { answer.encode(request: request, into: &$0) }
+        case .checkpoint:
+            let answer = ProofText(try checkpoint().text)
+            return { answer.encode(.checkpointed, request: request, into: &$0) }
+        case .prove(let asked):
+            let answer = ProofText(
+                try document(asked.kind, of: asked.sequence, sizeMax: WireLimit.frameSizeMax - WireLimit.headerSize))
+            return { answer.encode(.proved, request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
     }
@@ -176,6 +184,8 @@ extension Engine {
             case .catalogConflict: .catalogConflict
             case .questionInvalid: .questionInvalid
             case .rights(let error): error.code
+            case .eventUnknown: .eventUnknown
+            case .receipt: .receiptImpossible
             case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))

@@ -24,6 +24,8 @@ package enum Question: Sendable, Equatable {
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
+    case checkpoint
+    case prove(ProveRequest)
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
@@ -256,6 +258,8 @@ package struct Session {
         case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
         case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
+        case .checkpoint: try askBare(.checkpoint, frame, &actions)
+        case .prove: try ask(.prove(ProveRequest(frame)), frame, &actions)
         // What stood against it has been told.
         case .subscribe: break
         case .takeSnapshot, .enforced:
@@ -269,7 +273,7 @@ package struct Session {
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
         case .record, .applyCatalog, .erase: false
-        case .history, .countGranted, .people: true
+        case .history, .countGranted, .people, .checkpoint, .prove: true
         default: nil
         }
     }

@@ -8,7 +8,7 @@ struct PythonConstants: Decodable {
     private static let classNames = [
         "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
         "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
-        "peopleSelection": "PeopleSelection", "state": "State",
+        "peopleSelection": "PeopleSelection", "proofKind": "ProofKind", "state": "State",
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(PythonConstants.self, from: json) }

@@ -134,6 +134,10 @@ extension Request {
         case .catalogDocument: self = .catalogDocument
         case .statistics: self = .statistics
         case .status: self = .status
+        case .checkpoint: self = .checkpoint
+        case .prove:
+            let kind = ConsentModel.ProofKind(name: fields["kind"] as! String)!
+            self = .prove(ProveRequest(kind, of: UInt64(fields["sequence"] as! String)!))
         case .enforcement: self = .enforcement(sequence: UInt64(fields["sequence"] as! String)!)
         default: return nil
         }

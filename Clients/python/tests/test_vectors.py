@@ -14,6 +14,7 @@ from consentd import (
     IdentifierType,
     Party,
     PeopleSelection,
+    ProofKind,
     ProtocolViolation,
     Subject,
 )
@@ -164,6 +165,8 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 "objections": list(answer.objections),
                 "identifiers": [{"type": name(kind), "hash": digest.hex()} for kind, digest in answer.suppressed],
             }
+        case str():
+            return {"document": answer}
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -344,6 +347,10 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.StatisticsRequest())
         case Opcode.STATUS:
             return encoded(wire.StatusRequest())
+        case Opcode.CHECKPOINT:
+            return encoded(wire.CheckpointRequest())
+        case Opcode.PROVE:
+            return encoded(wire.ProveRequest(ProofKind[fields["kind"].upper()], int(fields["sequence"])))
         case Opcode.ENFORCEMENT:
             return encoded(wire.EnforcementRequest(int(fields["sequence"])))
     return None

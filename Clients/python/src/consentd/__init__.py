@@ -15,6 +15,7 @@ from ._protocol import (
     LawfulBasis,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from ._wire import (
@@ -104,6 +105,7 @@ __all__ = [
     "Party",
     "PeopleQuestion",
     "PeopleSelection",
+    "ProofKind",
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",

@@ -23,6 +23,7 @@ from ._protocol import (
     EventState,
     Freshness,
     IdentifierType,
+    ProofKind,
 )
 from ._wire import (
     Answer,
@@ -34,6 +35,7 @@ from ._wire import (
     CatalogRequest,
     Checked,
     CheckedSet,
+    CheckpointRequest,
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
@@ -55,6 +57,7 @@ from ._wire import (
     PeopleQuestion,
     PeopleRequest,
     PingRequest,
+    ProveRequest,
     PurposeTable,
     Recorded,
     RecordedEvent,
@@ -398,6 +401,16 @@ class Core:
             raise InvalidArgument("a sequence has 64 bits")
         (answer,) = yield [EnforcementRequest(sequence)]
         return cast(Enforcement, answer)
+
+    def _checkpoint(self) -> Plan[str]:
+        (answer,) = yield [CheckpointRequest()]
+        return cast(str, answer)
+
+    def _document(self, kind: ProofKind, sequence: int) -> Plan[str]:
+        if not 0 <= sequence < 2**64:
+            raise InvalidArgument("a sequence has 64 bits")
+        (answer,) = yield [ProveRequest(kind, sequence)]
+        return cast(str, answer)
 
     def _ping(self) -> Plan[None]:
         yield [PingRequest(random.getrandbits(64))]

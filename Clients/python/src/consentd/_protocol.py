@@ -53,6 +53,10 @@ class Opcode(IntEnum):
     NODE_STATUS = 182
     ENFORCEMENT = 55
     ENFORCED_BY = 183
+    CHECKPOINT = 56
+    CHECKPOINTED = 184
+    PROVE = 57
+    PROVED = 185
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -137,6 +141,8 @@ class ErrorCode(IntEnum):
     IDENTIFIER_MALFORMED = 102
     NATIONAL_ID_IS_HASH = 103
     PERSON_UNKNOWN = 48
+    EVENT_UNKNOWN = 42
+    RECEIPT_IMPOSSIBLE = 43
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
     DAMAGED = 24
@@ -207,6 +213,8 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
     ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.EVENT_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.RECEIPT_IMPOSSIBLE: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
@@ -278,6 +286,8 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
     ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
     ErrorCode.PERSON_UNKNOWN: "personUnknown",
+    ErrorCode.EVENT_UNKNOWN: "eventUnknown",
+    ErrorCode.RECEIPT_IMPOSSIBLE: "receiptImpossible",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
     ErrorCode.DAMAGED: "damaged",
@@ -384,6 +394,12 @@ class PeopleSelection(IntEnum):
     ENDING = 3
     ACTIVE = 4
     OUTDATED_BY = 5
+
+
+class ProofKind(IntEnum):
+    EVENT = 1
+    DPV_RECEIPT = 2
+    KANTARA_RECEIPT = 3
 
 
 class State(IntEnum):

@@ -24,6 +24,7 @@ from ._protocol import (
     Opcode,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from .errors import UnknownPurpose
@@ -537,6 +538,7 @@ Answer = (
     | PeoplePage
     | NodeStatus
     | Enforcement
+    | str
     | CatalogPurposes
     | CatalogDocument
     | tuple[tuple[str, int], ...]
@@ -682,6 +684,14 @@ def read_erased(frame: Frame) -> Erased:
     return Erased(
         repeated, pending, frame.word, sequence, erased_at, digest, reason, actor, objections, suppressed
     )
+
+
+def read_document(frame: Frame) -> str:
+    _require_header(frame)
+    reader = _Reader(frame.payload)
+    document = reader.rest()
+    reader.end()
+    return document
 
 
 def read_people_page(frame: Frame) -> PeoplePage:
@@ -1043,6 +1053,25 @@ class StatusRequest(Request):
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         return frame(Opcode.STATUS, request), Opcode.NODE_STATUS, read_node_status
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.CHECKPOINT, request), Opcode.CHECKPOINTED, read_document
+
+
+@dataclass(frozen=True, slots=True)
+class ProveRequest(Request):
+    is_counted = True
+    kind: ProofKind
+    sequence: int
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        data = frame(Opcode.PROVE, request, _U64.pack(self.sequence), argument=self.kind)
+        return data, Opcode.PROVED, read_document
 
 
 @dataclass(frozen=True, slots=True)
