@@ -9,6 +9,7 @@ enum {
 };
 
 enum {
+    CONSENT_LIMIT_ACCESS_PAGE_MAX = 500,
     CONSENT_LIMIT_EVENTS_PER_RECORD_MAX = 4096,
     CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
     CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
@@ -60,6 +61,9 @@ enum {
     CONSENT_OPCODE_CHECKPOINTED = 184,
     CONSENT_OPCODE_PROVE = 57,
     CONSENT_OPCODE_PROVED = 185,
+    CONSENT_OPCODE_ACCESS_LOG = 58,
+    CONSENT_OPCODE_ACCESS_PAGE = 186,
+    CONSENT_OPCODE_READ_AS = 59,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
@@ -291,6 +295,8 @@ enum {
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_EVENT_UNKNOWN = 42,
     CONSENT_ERROR_RECEIPT_IMPOSSIBLE = 43,
+    CONSENT_ERROR_READER_REFUSED = 44,
+    CONSENT_ERROR_READ_EXPECTED = 45,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
     CONSENT_ERROR_DAMAGED = 24,
@@ -388,6 +394,8 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_EVENT_UNKNOWN: return "There is no event with this sequence.";
     case CONSENT_ERROR_RECEIPT_IMPOSSIBLE: return "There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.";
+    case CONSENT_ERROR_READER_REFUSED: return "Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.";
+    case CONSENT_ERROR_READ_EXPECTED: return "Only a request that reads personal data can stand in readAs.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";

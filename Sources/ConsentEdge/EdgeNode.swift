@@ -153,6 +153,8 @@ package final class EdgeNode: ServedNode {
     private func answer(_ question: Question, _ request: UInt32) -> Encode {
         switch question {
         case .explain(let identifier, let purposeBit): return explain(identifier, purposeBit, request)
+        // From the row alone: the ledger is not read, and its log is elsewhere.
+        case .read(let question, _): return answer(question, request)
         case .catalog:
             let answer = CatalogPurposes(inService.value.catalog)
             return { answer.encode(request: request, into: &$0) }
@@ -172,7 +174,7 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove:
+        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove, .accessLog:
             preconditionFailure("an edge's session hands these on as they came")
         }
     }

@@ -44,6 +44,8 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case eventUnknown(UInt64)
     /// There can be no receipt of the event.
     case receipt(ReceiptError)
+    /// Who reads cannot be kept as it was said.
+    case access(AccessFault)
     /// Another process writes to this node.
     case locked(path: String)
     case failed(String)
@@ -80,6 +82,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
         case .locked(let path): "another process has the node at \(path) open for writing"
         case .eventUnknown(let sequence): "there is no event \(sequence)"
         case .receipt(let error): "\(error)"
+        case .access(let fault): "\(fault)"
         case .rights(let error): "\(error)"
         case .questionInvalid(let reason), .failed(let reason): reason
         }
@@ -91,19 +94,20 @@ enum Change {
     case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
     case erase(ErasureRequest, @Sendable (Result<ErasureReport, EngineError>) -> Void)
+    case access(AccessEntry, @Sendable (Result<UInt64, EngineError>) -> Void)
 
     /// Events that it may append.
     var weight: Int {
         switch self {
         case .record(let events, _): events.count
-        case .applyCatalog, .erase: 1
+        case .applyCatalog, .erase, .access: 1
         }
     }
 
     /// Whether all before it must be stored before it is decided about.
     var needsWholeLedger: Bool {
         switch self {
-        case .record: false
+        case .record, .access: false
         // A catalog changes what is decided about everybody; an erasure reaches back to all that is stored of a person.
         case .applyCatalog, .erase: true
         }
@@ -114,6 +118,7 @@ enum Change {
         case .record(_, let complete): complete(.failure(error))
         case .applyCatalog(_, let complete): complete(.failure(error))
         case .erase(_, let complete): complete(.failure(error))
+        case .access(_, let complete): complete(.failure(error))
         }
     }
 }

@@ -11,6 +11,7 @@ import Crypto
 //                   · actor text8 · commitment 32 bytes
 //     body 2      = catalog version u64 · digest of the catalog 32 bytes
 //     body 3      = nothing: a revision became current by time
+//     body 4      = see AccessEvent.swift
 //     body 6      = see SubjectEvent.swift
 //     commitment  = SHA-256( salt of the subject · personal )
 //     personal    = count u8 · count × ( type u8 · value text8 ) · evidence u16 size and UTF-8
@@ -81,6 +82,7 @@ package enum EventKind: UInt8, Sendable, CaseIterable, NamedInSnakeCase {
     case consent = 1
     case catalog = 2
     case revisionBecameCurrent = 3
+    case access = 4
     case erasure = 6
 }
 

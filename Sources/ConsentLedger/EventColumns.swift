@@ -146,11 +146,22 @@ enum EventColumns {
             hashed.chain.append(UInt64(clamping: row.int64(24)))
             hashed.chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
+        case .access:
+            hashed.chain.append(row.bytes(28))
+            _ = try access(row)
         case .erasure:
             hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
             hashed.event = .erasure(try erasure(row))
         }
         return hashed
+    }
+
+    static func access(_ row: Statement) throws -> RecordedAccess {
+        guard let entry = AccessEntry(detail: row.bytes(28)) else {
+            throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read")
+        }
+        return RecordedAccess(
+            sequence: UInt64(clamping: row.int64(0)), recordedAt: Timestamp(millis: row.int64(2)), entry: entry)
     }
 
     static func erasure(_ row: Statement) throws -> RecordedErasure {
@@ -165,7 +176,7 @@ enum EventColumns {
         switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
         case .consent: .consent(try read(row).recorded)
         case .erasure: .erasure(try erasure(row))
-        case .catalog, .revisionBecameCurrent, nil: nil
+        case .catalog, .revisionBecameCurrent, .access, nil: nil
         }
     }
 }

@@ -218,6 +218,16 @@ package final class LedgerSnapshot {
         return try select.step() ? try EventColumns.read(select).recorded : nil
     }
 
+    /// Entries of the access log after a sequence, oldest first, until the body says that it has enough.
+    package func walkAccesses(after sequence: UInt64, _ body: (RecordedAccess) throws -> Bool) throws {
+        let select = try prepare(
+            "\(EventColumns.select) WHERE event.kind = 4 AND event.sequence > ? ORDER BY event.sequence")
+        select.bind(1, Int64(clamping: sequence))
+        while try select.step() {
+            guard try body(EventColumns.access(select)) else { return }
+        }
+    }
+
     /// Erasures whose traces may still be in the database's log.
     package func erasuresPending() throws -> [UInt64] {
         let select = try prepare("SELECT sequence FROM erasure_pending ORDER BY sequence")

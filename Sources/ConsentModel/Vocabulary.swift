@@ -214,3 +214,4 @@ extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}
 extension ErasureReason: NamedInSnakeCase {}
 extension ProofKind: NamedInSnakeCase {}
+extension AccessQuestion: NamedInSnakeCase {}

@@ -78,7 +78,7 @@ extension ConsentClientError {
         case .server(let code, _):
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
-                "personUnknown", "eventUnknown", "receiptImpossible":
+                "personUnknown", "eventUnknown", "receiptImpossible", "readerRefused":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed
@@ -103,7 +103,7 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt, .access: Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

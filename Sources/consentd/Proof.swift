@@ -93,7 +93,7 @@ struct ShowProof: AsyncParsableCommand {
               consentd proof show 1042 --output event-1042.json
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Argument(help: "Sequence of the event, as 'consentd history' lists it.")
     var sequence: UInt64
@@ -213,7 +213,7 @@ struct MakeReceipt: AsyncParsableCommand {
               consentd receipt make 1042 --output kari.json
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Argument(help: "Sequence of an event, or a person as type:value.")
     var of: String

@@ -12,7 +12,7 @@ struct History: AsyncParsableCommand {
               consentd history email:kari@example.no --json
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject

@@ -75,9 +75,10 @@ struct DefinitionTests {
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
         try expectNumbers(ProofKind.self, of: "proofKind")
+        try expectNumbers(AccessQuestion.self, of: "accessQuestion")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")
         try expectNumbers(CutOffReason.self, of: "cutOffReason")
-        #expect(try definition["enums"].object.count == 13)
+        #expect(try definition["enums"].object.count == 14)
     }
 
     @Test(arguments: [

@@ -13,7 +13,7 @@ struct ExitCodeTests {
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
-        ["checkpoint"], ["proof", "show", "1"], ["receipt", "make", "1"],
+        ["checkpoint"], ["access-log"], ["proof", "show", "1"], ["receipt", "make", "1"],
     ]
 
     @Test(arguments: commandsOnANode)
@@ -78,7 +78,8 @@ struct ExitCodeTests {
         ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
         ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"], ["proof", "verify", "FILE", "--key", "12"],
         ["receipt", "customer:1"], ["receipt", "1", "-p", "newsletter"], ["receipt", "1", "--form", "paper"],
-        ["verify", "--key", "12"],
+        ["verify", "--key", "12"], ["access-log", "--since", "soon"],
+        ["access-log", "--since", "2026-02-01", "--until", "2026-01-01"],
     ])
     func aValueThatCannotBeMeantIsWrongUsage(arguments: [String]) async throws {
         let folder = try Folder()

@@ -27,6 +27,7 @@ from consentd import (
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
 from consentd._wire import (
+    AccessLogRequest,
     ApplyCatalogRequest,
     CatalogDocumentRequest,
     CatalogPurposes,
@@ -195,6 +196,8 @@ def request_answered_by(data: bytes) -> Request:
             return StatusRequest()
         case Opcode.ENFORCED_BY:
             return EnforcementRequest(int.from_bytes(data[16:24], "little"))
+        case Opcode.ACCESS_PAGE:
+            return AccessLogRequest()
         case Opcode.CHECKPOINTED:
             return CheckpointRequest()
         case Opcode.PROVED:

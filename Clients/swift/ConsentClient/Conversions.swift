@@ -136,6 +136,19 @@ extension ConsentModel.ProofKind {
     init(word: ProofKind) { self = Self(rawValue: word.rawValue)! }
 }
 
+extension AccessLogEntry {
+    init(_ access: RecordedAccess) {
+        sequence = access.sequence
+        recordedAt = Moment(millis: access.recordedAt.millis)
+        actor = access.entry.reader.actor
+        client = access.entry.reader.client
+        question = AccessQuestion(access.entry.question)
+        rows = Int(clamping: access.entry.rows)
+        subject = access.entry.subject == 0 ? nil : access.entry.subject
+        purpose = access.entry.purpose
+    }
+}
+
 extension ErasureOutcome {
     init(_ erased: Erased) {
         sequence = erased.sequence

@@ -22,6 +22,7 @@ enum Request: Sendable {
     case people(PeopleQuestion)
     case checkpoint
     case prove(ProveRequest)
+    case accessLog(AccessLogQuestion, about: Subject?)
     case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
 
     /// How often it may be sent again when a connection ended before its answer.
@@ -38,6 +39,14 @@ enum Request: Sendable {
         // The second time it only says what the first one did.
         case .erase: .once
         default: .once
+        }
+    }
+
+    /// Whether the server's access log holds it.
+    var isRead: Bool {
+        switch self {
+        case .explain, .history, .people, .prove, .accessLog: true
+        default: false
         }
     }
 
@@ -96,6 +105,7 @@ enum Expectation {
     case erased
     case checkpointed
     case proved
+    case accessPage(after: UInt64)
 }
 
 /// No purpose of the catalog has this name.
@@ -165,6 +175,11 @@ extension Request {
         case .prove(let asked):
             asked.encode(request: id, into: &output)
             return .proved
+        case .accessLog(let question, let subject):
+            question.encode(
+                type: subject.map { ConsentModel.IdentifierType($0.type) }, value: subject?.value ?? "", request: id,
+                into: &output)
+            return .accessPage(after: question.after)
         case .erase(let subject, let reason, let actor):
             EraseRequest.encode(
                 type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,

@@ -147,6 +147,20 @@ public enum ErasureReason: UInt8, Vocabulary {
     case childService = 6
 }
 
+/// What somebody read.
+public enum AccessQuestion: UInt8, Vocabulary {
+    case explain = 1
+    case history = 2
+    case audience = 3
+    case askAgain = 4
+    case ending = 5
+    case active = 6
+    case outdatedBy = 7
+    case proof = 8
+    case receipt = 9
+    case accessLog = 10
+}
+
 /// A document about one event that can be checked without the node.
 public enum ProofKind: UInt8, Vocabulary {
     /// All that an auditor needs: the text as it was shown, evidence, the event's place in the chain, and signatures.

@@ -4,6 +4,7 @@ Ask immediately before each use, and never keep an answer. Whatever a call raise
 """
 
 from ._protocol import (
+    AccessQuestion,
     Advice,
     Decision,
     ErasureReason,
@@ -19,6 +20,7 @@ from ._protocol import (
     State,
 )
 from ._wire import (
+    AccessEntry,
     Enforcement,
     EnforcingEdge,
     Erased,
@@ -66,6 +68,8 @@ from .values import (
 )
 
 __all__ = [
+    "AccessEntry",
+    "AccessQuestion",
     "Act",
     "Advice",
     "AsyncClient",

@@ -26,6 +26,9 @@ from ._protocol import (
     ProofKind,
 )
 from ._wire import (
+    AccessEntry,
+    AccessLogRequest,
+    AccessPage,
     Answer,
     AppliedCatalog,
     ApplyCatalogRequest,
@@ -401,6 +404,20 @@ class Core:
             raise InvalidArgument("a sequence has 64 bits")
         (answer,) = yield [EnforcementRequest(sequence)]
         return cast(Enforcement, answer)
+
+    def _access_log(self, asked: AccessLogRequest) -> Plan[list[AccessEntry]]:
+        _require_names(asked.actor)
+        entries: list[AccessEntry] = []
+        after = 0
+        while True:
+            (answer,) = yield [replace(asked, after=after)]
+            page = cast(AccessPage, answer)
+            entries += page.entries
+            if not page.has_more:
+                return entries
+            if page.next <= after:
+                raise ProtocolViolation("a page of the access log says that more follow and does not lead on")
+            after = page.next
 
     def _checkpoint(self) -> Plan[str]:
         (answer,) = yield [CheckpointRequest()]

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from . import _protocol as protocol
 from ._protocol import (
+    AccessQuestion,
     Decision,
     ErasureReason,
     EventState,
@@ -391,6 +392,39 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """That somebody read personal data. Times are milliseconds since 1970; zero stands for none."""
+
+    sequence: int
+    recorded_at: int
+    question: AccessQuestion
+    rows: int
+    """Events or people that were given."""
+    subject: int
+    """Number of the person that it was about; zero for lists, and for somebody who is not known."""
+    identifier_hash: bytes
+    after: int
+    about: int
+    start: int
+    until: int
+    actor: str
+    client: str
+    purpose: str
+    but_not: str
+    declaration: str
+    revision: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    has_more: bool
+    head: int
+    next: int
+    entries: tuple[AccessEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GrantedCount:
     """Identifiers that are granted, of all that are known, at a sequence or later."""
 
@@ -534,6 +568,7 @@ Answer = (
     | AppliedCatalog
     | HistoryPage
     | GrantedCount
+    | AccessPage
     | Erased
     | PeoplePage
     | NodeStatus
@@ -684,6 +719,23 @@ def read_erased(frame: Frame) -> Erased:
     return Erased(
         repeated, pending, frame.word, sequence, erased_at, digest, reason, actor, objections, suppressed
     )
+
+
+def read_access_page(frame: Frame) -> AccessPage:
+    _require_header(frame, flags=1, argument=True)
+    reader = _Reader(frame.payload)
+    head, last = reader.u64(), reader.u64()
+    entries = tuple(_read_access(reader) for _ in range(frame.argument))
+    reader.end()
+    return AccessPage(bool(frame.flags), head, last, entries)
+
+
+def _read_access(reader: _Reader) -> AccessEntry:
+    sequence, recorded_at, question = reader.u64(), reader.time(), _code(AccessQuestion, reader.u8())
+    rows, subject, digest = reader.u64(), reader.u64(), reader.take(16)
+    after, about, start, until = reader.u64(), reader.u64(), reader.time(), reader.time()
+    texts = [reader.text8() for _ in range(7)]
+    return AccessEntry(sequence, recorded_at, question, rows, subject, digest, after, about, start, until, *texts)
 
 
 def read_document(frame: Frame) -> str:
@@ -839,6 +891,8 @@ class Request(ABC):
 
     repetition = Repetition.ONCE
     is_counted = False
+    is_read = False
+    """Whether the server's access log holds it."""
     """Whether the server counts it against requestsInFlightMax."""
 
     @abstractmethod
@@ -931,6 +985,7 @@ class CheckSubjectsRequest(Request):
 @dataclass(frozen=True, slots=True)
 class ExplainRequest(Request):
     is_counted = True
+    is_read = True
     subject: Subject
     purpose: str
 
@@ -984,6 +1039,7 @@ class EraseRequest(Request):
 @dataclass(frozen=True, slots=True)
 class HistoryRequest(Request):
     is_counted = True
+    is_read = True
     subject: Subject
     after: int
     limit: int = 0
@@ -1008,6 +1064,7 @@ class CountGrantedRequest(Request):
 @dataclass(frozen=True, slots=True)
 class PeopleRequest(Request):
     is_counted = True
+    is_read = True
     question: PeopleQuestion
     after: int
     as_of: int
@@ -1056,6 +1113,29 @@ class StatusRequest(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLogRequest(Request):
+    is_counted = True
+    is_read = True
+    subject: Subject | None = None
+    actor: str = ""
+    since: int = 0
+    until: int = 0
+    after: int = 0
+    limit: int = 0
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        value, kind = (self.subject.value, self.subject.type) if self.subject else ("", 0)
+        payload = struct.pack("<Qqq", self.after, self.since, self.until) + _text8(self.actor) + value.encode()
+        data = frame(Opcode.ACCESS_LOG, request, payload, argument=self.limit, word=kind)
+        return data, Opcode.ACCESS_PAGE, read_access_page
+
+
+def read_as(actor: str, inner: bytes, request: int) -> bytes:
+    """A request that reads personal data, with request id zero, and who reads."""
+    return frame(Opcode.READ_AS, request, _text8(actor) + _text8("") + inner)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointRequest(Request):
     is_counted = True
 
@@ -1066,6 +1146,7 @@ class CheckpointRequest(Request):
 @dataclass(frozen=True, slots=True)
 class ProveRequest(Request):
     is_counted = True
+    is_read = True
     kind: ProofKind
     sequence: int
 

@@ -51,7 +51,7 @@ class _Link:
     """One connection, and the thread that listens on it."""
 
     def __init__(self, endpoint: Endpoint, hello: Hello, options: Options, deadline: float) -> None:
-        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout)
+        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout, options.actor)
         self._lock = threading.Lock()
         self._is_closed = False
         self._socket = _connected(endpoint, deadline)
@@ -271,6 +271,20 @@ class Client(Core):
     def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return self._run(self._history(subject, after))
+
+    def access_log(
+        self,
+        subject: Subject | None = None,
+        actor: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[AccessEntry]:
+        """Who read personal data, what, and when, oldest first.
+
+        ``subject``: only reads that were about this person alone. ``actor``: only what this account or role read.
+        """
+        start, end = millis_of(since) if since else 0, millis_of(until) if until else 0
+        return self._run(self._access_log(AccessLogRequest(subject, actor, start, end)))
 
     def checkpoint(self) -> str:
         """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
