@@ -83,8 +83,8 @@ package final class LedgerSnapshot {
             sequence: sequence, kind: hashed.kind, recordedAt: Timestamp(millis: select.int64(2)),
             capturedAt: Timestamp(millis: select.int64(3)), previous: before.hash, body: hashed.chain.body)
         var evidence = ChainEvidence(entry: entry, event: hashed.event, commitment: hashed.commitment)
-        if case .consent(let recorded) = hashed.event, !select.isNull(26), !recorded.event.identifiers.isEmpty {
-            evidence.salt = select.bytes(26)
+        if case .consent(let recorded) = hashed.event, !recorded.event.identifiers.isEmpty {
+            evidence.salt = Salt.read(select.rawBytes(26))
         }
         return evidence
     }
