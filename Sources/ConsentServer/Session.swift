@@ -281,7 +281,8 @@ package struct Session {
         // No requests: whoever sends one is told so, wherever that is.
         case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
             .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
-            .enforcedBy, .erased, .checkpointed, .proved, .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
+            .enforcedBy, .erased, .checkpointed, .proved, .subscribed, .snapshotBegun, .goingAway, .catalogChanged,
+            .error, .heartbeat,
             .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
             nil
         }

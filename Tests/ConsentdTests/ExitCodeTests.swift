@@ -76,7 +76,8 @@ struct ExitCodeTests {
         ["audience", "-p", "a", "--type", "email", "--count"], ["reconsent", "-p", "a", "--why", "because"],
         ["reconsent", "-p", "a", "--dormant-after", "long"], ["ending", "--within", "soon"],
         ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
-        ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"], ["proof", "verify", "FILE", "--key", "12"],
+        ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"],
+        ["proof", "verify", "FILE", "--key", "12"],
         ["receipt", "customer:1"], ["receipt", "1", "-p", "newsletter"], ["receipt", "1", "--form", "paper"],
         ["verify", "--key", "12"],
     ])
