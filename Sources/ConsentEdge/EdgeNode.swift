@@ -177,12 +177,7 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-<<<<<<< HEAD
-        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove:
-            preconditionFailure("an edge's session hands these on as they came")
-=======
-        case .history, .countGranted, .people, .applyCatalog, .erase: return notHere(request)
->>>>>>> 3d827322b1399dc860eb577c0d7c238eb4940ed3
+        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove: return notHere(request)
         }
     }
 
