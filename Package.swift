@@ -147,7 +147,9 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "ConsentProofTests",
-            dependencies: ["ConsentProof", "ConsentLedger", "ConsentModel", "ConsentKernel", "ConsentTestSupport", crypto],
+            dependencies: [
+                "ConsentProof", "ConsentLedger", "ConsentModel", "ConsentKernel", "ConsentTestSupport", crypto,
+            ],
             swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),

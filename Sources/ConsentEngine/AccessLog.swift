@@ -24,7 +24,8 @@ extension Engine {
         complete: @escaping @Sendable (Result<UInt64, EngineError>) -> Void
     ) {
         var entry = entry
-        if entry.reader.fault(about: identifier) != nil, AccessReader(actor: entry.reader.actor).fault(about: identifier) == nil
+        if entry.reader.fault(about: identifier) != nil,
+            AccessReader(actor: entry.reader.actor).fault(about: identifier) == nil
         {
             // What a program calls itself must not keep its people from reading.
             entry.reader.client = "unnamed"

@@ -215,12 +215,14 @@ extension LedgerSnapshot {
             let end = try self.head().sequence
             return .corrupt(
                 where: "event \(end + 1)",
-                what: "the ledger ends before it, but \(signed) is of event \(checkpoint.sequence): the end was cut off")
+                what: "the ledger ends before it, but \(signed) is of event \(checkpoint.sequence): the end was cut off"
+            )
         }
         guard head.hash == checkpoint.hash else {
             return .corrupt(
                 where: "events \(good + 1) to \(checkpoint.sequence)",
-                what: "\(signed) is of another event \(checkpoint.sequence): one of them was changed, removed, inserted "
+                what:
+                    "\(signed) is of another event \(checkpoint.sequence): one of them was changed, removed, inserted "
                     + "or put in another place, and the chain was made anew behind it")
         }
         return nil

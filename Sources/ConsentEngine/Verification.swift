@@ -51,7 +51,8 @@ package struct VerificationReport: Sendable {
 ///   - progress: is told events done and all.
 /// - Throws: ``CheckpointMismatch`` for one that is not of this node; nothing is compared, and nothing noted, then.
 package func verify(
-    _ folder: NodeFolder, checkpoints kept: [Checkpoint] = [], key: VerificationKey? = nil, progress: (UInt64, UInt64) -> Void = { _, _ in }
+    _ folder: NodeFolder, checkpoints kept: [Checkpoint] = [], key: VerificationKey? = nil,
+    progress: (UInt64, UInt64) -> Void = { _, _ in }
 ) throws -> VerificationReport {
     var report: VerificationReport
     do {

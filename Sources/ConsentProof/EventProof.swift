@@ -209,7 +209,8 @@ package struct EventProof: Sendable {
     private static func requireSame(
         _ body: [UInt8], _ json: JSONValue, _ chain: JSONValue
     ) throws(ProofError) {
-        guard let recorded = RecordedEvent(json), let commitment = chain["commitment"]?.bytes.flatMap(ChainHash.init(bytes:))
+        guard let recorded = RecordedEvent(json),
+            let commitment = chain["commitment"]?.bytes.flatMap(ChainHash.init(bytes:))
         else { throw .notReadable("the event cannot be read") }
         guard ChainEntry.body(recorded, commitment: commitment) == body else {
             throw .contradicted("event \(recorded.sequence): what it says is not what was hashed")
@@ -217,7 +218,8 @@ package struct EventProof: Sendable {
         let isSilent = recorded.event.identifiers.isEmpty && recorded.event.evidence.isEmpty
         guard let salt = chain["salt"]?.bytes else {
             guard isSilent else {
-                throw .contradicted("event \(recorded.sequence): identifiers stand there, but no salt that ties them to it")
+                throw .contradicted(
+                    "event \(recorded.sequence): identifiers stand there, but no salt that ties them to it")
             }
             return
         }

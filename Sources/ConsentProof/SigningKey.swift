@@ -103,7 +103,7 @@ package enum Base58 {
 extension [UInt8] {
     /// Two lowercase hexadecimal digits a byte.
     package var hex: String {
-        let digits = Array<UInt8>("0123456789abcdef".utf8)
+        let digits = [UInt8]("0123456789abcdef".utf8)
         return String(decoding: flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 

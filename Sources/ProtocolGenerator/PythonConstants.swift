@@ -6,7 +6,8 @@ struct PythonConstants: Decodable {
 
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
-        "accessQuestion": "AccessQuestion", "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
+        "accessQuestion": "AccessQuestion", "basis": "LawfulBasis", "decision": "Decision",
+        "erasureReason": "ErasureReason", "eventState": "EventState",
         "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
         "peopleSelection": "PeopleSelection", "proofKind": "ProofKind", "state": "State",
     ]

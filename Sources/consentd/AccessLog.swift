@@ -11,7 +11,8 @@ struct ReadOptions: ParsableArguments {
     @Option(
         name: .customLong("as"),
         help:
-            "Who reads, an account or a role; stays in the access log [env: CONSENTD_ACTOR; default: this user's name].")
+            "Who reads, an account or a role; stays in the access log [env: CONSENTD_ACTOR; default: this user's name]."
+    )
     var actor: String = ProcessInfo.processInfo.environment["CONSENTD_ACTOR"] ?? NSUserName()
 
     var json: Bool { node.json }

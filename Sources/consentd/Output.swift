@@ -103,7 +103,8 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt, .access: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt, .access:
+            Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

@@ -114,7 +114,8 @@ struct ShowProof: AsyncParsableCommand {
         let (event, chain) = (proof["event"] ?? .null, proof["chain"] ?? .null)
         func text(_ json: JSONValue?, _ name: String) -> String {
             let value = json?[name] ?? .null
-            return value.isNull ? "" : Output.printable((value.text ?? value.canonical).split(separator: "\n").joined(separator: " "))
+            return value.isNull
+                ? "" : Output.printable((value.text ?? value.canonical).split(separator: "\n").joined(separator: " "))
         }
         var rows = [
             ["event", "\(text(event, "sequence")) \(Output.words(text(event, "kind")))"],

@@ -201,7 +201,8 @@ struct ProofTests {
         for _ in 0..<60 {
             let person = random.pick(people)
             let event =
-                random.oneIn(3) ? ConsentEvent([person], "p0", .withdrawn) : .grant([person], random.pick(["p0", "p1"]))
+                random.oneIn(3)
+                ? ConsentEvent([person], "p0", .withdrawn) : .grant([person], random.pick(["p0", "p1"]))
             _ = try node.engine.record([event])
             if random.oneIn(9) { _ = try node.engine.checkpoint() }
         }
@@ -223,7 +224,8 @@ struct ProofTests {
     /// What is done to the ledger, and the event at which it must be found.
     private func mutation(_ random: inout SeededGenerator, _ head: UInt64) -> ([String], UInt64) {
         let event = 2 + UInt64(random.below(Int(head) - 2))
-        let columns = "kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit, "
+        let columns =
+            "kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit, "
             + "age, expires_at, refers_to, source, actor, key, personal, commitment, catalog, previous, hash, detail"
         switch random.below(5) {
         case 0:
@@ -295,7 +297,9 @@ struct ProofTests {
             guard case .object(let members) = json[part] else { continue }
             for (name, value) in members {
                 // Said for people; the chain names the revision, which holds them.
-                let isTold = part == "shown" && !["title", "body", "plain", "language", "declaration", "revision"].contains(name)
+                let isTold =
+                    part == "shown"
+                    && !["title", "body", "plain", "language", "declaration", "revision"].contains(name)
                 if isTold { continue }
                 let changed: JSONValue =
                     switch value {

@@ -50,7 +50,8 @@ struct SignedTextTests {
 
     /// RFC 8785, 3.2.3: members in the order of UTF-16 code units.
     @Test func membersStandInTheOrderOfTheStandard() throws {
-        let text = #"{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","#
+        let text =
+            #"{"\u20ac":"Euro Sign","\r":"Carriage Return","\ufb33":"Hebrew Letter Dalet With Dagesh","#
             + #""1":"One","\ud83d\ude00":"Emoji: Grinning Face","\u0080":"Control","\u00f6":"Latin Small O"}"#
         let canonical = try #require(JSONValue(text: text)).canonical
         let values = ["Carriage Return", "One", "Control", "Latin Small O", "Euro Sign", "Emoji", "Hebrew"]
@@ -109,8 +110,10 @@ struct SignedTextTests {
             signed.with(["proof": proof.with(["created": "2026-01-01T00:00:00Z"])]),
             signed.with(["proof": proof.with(["more": "x"])]),
             signed.with(["proof": proof.with(["proofValue": "z1111"])]),
-            signed.with(["proof": document.signed(with: other, at: moment)["proof"]!.with(
-                ["proofValue": proof["proofValue"]!])]),
+            signed.with([
+                "proof": document.signed(with: other, at: moment)["proof"]!.with(
+                    ["proofValue": proof["proofValue"]!])
+            ]),
         ]
         for changed in changes {
             #expect(throws: ProofError.self, "\(changed.canonical)") { try changed.requireSigned(by: nil) }

@@ -119,7 +119,8 @@ struct VectorTests {
                 let inner = code.flatMap(Opcode.init(rawValue:))
                 let isWrongName = answer.errorCode == .readerRefused
                 let isNoEvent = answer.errorCode == .eventUnknown
-                #expect(answer.kind == inner.flatMap { answers[$0] } || isWrongName || isNoEvent, "\(vector): \(answer)")
+                #expect(
+                    answer.kind == inner.flatMap { answers[$0] } || isWrongName || isNoEvent, "\(vector): \(answer)")
                 continue
             }
             #expect(answer.kind == answers[opcode] || isRefused || isUnknown, "\(vector): \(answer)")

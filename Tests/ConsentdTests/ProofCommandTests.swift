@@ -48,7 +48,8 @@ struct ProofCommandTests {
         let (folder, data) = try await club()
         let file = folder.path + "/event-2.json"
         let shown = try await Binary.run(["proof", "2", "--data", data, "--output", file])
-        #expect(shown.status == 0 && shown.output.contains("note 7") && shown.output.contains("kari.nordmann"), "\(shown)")
+        #expect(
+            shown.status == 0 && shown.output.contains("note 7") && shown.output.contains("kari.nordmann"), "\(shown)")
         #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
         let printed = try await Binary.run(["proof", "show", "2", "--data", data, "--json"])
         let key = try #require(try await Binary.run(["checkpoint", "--data", data]).objects.first?["key"] as? String)
@@ -61,7 +62,8 @@ struct ProofCommandTests {
         let text = try String(contentsOfFile: file, encoding: .utf8)
         let changed = try folder.write("changed", Data(text.replacingOccurrences(of: "note 7", with: "note 8").utf8))
         #expect(try await Binary.run(["proof", "verify", changed]).status == 6)
-        #expect(try await Binary.run(["proof", "verify", file, "--key", String(repeating: "3b", count: 32)]).status == 6)
+        #expect(
+            try await Binary.run(["proof", "verify", file, "--key", String(repeating: "3b", count: 32)]).status == 6)
         #expect(try await Binary.run(["proof", "verify", try folder.write("none", Data("{}".utf8))]).status == 5)
     }
 
