@@ -1610,9 +1610,9 @@ def accesses():
 
     valid = Valid("readAs")
     inner = {
-        "explain": encode("explain", {"request": 0, "purpose": 3, "type": "email", "identifier": "kari@example.no"}),
         "history": encode("history", {"request": 0, "limit": 0, "type": "email", "after": "0",
                                       "identifier": "kari@example.no"}),
+        "explain": encode("explain", {"request": 0, "purpose": 3, "type": "email", "identifier": "kari@example.no"}),
         "prove": encode("prove", {"request": 0, "kind": "event", "sequence": "2"}),
         "accessLog": encode("accessLog", {"request": 0} | all_of_it),
     }
