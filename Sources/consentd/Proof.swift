@@ -160,7 +160,7 @@ struct VerifyProof: AsyncParsableCommand {
 
             EXAMPLES
               consentd proof verify event-1042.json
-              consentd proof verify event-1042.json --key 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29
+              consentd proof verify event-1042.json --key "$KEY"
             """)
 
     @OptionGroup var signer: SignerOptions
@@ -271,7 +271,7 @@ struct VerifyReceipt: AsyncParsableCommand {
 
             EXAMPLES
               consentd receipt verify kari.json
-              consentd receipt verify kari.json --key 3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29
+              consentd receipt verify kari.json --key "$KEY"
             """)
 
     @OptionGroup var signer: SignerOptions

@@ -195,8 +195,10 @@ struct Verify: AsyncParsableCommand {
                         + [
                             Output.counted(report.events, "event"), Output.counted(report.subjects, "subject"),
                             Output.counted(report.identifiers, "identifier"),
-                            Output.counted(report.checkpoints, "checkpoint") + " to event \(report.signedThrough)",
                         ].joined(separator: ", ")
+                        + (kept.isEmpty
+                            ? ""
+                            : ", \(Output.counted(report.checkpoints, "checkpoint")) to event \(report.signedThrough)")
                         + (report.changedMeanwhile > 0
                             ? ", \(Output.counted(report.changedMeanwhile, "row")) changed meanwhile" : "")
                         + (report.rowsBehind > 0
