@@ -9,6 +9,7 @@ enum {
 };
 
 enum {
+    CONSENT_LIMIT_ACCESS_PAGE_MAX = 500,
     CONSENT_LIMIT_EVENTS_PER_RECORD_MAX = 4096,
     CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
     CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
@@ -56,6 +57,13 @@ enum {
     CONSENT_OPCODE_NODE_STATUS = 182,
     CONSENT_OPCODE_ENFORCEMENT = 55,
     CONSENT_OPCODE_ENFORCED_BY = 183,
+    CONSENT_OPCODE_CHECKPOINT = 56,
+    CONSENT_OPCODE_CHECKPOINTED = 184,
+    CONSENT_OPCODE_PROVE = 57,
+    CONSENT_OPCODE_PROVED = 185,
+    CONSENT_OPCODE_ACCESS_LOG = 58,
+    CONSENT_OPCODE_ACCESS_PAGE = 186,
+    CONSENT_OPCODE_READ_AS = 59,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
@@ -224,6 +232,26 @@ static inline int consent_is_state(int code) {
     }
 }
 
+enum {
+    CONSENT_PEOPLE_AUDIENCE = 1,
+    CONSENT_PEOPLE_ASK_AGAIN = 2,
+    CONSENT_PEOPLE_ENDING = 3,
+    CONSENT_PEOPLE_ACTIVE = 4,
+    CONSENT_PEOPLE_OUTDATED_BY = 5
+};
+
+static inline int consent_is_people(int code) {
+    switch (code) {
+    case CONSENT_PEOPLE_AUDIENCE:
+    case CONSENT_PEOPLE_ASK_AGAIN:
+    case CONSENT_PEOPLE_ENDING:
+    case CONSENT_PEOPLE_ACTIVE:
+    case CONSENT_PEOPLE_OUTDATED_BY:
+        return 1;
+    default: return 0;
+    }
+}
+
 // What a server answers instead, see the table of errors in Protocol/protocol.md.
 enum {
     CONSENT_ERROR_MALFORMED = 1,
@@ -285,6 +313,10 @@ enum {
     CONSENT_ERROR_IDENTIFIER_MALFORMED = 102,
     CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103,
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
+    CONSENT_ERROR_EVENT_UNKNOWN = 42,
+    CONSENT_ERROR_RECEIPT_IMPOSSIBLE = 43,
+    CONSENT_ERROR_READER_REFUSED = 44,
+    CONSENT_ERROR_READ_EXPECTED = 45,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
     CONSENT_ERROR_DAMAGED = 24,
@@ -380,6 +412,10 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
+    case CONSENT_ERROR_EVENT_UNKNOWN: return "There is no event with this sequence.";
+    case CONSENT_ERROR_RECEIPT_IMPOSSIBLE: return "There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.";
+    case CONSENT_ERROR_READER_REFUSED: return "Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.";
+    case CONSENT_ERROR_READ_EXPECTED: return "Only a request that reads personal data can stand in readAs.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";

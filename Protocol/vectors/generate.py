@@ -41,7 +41,8 @@ VERSION = 1
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
     "applyCatalog": 34, "erase": 35, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
-    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "subscribe": 64, "takeSnapshot": 65,
+    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "checkpoint": 56, "prove": 57,
+    "accessLog": 58, "readAs": 59, "subscribe": 64, "takeSnapshot": 65,
     "enforced": 66,
 }
 ANSWERS = {
@@ -49,6 +50,7 @@ ANSWERS = {
     "recorded": 160, "appliedCatalog": 162, "erased": 163, "historyPage": 176, "catalogPurposes": 177,
     "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
+    "checkpointed": 184, "proved": 185, "accessPage": 186,
     "subscribed": 192, "snapshotBegun": 193,
     "error": 255,
 }
@@ -83,6 +85,10 @@ RESERVED = {
     "people": (0xFF, 0, 0xFFFFE000), "peoplePage": (0xFE, 0, 0xFFFFFFFF),
     "status": (0xFF, 0xFFFF, 0xFFFFFFFF), "nodeStatus": (0xFC, 0, 0),
     "enforcement": (0xFF, 0xFFFF, 0xFFFFFFFF), "enforcedBy": (0xFF, 0, 0xFFFFFFFF),
+    "checkpoint": (0xFF, 0xFFFF, 0xFFFFFFFF), "checkpointed": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "accessLog": (0xFF, 0, 0xFFFFFF00), "accessPage": (0xFE, 0, 0xFFFFFFFF),
+    "readAs": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "prove": (0xFF, 0xFF00, 0xFFFFFFFF), "proved": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "subscribe": (0xFF, 0xFFFF, 0xFFFFFFFF), "subscribed": (0xFF, 0xFF00, 0xFFFFFFFF),
     "takeSnapshot": (0xFF, 0xFFFF, 0xFFFFFFFF), "snapshotBegun": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "enforced": (0xFF, 0xFFFF, 0xFFFFFFFF), "heartbeat": (0xFE, 0xFFFF, 0), "catalogRules": (0xFF, 0, 0),
@@ -129,11 +135,17 @@ ERASURE_REASON = {
     "no_longer_needed": 1, "consent_withdrawn": 2, "objection": 3, "unlawful": 4, "legal_obligation": 5,
     "child_service": 6,
 }
+ACCESS_QUESTION = {
+    "explain": 1, "history": 2, "audience": 3, "ask_again": 4, "ending": 5, "active": 6, "outdated_by": 7, "proof": 8,
+    "receipt": 9, "access_log": 10,
+}
+PROOF_KIND = {"event": 1, "dpv_receipt": 2, "kantara_receipt": 3}
 ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
-    "erasureReason": ERASURE_REASON,
+    "erasureReason": ERASURE_REASON, "proofKind": PROOF_KIND,
+    "accessQuestion": ACCESS_QUESTION,
     "syncVerdict": SYNC_VERDICT, "cutOffReason": CUT_OFF_REASON,
 }
 
@@ -153,6 +165,8 @@ ERRORS = {
     "subscribeExpected": (28, False), "onlyFollowing": (29, True),
     "questionInvalid": (41, False),
     "questionInvalid": (41, False), "personUnknown": (48, False),
+    "eventUnknown": (42, False), "receiptImpossible": (43, False),
+    "readerRefused": (44, False), "readExpected": (45, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
     "purposeInactive": (68, False), "basisNeedsNoConsent": (69, False), "basisCannotBeWithdrawn": (70, False),
@@ -302,6 +316,14 @@ def sync_row_bytes(row):
 def point_bytes(f): return u64(f["sequence"]) + u64(f["chain"]) + u64(f["digest"])
 
 
+def access_entry_bytes(e):
+    numbers = (u64(e["sequence"]) + time(e["recordedAt"]) + u8(ACCESS_QUESTION[e["question"]]) + u64(e["rows"])
+               + u64(e["subject"]) + bytes.fromhex(e["identifierHash"]) + u64(e["after"]) + u64(e["about"])
+               + time(e["from"]) + time(e["until"]))
+    names = ("actor", "client", "purpose", "except", "declaration", "revision", "recipient")
+    return numbers + b"".join(text8(e[name]) for name in names)
+
+
 def encode(opcode, f):
     """The frame of `opcode` with the fields `f`."""
     flags = argument = word = 0
@@ -374,7 +396,7 @@ def encode(opcode, f):
         case "historyPage":
             flags, argument = flag_bits(f, ["more"]), len(f["events"])
             payload = u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
-        case "catalog" | "catalogDocument" | "statistics" | "status":
+        case "catalog" | "catalogDocument" | "statistics" | "status" | "checkpoint":
             pass
         case "nodeStatus":
             flags, argument, word = flag_bits(f, ["ready", "edge"]), len(f["edges"]), f["catalogVersion"]
@@ -382,6 +404,19 @@ def encode(opcode, f):
                        + bytes.fromhex(f["deployment"]) + bytes.fromhex(f["history"]) + text8(f["serverVersion"])
                        + b"".join(text16(f[one]) for one in ("upstream", "notReady", "trouble"))
                        + b"".join(map(following_edge_bytes, f["edges"])))
+        case "prove":
+            argument, payload = quad(PROOF_KIND[f["kind"]]), u64(f["sequence"])
+        case "accessLog":
+            argument, word = f["limit"], 0 if f["type"] is None else quad(IDENTIFIER_TYPE[f["type"]])
+            payload = (u64(f["after"]) + time(f["since"]) + time(f["until"]) + text8(f["actor"])
+                       + f["identifier"].encode())
+        case "accessPage":
+            flags, argument = flag_bits(f, ["more"]), len(f["entries"])
+            payload = u64(f["head"]) + u64(f["next"]) + b"".join(map(access_entry_bytes, f["entries"]))
+        case "readAs":
+            payload = text8(f["actor"]) + text8(f["client"]) + bytes.fromhex(f["frame"])
+        case "checkpointed" | "proved":
+            payload = f["document"].encode()
         case "enforcement":
             payload = u64(f["sequence"])
         case "enforcedBy":
@@ -1421,7 +1456,7 @@ def reads():
     for size in (0, 51, 53, U32_MAX):
         broken(f"event size {size} instead of 52", page(before + u32(size) + event_body(FEWEST)))
 
-    for opcode in ("catalog", "catalogDocument", "statistics", "status"):
+    for opcode in ("catalog", "catalogDocument", "statistics", "status", "checkpoint"):
         valid = Valid(opcode)
         for request in (0, 1, 17, U32_MAX):
             valid(f"request id {request}", {"request": request})
@@ -1487,6 +1522,122 @@ def reads():
     for count in (0, 1, 3, U16_MAX):
         broken(f"count {count}, 2 there", with_header(data, argument=count))
     texts_in_answer(broken, data, {"first name": ("checks", 1), "second name": ("events", 1)})
+
+
+# Documents that show to others what the ledger holds
+
+def proofs():
+    valid = Valid("prove")
+    for kind in PROOF_KIND:
+        valid(f"{kind}", {"kind": kind, "sequence": "2"})
+    for sequence in (0, 1, SEQUENCE_MAX, U64_MAX):
+        valid(f"event {sequence}", {"kind": "event", "sequence": str(sequence)})
+    valid("with the largest request id", {"request": U32_MAX, "kind": "event", "sequence": "1"})
+    broken = Broken("prove")
+    data = encode("prove", {"request": 23, "kind": "event", "sequence": "72623859790382856"})
+    common_damage(broken, "prove", data)
+    truncations(broken, data)
+    junk(broken, data)
+    for kind in (0, 4, 255):
+        broken(f"kind {kind}", with_header(data, argument=kind))
+    broken("order: a reserved bit before the layout", frame("prove", argument=1, word=1, request=23), "reservedBitSet")
+
+    for opcode, document in (("checkpointed", '{"format":"consentd.checkpoint.1"}'),
+                             ("proved", '{"format":"consentd.proof.1","name":"kåre Ω 語 😀"}')):
+        valid = Valid(opcode)
+        valid("a document", {"document": document})
+        valid("an empty document", {"document": ""})
+        valid("with the largest request id", {"request": U32_MAX, "document": document})
+        data = encode(opcode, {"request": 1, "document": document})
+        broken = client_side(opcode, data, is_rest=True)
+        for name, bad in NOT_UTF8.items():
+            broken(f"not UTF-8: {name}", with_payload(data, b"{" + bad))
+
+
+# Who read
+
+def accesses():
+    valid = Valid("accessLog")
+    all_of_it = {"limit": 0, "type": None, "after": "0", "since": "0", "until": "0", "actor": "", "identifier": ""}
+    valid("all of it", all_of_it)
+    valid("one reader's of a week", all_of_it | {"since": "1795258800000", "until": "1795863600000", "actor": "clerk-7"})
+    for name, kind, value, form in IDENTIFIERS:
+        valid(name, all_of_it | {"type": kind, "identifier": value}, normalForm=normal_form(kind, value))
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "limit": U16_MAX, "type": "other", "after": str(U64_MAX), "since": str(I64_MAX),
+           "until": str(I64_MIN), "actor": "語" * 85, "identifier": "o" * 255})
+    broken = Broken("accessLog")
+    data = encode("accessLog", {"request": 23} | all_of_it | {"actor": "clerk-7"})
+    common_damage(broken, "accessLog", data)
+    truncations(broken, data)
+    junk(broken, data)
+    named = encode("accessLog", {"request": 23} | all_of_it | {"type": "email", "identifier": "kari@example.no"})
+    broken("a type and no identifier", with_payload(named, named[HEADER_SIZE:HEADER_SIZE + 25]), "identifierInvalid")
+    broken("an identifier and no type", with_header(named, word=0))
+    for kind in TYPES_UNKNOWN:
+        if kind:
+            broken(f"identifier type {kind}", with_header(named, word=kind), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"actor not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:HEADER_SIZE + 24] + sized8(bad)))
+    broken("order: a reserved bit before the layout", frame("accessLog", word=0x100, request=23), "reservedBitSet")
+
+    valid = Valid("accessPage")
+    entry = {"sequence": "1007", "recordedAt": "1795258800123", "question": "history", "rows": "4", "subject": "17",
+             "identifierHash": NOBODY, "after": "0", "about": "0", "from": "0", "until": "0", "actor": "clerk-7",
+             "client": "consentd", "purpose": "", "except": "", "declaration": "", "revision": "", "recipient": ""}
+    valid("no entry", {"more": False, "head": "1007", "next": "0", "entries": []})
+    valid("a history", {"more": False, "head": "1007", "next": "1007", "entries": [entry]})
+    for question in ACCESS_QUESTION:
+        valid(f"question {question}", {"more": True, "head": "1009", "next": "1007",
+                                       "entries": [entry | {"question": question}]})
+    valid("about somebody who is not known",
+          {"more": False, "head": "1007", "next": "1007",
+           "entries": [entry | {"subject": "0", "rows": "0", "identifierHash": "0f" * 16}]})
+    valid("with the largest numbers and longest texts",
+          {"request": U32_MAX, "more": True, "head": str(U64_MAX), "next": str(U64_MAX), "entries": [
+              entry | dict.fromkeys(("sequence", "rows", "subject", "after", "about"), str(U64_MAX))
+              | dict.fromkeys(("recordedAt", "from", "until"), str(I64_MAX)) | {"identifierHash": "ff" * 16}
+              | dict.fromkeys(("actor", "client", "purpose", "except", "declaration", "revision", "recipient"),
+                              "語" * 85)] * 2})
+    data = encode("accessPage", {"request": 1, "more": False, "head": "9", "next": "8",
+                                 "entries": [entry | {"purpose": "newsletter"}]})
+    broken = client_side("accessPage", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"count {count}, 1 there", with_header(data, argument=count))
+    for question in (0, 11, 255):
+        broken(f"question {question}", patched(data, HEADER_SIZE + 32, u8(question)))
+    texts_in_answer(broken, data, {"actor": ("clerk-7", 1), "client": ("consentd", 1), "purpose": ("newsletter", 1)})
+
+    valid = Valid("readAs")
+    inner = {
+        "history": encode("history", {"request": 0, "limit": 0, "type": "email", "after": "0",
+                                      "identifier": "kari@example.no"}),
+        "explain": encode("explain", {"request": 0, "purpose": 3, "type": "email", "identifier": "kari@example.no"}),
+        "prove": encode("prove", {"request": 0, "kind": "event", "sequence": "2"}),
+        "accessLog": encode("accessLog", {"request": 0} | all_of_it),
+    }
+    for name, one in inner.items():
+        valid(f"{name}", {"actor": "clerk-7", "client": "", "frame": one.hex()})
+    valid("by nobody in particular", {"actor": "", "client": "", "frame": inner["history"].hex()})
+    valid("handed on for another system", {"actor": "clerk-7", "client": "crm", "frame": inner["history"].hex()})
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "actor": "語" * 85, "client": "c" * 255, "frame": inner["history"].hex()})
+    broken = Broken("readAs")
+    data = encode("readAs", {"request": 23, "actor": "clerk-7", "client": "crm", "frame": inner["prove"].hex()})
+    common_damage(broken, "readAs", data)
+    truncations(broken, data)
+    junk(broken, data)
+    start = data[HEADER_SIZE:HEADER_SIZE + 12]
+    broken("request id 1 inside", with_payload(data, start + with_header(inner["prove"], request=1)))
+    broken("two frames inside", with_payload(data, start + inner["prove"] * 2))
+    for name in ("ping", "check", "record", "erase", "readAs", "countGranted", "statistics"):
+        broken(f"{name} inside", with_payload(data, start + frame(name, request=0)), "readExpected")
+    broken("opcode 200 inside", with_payload(data, start + frame(200, request=0)), "readExpected")
+    broken("broken inside", with_payload(data, start + with_header(inner["prove"], argument=7)))
+    broken("a reserved bit inside", with_payload(data, start + with_header(inner["prove"], word=1)), "reservedBitSet")
+    for name, bad in NOT_UTF8.items():
+        broken(f"actor not UTF-8: {name}", with_payload(data, sized8(bad) + text8("") + inner["prove"]))
+    broken("order: a reserved bit before the layout", frame("readAs", word=1, request=23), "reservedBitSet")
 
 
 # Who the node is, and who follows it
@@ -2016,7 +2167,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 erasure, reads, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
+                 erasure, reads, proofs, accesses, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

@@ -158,6 +158,8 @@ package final class EdgeNode: ServedNode {
     private func answer(_ question: Question, _ request: UInt32) -> Encode {
         switch question {
         case .explain(let identifier, let purposeBit): return explain(identifier, purposeBit, request)
+        // From the row alone: the ledger is not read, and its log is elsewhere.
+        case .read(let question, _): return answer(question, request)
         case .catalog:
             let answer = CatalogPurposes(inService.value.catalog)
             return { answer.encode(request: request, into: &$0) }
@@ -177,7 +179,8 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase: return notHere(request)
+        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove, .accessLog:
+            return notHere(request)
         }
     }
 
@@ -251,6 +254,7 @@ package final class EdgeNode: ServedNode {
             .init("edge_storage_failures", counters.storageFailures),
             .init("edge_refused_catalogs", refusedCatalogs.value.load(ordering: .relaxed)),
             .init("edge_upstream_held", state.held == nil ? 0 : 1),
+            .init("edge_files_unusable", state.unusable == nil ? 0 : 1),
             .init("edges_following", UInt64(follower.hub.edges.count { $0.isHere })),
             .init("edges_cut_off", follower.hub.cutOffCount),
         ]

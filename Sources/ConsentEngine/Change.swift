@@ -1,6 +1,7 @@
 import ConsentCatalog
 package import ConsentLedger
 package import ConsentModel
+package import ConsentProof
 import Synchronization
 
 /// What became of one event that was offered.
@@ -39,6 +40,12 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case rights(RightsError)
     /// A question that cannot be answered as it was asked; says why.
     case questionInvalid(String)
+    /// There is no event with this sequence.
+    case eventUnknown(UInt64)
+    /// There can be no receipt of the event.
+    case receipt(ReceiptError)
+    /// Who reads cannot be kept as it was said.
+    case access(AccessFault)
     /// Another process writes to this node.
     case locked(path: String)
     case failed(String)
@@ -73,6 +80,9 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
             "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"
         case .catalogMissing: "no catalog is applied; 'consentd catalog apply' does that"
         case .locked(let path): "another process has the node at \(path) open for writing"
+        case .eventUnknown(let sequence): "there is no event \(sequence)"
+        case .receipt(let error): "\(error)"
+        case .access(let fault): "\(fault)"
         case .rights(let error): "\(error)"
         case .questionInvalid(let reason), .failed(let reason): reason
         }
@@ -84,19 +94,20 @@ enum Change {
     case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
     case erase(ErasureRequest, @Sendable (Result<ErasureReport, EngineError>) -> Void)
+    case access(AccessEntry, @Sendable (Result<UInt64, EngineError>) -> Void)
 
     /// Events that it may append.
     var weight: Int {
         switch self {
         case .record(let events, _): events.count
-        case .applyCatalog, .erase: 1
+        case .applyCatalog, .erase, .access: 1
         }
     }
 
     /// Whether all before it must be stored before it is decided about.
     var needsWholeLedger: Bool {
         switch self {
-        case .record: false
+        case .record, .access: false
         // A catalog changes what is decided about everybody; an erasure reaches back to all that is stored of a person.
         case .applyCatalog, .erase: true
         }
@@ -107,6 +118,7 @@ enum Change {
         case .record(_, let complete): complete(.failure(error))
         case .applyCatalog(_, let complete): complete(.failure(error))
         case .erase(_, let complete): complete(.failure(error))
+        case .access(_, let complete): complete(.failure(error))
         }
     }
 }

@@ -81,6 +81,9 @@ final class Group: @unchecked Sendable {
 
     // MARK: Events
 
+    /// Appends an entry of the access log.
+    func log(_ entry: AccessEntry) -> UInt64 { draft.append(entry, recordedAt: now) }
+
     /// Appends one event, if nothing that is recorded stands against it.
     ///
     /// - Throws: only what the ledger throws; a rule that the event breaks is an outcome.

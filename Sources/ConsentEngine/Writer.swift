@@ -249,6 +249,9 @@ final class Writer: @unchecked Sendable {
                     ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
+            case .access(let entry, let complete):
+                let sequence = group.log(entry)
+                results.append { _ in { complete(.success(sequence)) } }
             case .erase(let request, let complete):
                 do {
                     let report = try group.erase(request)

@@ -162,6 +162,16 @@ package final class Draft: @unchecked Sendable {
         return append(.revisionBecameCurrent, recordedAt: recordedAt, capturedAt: effectiveAt)
     }
 
+    /// Appends the event that says that somebody reads.
+    ///
+    /// - Returns: its sequence.
+    package func append(_ access: AccessEntry, recordedAt: Timestamp) -> UInt64 {
+        let detail = access.detail
+        beginChain(.access, recordedAt: recordedAt, capturedAt: recordedAt)
+        chain.append(detail)
+        return append(.access, recordedAt: recordedAt, capturedAt: recordedAt, detail: detail)
+    }
+
     /// Appends the event that says that a person was erased. What is personal in the person's events before it is taken
     /// out when the draft is stored, and so is what the subject keeps beyond the suppression entry.
     ///

@@ -87,16 +87,44 @@ enum EventColumns {
         return hash
     }
 
+    /// What is hashed of an event, from its row.
+    struct Hashed {
+        var kind: EventKind
+        var chain: ChainBytes
+        /// Nil for one that is about no person.
+        var event: SubjectEvent?
+        /// Of a consent event.
+        var commitment: ChainHash?
+
+        var hash: ChainHash { chain.hash }
+    }
+
     /// Reads an event and computes its hash anew.
     static func verified(_ row: Statement, previous: ChainHash) throws -> (SubjectEvent?, hash: ChainHash) {
+        let hashed = try hashed(row, previous: previous)
+        let isOfSubject = hashed.kind == .erasure
+        let isSilent = ofConsent.allSatisfy { row.isNull($0) || isOfSubject && ofSubject.contains($0) }
+        guard hashed.kind == .consent || isSilent, row.isNull(29) else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))", what: "it says more than an event of its kind can")
+        }
+        let hash = hashed.hash
+        guard try hash == Self.hash(row, 23, of: row.int64(0)) else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))",
+                what: "its content or the one before it was changed: the hash is another")
+        }
+        return (hashed.event, hash)
+    }
+
+    static func hashed(_ row: Statement, previous: ChainHash) throws -> Hashed {
         let sequence = UInt64(clamping: row.int64(0))
         guard let kind = EventKind(rawValue: UInt8(clamping: row.int64(1))) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "its kind is not known")
         }
-        var chain = ChainBytes()
-        chain.begin(
+        var hashed = Hashed(kind: kind, chain: ChainBytes())
+        hashed.chain.begin(
             previous: previous, sequence: sequence, kind: kind, recordedAt: row.int64(2), capturedAt: row.int64(3))
-        var recorded: SubjectEvent?
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
@@ -111,27 +139,29 @@ enum EventColumns {
                 throw LedgerError.corrupt(
                     where: "event \(sequence)", what: "its personal part is not the one that it committed to")
             }
-            chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
-            recorded = .consent(event)
+            hashed.chain.append(
+                event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
+            (hashed.event, hashed.commitment) = (.consent(event), commitment)
         case .catalog:
-            chain.append(UInt64(clamping: row.int64(24)))
-            chain.append(row.bytes(25))
+            hashed.chain.append(UInt64(clamping: row.int64(24)))
+            hashed.chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
+        case .access:
+            hashed.chain.append(row.bytes(28))
+            _ = try access(row)
         case .erasure:
-            chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
-            recorded = .erasure(try erasure(row))
+            hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            hashed.event = .erasure(try erasure(row))
         }
-        let isOfSubject = kind == .erasure
-        let isSilent = ofConsent.allSatisfy { row.isNull($0) || isOfSubject && ofSubject.contains($0) }
-        guard kind == .consent || isSilent, row.isNull(29) else {
-            throw LedgerError.corrupt(where: "event \(sequence)", what: "it says more than an event of its kind can")
+        return hashed
+    }
+
+    static func access(_ row: Statement) throws -> RecordedAccess {
+        guard let entry = AccessEntry(detail: row.bytes(28)) else {
+            throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read")
         }
-        let hash = chain.hash
-        guard try hash == Self.hash(row, 23, of: row.int64(0)) else {
-            throw LedgerError.corrupt(
-                where: "event \(sequence)", what: "its content or the one before it was changed: the hash is another")
-        }
-        return (recorded, hash)
+        return RecordedAccess(
+            sequence: UInt64(clamping: row.int64(0)), recordedAt: Timestamp(millis: row.int64(2)), entry: entry)
     }
 
     static func erasure(_ row: Statement) throws -> RecordedErasure {
@@ -146,7 +176,7 @@ enum EventColumns {
         switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
         case .consent: .consent(try read(row).recorded)
         case .erasure: .erasure(try erasure(row))
-        case .catalog, .revisionBecameCurrent, nil: nil
+        case .catalog, .revisionBecameCurrent, .access, nil: nil
         }
     }
 }

@@ -157,6 +157,16 @@ package enum ErasureReason: UInt8, Sendable, CaseIterable {
     case childService = 6
 }
 
+/// A document about one event.
+package enum ProofKind: UInt8, Sendable, CaseIterable {
+    /// All that an auditor needs.
+    case event = 1
+    /// For the person: ISO/IEC TS 27560 in the W3C's Data Privacy Vocabulary.
+    case dpvReceipt = 2
+    /// For the person: Kantara Consent Receipt 1.1.
+    case kantaraReceipt = 3
+}
+
 /// How current the index is that answered.
 package enum Freshness: UInt8, Sendable, CaseIterable {
     /// The authoritative node, or an edge within its heartbeat.
@@ -203,3 +213,5 @@ extension IdentifierType: NamedInSnakeCase {}
 extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}
 extension ErasureReason: NamedInSnakeCase {}
+extension ProofKind: NamedInSnakeCase {}
+extension AccessQuestion: NamedInSnakeCase {}

@@ -2,6 +2,7 @@ import ConsentCatalog
 package import ConsentEngine
 import ConsentIndex
 import ConsentModel
+import ConsentProof
 package import ConsentSync
 package import ConsentWire
 
@@ -36,6 +37,7 @@ extension Engine {
                 erase(ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor)) {
                     complete(Self.encodeErased($0, request))
                 }
+            case .read(let read, let reader): try answer(read, by: reader, request, complete)
             default: complete(try encode(question, request, feed))
             }
         } catch {
@@ -44,16 +46,62 @@ extension Engine {
         }
     }
 
-    private func encode(_ question: Question, _ request: UInt32, _ feed: FeedHub?) throws -> Encode {
+    /// What was asked for is read, the access log says so, and then it is given.
+    private func answer(
+        _ question: Question, by reader: AccessReader, _ request: UInt32,
+        _ complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) throws {
+        let read = try read(question, by: reader, request)
+        log(read.entry, about: read.identifier) { result in
+            switch result {
+            case .success: complete(read.answer)
+            case .failure(let error): complete(Self.encodeError(error, request))
+            }
+        }
+    }
+
+    private func read(
+        _ question: Question, by reader: AccessReader, _ request: UInt32
+    ) throws -> (answer: Encode, entry: AccessEntry, identifier: Identifier?) {
         switch question {
         case .explain(let identifier, let purposeBit):
             let (verdict, purpose, act, sequence) = try explain(identifier, purposeBit: purposeBit)
             let answer = Explained(
                 verdict: verdict, basis: purpose.basis, freshness: .live, decidingAct: act, sequence: sequence)
-            return { answer.encode(request: request, into: &$0) }
+            var entry = AccessEntry(.explain, by: reader)
+            (entry.purpose, entry.rows) = (purpose.id, act == nil ? 0 : 1)
+            return ({ answer.encode(request: request, into: &$0) }, entry, identifier)
         case .history(let asked):
             let page = try historyPage(asked)
-            return { page.encode(request: request, into: &$0) }
+            var entry = AccessEntry(.history, by: reader)
+            (entry.after, entry.rows) = (asked.after, UInt64(page.events.count))
+            return ({ page.encode(request: request, into: &$0) }, entry, asked.identifier)
+        case .people(var asked):
+            asked.countMax =
+                asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
+            let answer = FoundPeople(try people(asked))
+            return ({ answer.encode(request: request, into: &$0) }, AccessEntry(asked, answer, by: reader), nil)
+        case .prove(let asked):
+            let answer = ProofText(
+                try document(asked.kind, of: asked.sequence, sizeMax: WireLimit.frameSizeMax - WireLimit.headerSize))
+            var entry = AccessEntry(asked.kind == .event ? .proof : .receipt, by: reader)
+            (entry.about, entry.rows) = (asked.sequence, 1)
+            return ({ answer.encode(.proved, request: request, into: &$0) }, entry, nil)
+        case .accessLog(let asked):
+            let countMax = asked.countMax == 0 ? WireLimit.accessPageMax : min(asked.countMax, WireLimit.accessPageMax)
+            let page = try accesses(asked, countMax: countMax)
+            let answer = FoundAccesses(
+                hasMore: page.hasMore, head: page.head, next: page.next, entries: page.entries)
+            var entry = AccessEntry(.accessLog, by: reader)
+            (entry.after, entry.from, entry.until) = (asked.after, asked.since, asked.until)
+            entry.rows = UInt64(page.entries.count)
+            return ({ answer.encode(request: request, into: &$0) }, entry, asked.identifier)
+        default: preconditionFailure("it reads no personal data")
+        }
+    }
+
+    private func encode(_ question: Question, _ request: UInt32, _ feed: FeedHub?) throws -> Encode {
+        switch question {
         case .catalog:
             let answer = CatalogPurposes(catalog)
             return { answer.encode(request: request, into: &$0) }
@@ -77,12 +125,12 @@ extension Engine {
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
             return { answer.encode(request: request, into: &$0) }
-        case .people(var asked):
-            asked.countMax =
-                asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
-            let answer = FoundPeople(try people(asked))
-            return { answer.encode(request: request, into: &$0) }
+        case .checkpoint:
+            let answer = ProofText(try checkpoint().text)
+            return { answer.encode(.checkpointed, request: request, into: &$0) }
         case .applyCatalog, .erase: preconditionFailure("answered by the writer")
+        case .explain, .history, .people, .prove, .accessLog, .read:
+            preconditionFailure("answered when the access log has it")
         }
     }
 
@@ -184,6 +232,9 @@ extension Engine {
             case .catalogConflict: .catalogConflict
             case .questionInvalid: .questionInvalid
             case .rights(let error): error.code
+            case .eventUnknown: .eventUnknown
+            case .receipt: .receiptImpossible
+            case .access: .readerRefused
             case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))
@@ -224,6 +275,25 @@ extension CatalogPurposes {
         self.init(
             catalogVersion: UInt32(applied.version), digest: applied.digest,
             purposes: applied.catalog.purposes.map(CatalogPurposes.Entry.init))
+    }
+}
+
+extension AccessEntry {
+    /// What a question of a list of people was, and how many it was answered with.
+    init(_ asked: PeopleQuestion, _ found: FoundPeople, by reader: AccessReader) {
+        let question: AccessQuestion =
+            switch asked.selection {
+            case .audience: .audience
+            case .askAgain: .askAgain
+            case .ending: .ending
+            case .active: .active
+            case .outdatedBy: .outdatedBy
+            }
+        self.init(question, by: reader)
+        (after, about, from, until) = (asked.after, asked.asOf, asked.from, asked.until)
+        (purpose, except, recipient) = (asked.purpose, asked.except, asked.recipient)
+        (declaration, revision) = (asked.revision.declaration, asked.revision.revision)
+        rows = UInt64(Set(found.people.map(\.subject)).count)
     }
 }
 

@@ -24,6 +24,11 @@ package enum Question: Sendable, Equatable {
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
+    case checkpoint
+    case prove(ProveRequest)
+    case accessLog(AccessLogQuestion)
+    /// One that reads personal data: answered when it stands in the access log that it was asked, and by whom.
+    indirect case read(Question, by: AccessReader)
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
@@ -218,13 +223,15 @@ package struct Session {
 
     // MARK: Requests
 
+    /// - Parameter reader: who reads, where the request says so.
     private mutating func handle(
-        _ frame: Frame, checks: inout CheckPath, catalog: AppliedCatalog, output: inout OutputBuffer,
-        actions: inout [SessionAction]
+        _ frame: Frame, by reader: AccessReader? = nil, checks: inout CheckPath, catalog: AppliedCatalog,
+        output: inout OutputBuffer, actions: inout [SessionAction]
     ) throws(WireError) {
         let opcode = Opcode(rawValue: frame.opcode)
+        let reader = reader ?? AccessReader(client: clientName)
         if !settings.hasLedger, let opcode, let isQuestion = Self.needsLedger(opcode) {
-            return try send(frame, elsewhereAs: isQuestion, &actions)
+            return try send(frame, elsewhereAs: isQuestion, by: reader, &actions)
         }
         switch opcode {
         case .ping: Pong(echo: try PingRequest(frame).echo).encode(request: frame.request, into: &output)
@@ -238,7 +245,7 @@ package struct Session {
                     "the catalog has no purpose with bit \(request.purposeBit)")
             }
             let identifier = try request.identifier().identifier
-            try ask(.explain(identifier, purposeBit: purpose.bit), frame, &actions)
+            try ask(.read(.explain(identifier, purposeBit: purpose.bit), by: reader), frame, &actions)
         case .record: try record(frame, catalog: catalog, &actions)
         case .applyCatalog:
             let request = try ApplyCatalogRequest(frame)
@@ -248,14 +255,22 @@ package struct Session {
             let request = try EraseRequest(frame)
             try requireChangesTaken()
             try ask(.erase(request), frame, &actions)
-        case .history: try ask(.history(HistoryRequest(frame)), frame, &actions)
+        case .history: try ask(.read(.history(HistoryRequest(frame)), by: reader), frame, &actions)
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
         case .statistics: try askBare(.statistics, frame, &actions)
         case .status: try askBare(.status(serverVersion: settings.serverVersion), frame, &actions)
         case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
-        case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
+        case .people: try ask(.read(.people(PeopleQuestion(frame)), by: reader), frame, &actions)
+        case .checkpoint: try askBare(.checkpoint, frame, &actions)
+        case .prove: try ask(.read(.prove(ProveRequest(frame)), by: reader), frame, &actions)
+        case .accessLog: try ask(.read(.accessLog(AccessLogQuestion(frame)), by: reader), frame, &actions)
+        case .readAs:
+            let read = try ReadAsRequest(frame)
+            var reader = read.reader
+            if reader.client.isEmpty { reader.client = clientName }
+            try handle(read.inner, by: reader, checks: &checks, catalog: catalog, output: &output, actions: &actions)
         // What stood against it has been told.
         case .subscribe: break
         case .takeSnapshot, .enforced:
@@ -270,26 +285,35 @@ package struct Session {
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
         case .record, .applyCatalog, .erase: false
-        case .history, .countGranted, .people: true
+        case .history, .countGranted, .people, .checkpoint, .prove, .accessLog: true
         case .hello, .ping, .check, .checkPurposes, .checkSubjects, .explain, .catalog, .catalogDocument, .statistics,
-            .status, .enforcement, .subscribe, .takeSnapshot, .enforced:
+            .status, .enforcement, .readAs, .subscribe, .takeSnapshot, .enforced:
             nil
         // No requests: whoever sends one is told so, wherever that is.
         case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
             .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
-            .enforcedBy, .erased, .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
+            .enforcedBy, .erased, .checkpointed, .proved, .accessPage, .subscribed, .snapshotBegun, .goingAway,
+            .catalogChanged,
+            .error, .heartbeat,
             .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
             nil
         }
     }
 
     private mutating func send(
-        _ frame: Frame, elsewhereAs isQuestion: Bool, _ actions: inout [SessionAction]
+        _ frame: Frame, elsewhereAs isQuestion: Bool, by reader: AccessReader, _ actions: inout [SessionAction]
     ) throws(WireError) {
         if !isQuestion { try requireChangesTaken() }
         try takePlace()
         let start = frame.payload.baseAddress.unsafelyUnwrapped - WireLimit.headerSize
-        let bytes = Array(UnsafeRawBufferPointer(start: start, count: frame.size))
+        var bytes = Array(UnsafeRawBufferPointer(start: start, count: frame.size))
+        if let opcode = Opcode(rawValue: frame.opcode), opcode.isRead {
+            // Who has the ledger would else take this node for the reader.
+            bytes.replaceSubrange(8..<12, with: [0, 0, 0, 0])
+            var whole = OutputBuffer(capacity: bytes.count + 1024)
+            ReadAsRequest.encode(reader, bytes, request: frame.request, into: &whole)
+            bytes = Array(whole.bytes)
+        }
         actions.append(.elsewhere(request: frame.request, frame: bytes, isQuestion: isQuestion))
     }
 

@@ -66,6 +66,20 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case enforcement = 0x37
     /// Answer to enforcement.
     case enforcedBy = 0xB7
+    /// Sign where the chain is now.
+    case checkpoint = 0x38
+    /// Answer to checkpoint: a signed statement of where the chain is, as one line.
+    case checkpointed = 0xB8
+    /// A document about one event that can be checked without the node.
+    case prove = 0x39
+    /// Answer to prove.
+    case proved = 0xB9
+    /// Who read personal data, what, and when, oldest first.
+    case accessLog = 0x3A
+    /// Answer to accessLog.
+    case accessPage = 0xBA
+    /// A request that reads personal data, and who reads; answered like the one inside.
+    case readAs = 0x3B
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -224,6 +238,14 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case nationalIdIsHash = 103
     /// The ledger knows nobody by the identifier. Nothing was stored.
     case personUnknown = 48
+    /// There is no event with this sequence.
+    case eventUnknown = 42
+    /// There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.
+    case receiptImpossible = 43
+    /// Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.
+    case readerRefused = 44
+    /// Only a request that reads personal data can stand in readAs.
+    case readExpected = 45
     /// Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
@@ -291,6 +313,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierMalformed,
             .nationalIdIsHash,
             .personUnknown,
+            .eventUnknown,
+            .receiptImpossible,
+            .readerRefused,
+            .readExpected,
             .personErased,
             .textNamesPerson,
             .subscribeTooLate,
@@ -338,6 +364,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
 }
 
 package enum WireLimit {
+    package static let accessPageMax = 500
     package static let eventsPerRecordMax = 4096
     package static let evidenceSizeMax = 4096
     package static let frameSizeMax = 1048576

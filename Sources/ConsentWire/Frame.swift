@@ -15,9 +15,16 @@ package struct Frame {
     package let opcode: UInt8
     package let flags: UInt8
     package let argument: UInt16
-    package let request: UInt32
+    package private(set) var request: UInt32
     package let word: UInt32
     package let payload: UnsafeMutableRawBufferPointer
+
+    /// The same with another request id.
+    func answered(as request: UInt32) -> Frame {
+        var frame = unsafe self
+        unsafe frame.request = request
+        return unsafe frame
+    }
 
     /// Bytes that it takes on the wire.
     package var size: Int { unsafe WireLimit.headerSize + payload.count }

@@ -6,9 +6,10 @@ struct PythonConstants: Decodable {
 
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
-        "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
+        "accessQuestion": "AccessQuestion", "basis": "LawfulBasis", "decision": "Decision",
+        "erasureReason": "ErasureReason", "eventState": "EventState",
         "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
-        "peopleSelection": "PeopleSelection", "state": "State",
+        "peopleSelection": "PeopleSelection", "proofKind": "ProofKind", "state": "State",
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(PythonConstants.self, from: json) }

@@ -22,7 +22,7 @@ struct Access: AsyncParsableCommand {
               consentd access customer:100001 --csv --output kari.csv
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject

@@ -101,7 +101,7 @@ struct Explain: AsyncParsableCommand {
               consentd explain customer:100001 -p newsletter
             """)
 
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Argument(help: "A person, as type:value.", transform: readSubject)
     var subject: Subject

@@ -72,7 +72,9 @@ struct Consentd: AsyncParsableCommand {
             Object.self, Confirm.self,
             History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self,
             Notices.self,
-            Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
+            Access.self, AccessLog.self, Import.self, CatalogGroup.self, Stats.self, Verify.self,
+            CheckpointCommand.self,
+            ProofGroup.self, ReceiptGroup.self, Rebuild.self, Ping.self,
             SampleRegisterCommand.self, Bench.self,
         ])
 }

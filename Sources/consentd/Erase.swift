@@ -46,7 +46,7 @@ struct Erase: AsyncParsableCommand {
         var values = ErasedValues(subject)
         var outcome: ErasureOutcome?
         var server: ServerInfo?
-        try await node.withClient { client in
+        try await node.withClient(as: actor) { client in
             for entry in try await client.history(of: subject) { values.add(entry.act) }
             outcome = try await client.erase(subject, reason: reason, by: actor)
             server = client.server

@@ -67,15 +67,19 @@ struct NodeOptions: ParsableArguments {
     }
 
     /// Runs a command against the node: the server that runs on it, or one that lives as long as the command.
-    func withClient(_ body: (ConsentClient) async throws -> Void) async throws {
+    ///
+    /// - Parameter actor: who reads, for the access log.
+    func withClient(
+        as actor: String = "", _ body: (ConsentClient) async throws -> Void
+    ) async throws {
         try await reportingFailures {
             guard let engine = try openEngine() else {
-                try await run(serverEndpoint, token: try token(), body)
+                try await run(serverEndpoint, token: try token(), as: actor, body)
                 return
             }
             let embedded = try EmbeddedServer(engine)
             do {
-                try await run(.unix(path: EmbeddedServer.socketPath(folder)), token: nil, body)
+                try await run(.unix(path: EmbeddedServer.socketPath(folder)), token: nil, as: actor, body)
             } catch {
                 try embedded.close()
                 throw error
@@ -150,10 +154,13 @@ struct NodeOptions: ParsableArguments {
     /// Whoever has the node may be a server about to listen, or a command that will be done in a moment.
     private static let patience = Duration.seconds(10)
 
-    private func run(_ endpoint: Endpoint, token: [UInt8]?, _ body: (ConsentClient) async throws -> Void) async throws {
+    private func run(
+        _ endpoint: Endpoint, token: [UInt8]?, as actor: String = "", _ body: (ConsentClient) async throws -> Void
+    ) async throws {
         var options = ClientOptions()
         options.token = token ?? []
         options.name = "consentd"
+        options.actor = actor
         options.requestTimeout = .seconds(60)
         // A person waits: better to hear at once that the server is gone.
         options.reconnects = false

@@ -3,6 +3,7 @@ import ConsentBench
 import ConsentClient
 import ConsentEngine
 import ConsentLedger
+import ConsentProof
 import ConsentSync
 import Foundation
 
@@ -38,6 +39,8 @@ extension Failure {
             case let error as ConsentClientError: error.exitCode
             case let error as LedgerError: error.exitCode
             case let error as EngineError: error.exitCode
+            case ProofError.notReadable, is CheckpointMismatch: Exit.refused
+            case is ProofError: Exit.damaged
             case is WrongAnswers: Exit.wrongAnswers
             case LoadFailure.planImpossible, is BenchNode.Failure: Exit.refused
             case is LoadFailure: Exit.unreachable
@@ -75,7 +78,7 @@ extension ConsentClientError {
         case .server(let code, _):
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
-                "personUnknown":
+                "personUnknown", "eventUnknown", "receiptImpossible", "readerRefused":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed
@@ -100,7 +103,8 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict, .questionInvalid, .rights: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt, .access:
+            Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

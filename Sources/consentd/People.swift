@@ -8,7 +8,7 @@ import Foundation
 
 /// What all lists of people print.
 struct PeopleOptions: ParsableArguments {
-    @OptionGroup var node: NodeOptions
+    @OptionGroup var node: ReadOptions
 
     @Option(help: "Print only identifiers of this type, and leave out people who have none.")
     var type: String?
@@ -300,7 +300,7 @@ func period(_ text: String, _ option: String) throws -> Period {
     return period
 }
 
-private func readMoment(_ text: String, _ option: String) throws -> Timestamp {
+func readMoment(_ text: String, _ option: String) throws -> Timestamp {
     guard let moment = Timestamp(iso8601: text) else {
         throw ValidationError("\(option): '\(text)' is not a time such as 2026-11-22T10:15:00Z")
     }

@@ -89,6 +89,12 @@ extension Answer {
         case .enforcedBy(let enforced): enforced.fields
         case .grantedCount(let count):
             ["sequence": text(count.sequence), "granted": text(count.granted), "known": text(count.known)]
+        case .accessPage(let page):
+            [
+                "more": page.hasMore, "head": text(page.head), "next": text(page.next),
+                "entries": page.entries.map(\.fields),
+            ]
+        case .checkpointed(let text), .proved(let text): ["document": text.document]
         case .erased(let erased):
             [
                 "repeated": erased.isRepeated, "pending": erased.isPending, "emptiedEvents": erased.emptiedEvents,
@@ -146,6 +152,19 @@ extension Explained {
             "expiresAt": time(expiresAt), "grantedUntil": time(grantedUntil),
             "decidingSequence": text(decidingSequence), "decidingCapturedAt": time(decidingCapturedAt),
             "declaration": declaration, "consentedRevision": consentedRevision, "currentRevision": currentRevision,
+        ]
+    }
+}
+
+extension RecordedAccess {
+    fileprivate var fields: [String: Any] {
+        [
+            "sequence": text(sequence), "recordedAt": text(recordedAt.millis), "question": entry.question.name,
+            "rows": text(entry.rows), "subject": text(entry.subject), "identifierHash": entry.identifierHash.hex,
+            "after": text(entry.after), "about": text(entry.about), "from": text(entry.from?.millis ?? 0),
+            "until": text(entry.until?.millis ?? 0), "actor": entry.reader.actor, "client": entry.reader.client,
+            "purpose": entry.purpose, "except": entry.except, "declaration": entry.declaration,
+            "revision": entry.revision, "recipient": entry.recipient,
         ]
     }
 }

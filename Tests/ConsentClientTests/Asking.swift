@@ -75,6 +75,9 @@ extension Request {
             self = .enforcement(sequence: sequence)
         case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
         case .peoplePage: self = .people(PeopleQuestion(.audience))
+        case .checkpointed: self = .checkpoint
+        case .accessPage: self = .accessLog(AccessLogQuestion(), about: nil)
+        case .proved: self = .prove(ProveRequest(.event, of: 1))
         case .erased: self = .erase(someSubject, reason: .unlawful, actor: "")
         default: self = .check(someSubject, purpose: "p3")
         }

@@ -91,10 +91,12 @@ import Testing
             .explain(someSubject, purpose: "p3"), .checkSubjects([someSubject], purpose: "p3"),
             .countGranted(CountGrantedRequest(purpose: "p3", except: "")), .people(PeopleQuestion(.audience)),
             .status, .enforcement(sequence: 1002), .erase(someSubject, reason: .unlawful, actor: ""),
+            .checkpoint, .prove(ProveRequest(.event, of: 1)),
+            .accessLog(AccessLogQuestion(), about: nil),
         ]
         let kinds = Dictionary(grouping: Vectors.answers, by: { $0.opcode! })
             .filter { $0.key != .welcome && $0.key.rawValue < Opcode.goingAway.rawValue }
-        #expect(kinds.count == 16)
+        #expect(kinds.count == 19)
         for vector in kinds.values.map({ $0[0] }) {
             var fitting = 0
             var bytes = vector.bytes

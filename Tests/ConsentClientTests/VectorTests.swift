@@ -134,6 +134,22 @@ extension Request {
         case .catalogDocument: self = .catalogDocument
         case .statistics: self = .statistics
         case .status: self = .status
+        case .checkpoint: self = .checkpoint
+        case .accessLog:
+            guard fields["limit"] as! Int == 0 else { return nil }
+            var question = AccessLogQuestion()
+            question.after = UInt64(fields["after"] as! String)!
+            func moment(_ name: String) -> Timestamp? {
+                let millis = Int64(fields[name] as! String)!
+                return millis == 0 ? nil : Timestamp(millis: millis)
+            }
+            (question.since, question.until) = (moment("since"), moment("until"))
+            question.actor = fields["actor"] as! String
+            let hasSubject = fields["type"] is String
+            self = .accessLog(question, about: hasSubject ? subject(fields["identifier"]) : nil)
+        case .prove:
+            let kind = ConsentModel.ProofKind(name: fields["kind"] as! String)!
+            self = .prove(ProveRequest(kind, of: UInt64(fields["sequence"] as! String)!))
         case .enforcement: self = .enforcement(sequence: UInt64(fields["sequence"] as! String)!)
         default: return nil
         }

@@ -74,9 +74,11 @@ struct DefinitionTests {
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
+        try expectNumbers(ProofKind.self, of: "proofKind")
+        try expectNumbers(AccessQuestion.self, of: "accessQuestion")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")
         try expectNumbers(CutOffReason.self, of: "cutOffReason")
-        #expect(try definition["enums"].object.count == 12)
+        #expect(try definition["enums"].object.count == 14)
     }
 
     @Test(arguments: [

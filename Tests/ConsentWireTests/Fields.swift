@@ -244,7 +244,23 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         EraseRequest.encode(
             type: identifier.type, value: identifier.value, reason: try fields["reason"].named(),
             actor: try fields["actor"].text, request: request, into: &output)
-    case .catalog, .catalogDocument, .statistics, .status: BareRequest.encode(opcode, request: request, into: &output)
+    case .accessLog:
+        let question = try AccessLogQuestion(fields)
+        guard fields.optional("type") != nil else {
+            question.encode(type: nil, value: "", request: request, into: &output)
+            break
+        }
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        question.encode(type: identifier.type, value: identifier.value, request: request, into: &output)
+    case .readAs:
+        ReadAsRequest.encode(
+            AccessReader(actor: try fields["actor"].text, client: try fields["client"].text),
+            try fields["frame"].bytes, request: request, into: &output)
+    case .prove:
+        ProveRequest(try fields["kind"].named(), of: try fields["sequence"].number())
+            .encode(request: request, into: &output)
+    case .catalog, .catalogDocument, .statistics, .status, .checkpoint:
+        BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return Array(output.bytes)
@@ -317,7 +333,18 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["actor"] = .text(erase.actor)
         fields["type"] = .named(erase.identifier.type)
         fields["identifier"] = .text(erase.identifier.value)
-    case .catalog, .catalogDocument, .statistics, .status: try BareRequest.decode(frame)
+    case .accessLog: fields.merge(try AccessLogQuestion(frame).fields) { first, _ in first }
+    case .readAs:
+        let inner = Array(frame.payload)
+        let read = try ReadAsRequest(frame)
+        fields["actor"] = .text(read.reader.actor)
+        fields["client"] = .text(read.reader.client)
+        fields["frame"] = .hex(Array(inner.suffix(read.inner.size)))
+    case .prove:
+        let asked = try ProveRequest(frame)
+        fields["kind"] = .named(asked.kind)
+        fields["sequence"] = .decimal(asked.sequence)
+    case .catalog, .catalogDocument, .statistics, .status, .checkpoint: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return .object(fields)
@@ -377,6 +404,8 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             hasMore: try fields["more"].bool, head: try fields["head"].number(), next: try fields["next"].number(),
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
+    case .accessPage: try FoundAccesses(fields).encode(request: request, into: &output)
+    case .checkpointed, .proved: ProofText(try fields["document"].text).encode(opcode, request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
     case .catalogChanged: Push.encode(opcode, word: try fields["version"].number(), into: &output)
@@ -508,6 +537,8 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["head"] = .decimal(page.head)
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
+    case .accessPage: fields.merge(try FoundAccesses(frame).fields) { first, _ in first }
+    case .checkpointed, .proved: fields["document"] = .text(try ProofText(frame, opcode).document)
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
     case .goingAway: fields["millis"] = .small(frame.word)
     case .catalogChanged: fields["version"] = .small(frame.word)

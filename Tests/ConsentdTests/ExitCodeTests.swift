@@ -13,6 +13,7 @@ struct ExitCodeTests {
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
+        ["checkpoint"], ["access-log"], ["proof", "show", "1"], ["receipt", "make", "1"],
     ]
 
     @Test(arguments: commandsOnANode)
@@ -32,7 +33,7 @@ struct ExitCodeTests {
     private static let otherCommands: [[String]] =
         [
             ["init"], ["edge", "--upstream", "127.0.0.1:1"], ["catalog", "check", "FILE"], ["catalog", "template"],
-            ["sample-register", "FILE"],
+            ["sample-register", "FILE"], ["proof", "verify", "FILE"], ["receipt", "verify", "FILE"],
         ]
         + [
             ["load"], ["prepare", "--data", "FILE"], ["compare"], ["micro"], ["revision"], ["sync"], ["figures"],
@@ -75,7 +76,11 @@ struct ExitCodeTests {
         ["audience", "-p", "a", "--type", "email", "--count"], ["reconsent", "-p", "a", "--why", "because"],
         ["reconsent", "-p", "a", "--dormant-after", "long"], ["ending", "--within", "soon"],
         ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
-        ["breach", "--from", "2026-02-01", "--as-of", "0"],
+        ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"],
+        ["proof", "verify", "FILE", "--key", "12"],
+        ["receipt", "customer:1"], ["receipt", "1", "-p", "newsletter"], ["receipt", "1", "--form", "paper"],
+        ["verify", "--key", "12"], ["access-log", "--since", "soon"],
+        ["access-log", "--since", "2026-02-01", "--until", "2026-01-01"],
     ])
     func aValueThatCannotBeMeantIsWrongUsage(arguments: [String]) async throws {
         let folder = try Folder()

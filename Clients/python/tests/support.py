@@ -20,16 +20,19 @@ from consentd import (
     LawfulBasis,
     PeopleQuestion,
     PeopleSelection,
+    ProofKind,
     PurposeInfo,
     Subject,
 )
 from consentd._channel import Channel
 from consentd._protocol import ErrorCode, Opcode
 from consentd._wire import (
+    AccessLogRequest,
     ApplyCatalogRequest,
     CatalogDocumentRequest,
     CatalogPurposes,
     CatalogRequest,
+    CheckpointRequest,
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
@@ -43,6 +46,7 @@ from consentd._wire import (
     HistoryRequest,
     PeopleRequest,
     PingRequest,
+    ProveRequest,
     PurposeTable,
     RecordRequest,
     Request,
@@ -192,6 +196,12 @@ def request_answered_by(data: bytes) -> Request:
             return StatusRequest()
         case Opcode.ENFORCED_BY:
             return EnforcementRequest(int.from_bytes(data[16:24], "little"))
+        case Opcode.ACCESS_PAGE:
+            return AccessLogRequest()
+        case Opcode.CHECKPOINTED:
+            return CheckpointRequest()
+        case Opcode.PROVED:
+            return ProveRequest(ProofKind.EVENT, 1)
         case Opcode.STATISTIC_VALUES:
             return StatisticsRequest()
         case _:

@@ -14,6 +14,7 @@ from consentd import (
     IdentifierType,
     Party,
     PeopleSelection,
+    ProofKind,
     ProtocolViolation,
     Subject,
 )
@@ -164,6 +165,32 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 "objections": list(answer.objections),
                 "identifiers": [{"type": name(kind), "hash": digest.hex()} for kind, digest in answer.suppressed],
             }
+        case wire.AccessPage():
+            entries = [
+                {
+                    "sequence": str(one.sequence),
+                    "recordedAt": str(one.recorded_at),
+                    "question": name(one.question),
+                    "rows": str(one.rows),
+                    "subject": str(one.subject),
+                    "identifierHash": one.identifier_hash.hex(),
+                    "after": str(one.after),
+                    "about": str(one.about),
+                    "from": str(one.start),
+                    "until": str(one.until),
+                    "actor": one.actor,
+                    "client": one.client,
+                    "purpose": one.purpose,
+                    "except": one.but_not,
+                    "declaration": one.declaration,
+                    "revision": one.revision,
+                    "recipient": one.recipient,
+                }
+                for one in answer.entries
+            ]
+            return {"more": answer.has_more, "head": str(answer.head), "next": str(answer.next), "entries": entries}
+        case str():
+            return {"document": answer}
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -344,6 +371,16 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.StatisticsRequest())
         case Opcode.STATUS:
             return encoded(wire.StatusRequest())
+        case Opcode.ACCESS_LOG:
+            about = subject() if fields["type"] else None
+            times = int(fields["since"]), int(fields["until"])
+            return encoded(wire.AccessLogRequest(about, fields["actor"], *times, int(fields["after"]), fields["limit"]))
+        case Opcode.READ_AS if not fields["client"]:
+            return wire.read_as(fields["actor"], bytes.fromhex(fields["frame"]), fields["request"])
+        case Opcode.CHECKPOINT:
+            return encoded(wire.CheckpointRequest())
+        case Opcode.PROVE:
+            return encoded(wire.ProveRequest(ProofKind[fields["kind"].upper()], int(fields["sequence"])))
         case Opcode.ENFORCEMENT:
             return encoded(wire.EnforcementRequest(int(fields["sequence"])))
     return None

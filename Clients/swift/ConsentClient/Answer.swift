@@ -21,6 +21,9 @@ enum Answer: Sendable {
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
     case erased(Erased)
+    case checkpointed(ProofText)
+    case proved(ProofText)
+    case accessPage(FoundAccesses)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -43,6 +46,9 @@ enum Answer: Sendable {
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
             case (.erased, .erased): .erased(try Erased(frame))
+            case (.checkpointed, .checkpointed): .checkpointed(try ProofText(frame, opcode))
+            case (.proved, .proved): .proved(try ProofText(frame, opcode))
+            case (.accessPage, .accessPage): .accessPage(try FoundAccesses(frame))
             default: nil
             }
         }
@@ -71,6 +77,7 @@ enum Answer: Sendable {
         case (.historyPage(let page, _), _):
             !page.events.contains(where: \.event.hasReservedBit)
         case (.enforcedBy(let enforced), .enforcedBy(let sequence)): enforced.sequence == sequence
+        case (.accessPage(let page), .accessPage(let after)): !page.hasMore || page.next > after
         case (.peoplePage(let page), .peoplePage(let after)):
             // A page that does not lead on would be asked for without end.
             !page.hasMore || page.next > after

@@ -105,6 +105,25 @@ public struct ErasureOutcome: Hashable, Sendable {
     }
 }
 
+/// That somebody read personal data.
+public struct AccessLogEntry: Hashable, Sendable {
+    /// Of its event in the ledger.
+    public let sequence: UInt64
+    /// When the answer was given, or a moment before.
+    public let recordedAt: Moment
+    /// The account or role; empty where the client did not say.
+    public let actor: String
+    /// What the client calls itself.
+    public let client: String
+    public let question: AccessQuestion
+    /// Events or people that were given.
+    public let rows: Int
+    /// Number of the person that it was about; nil for lists, and for somebody who is not known.
+    public let subject: UInt64?
+    /// The purpose that was asked for; empty where none was.
+    public let purpose: String
+}
+
 /// One event of a subject's history.
 public struct HistoryEntry: Hashable, Sendable {
     public let sequence: UInt64

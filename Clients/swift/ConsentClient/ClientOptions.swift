@@ -7,6 +7,9 @@ public struct ClientOptions: Sendable {
     public var deployment: String?
     /// For the server's log.
     public var name = ""
+    /// Who reads personal data through this client, an account or a role: the server's access log keeps it for ever, so it
+    /// is neither an e-mail address nor a long number. Empty where nobody in particular does; then the log has ``name``.
+    public var actor = ""
     /// For a connection, handshake and first look at the catalog included.
     public var connectTimeout: Duration = .seconds(5)
     /// For one request, retries included.

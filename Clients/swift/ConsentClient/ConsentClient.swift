@@ -276,6 +276,57 @@ extension ConsentClient {
         }
     }
 
+    /// Who read personal data, what, and when, oldest first.
+    ///
+    /// - Parameters:
+    ///   - subject: only reads that were about this person alone.
+    ///   - actor: only what this account or role read.
+    ///   - since: read then or later.
+    ///   - until: read before.
+    public func accessLog(
+        about subject: Subject? = nil, by actor: String = "", since: Moment? = nil, until: Moment? = nil
+    ) async throws(ConsentClientError) -> [AccessLogEntry] {
+        try requireShort([actor])
+        var question = AccessLogQuestion()
+        question.actor = actor
+        question.since = since.map { Timestamp(millis: $0.millis) }
+        question.until = until.map { Timestamp(millis: $0.millis) }
+        var entries: [AccessLogEntry] = []
+        while true {
+            let page = try await accessPage(question, about: subject)
+            entries += page.entries.map(AccessLogEntry.init)
+            guard page.hasMore else { return entries }
+            question.after = page.next
+        }
+    }
+
+    /// One page of the access log; ask again after its `next` while it has more.
+    package func accessPage(
+        _ question: AccessLogQuestion, about subject: Subject?
+    ) async throws(ConsentClientError) -> FoundAccesses {
+        try requireShort([question.actor])
+        guard case .accessPage(let page) = try await dispatcher.perform(.accessLog(question, about: subject)) else {
+            unexpectedAnswer()
+        }
+        return page
+    }
+
+    /// Signs where the ledger's chain is now, unless that is signed already.
+    ///
+    /// - Returns: one line of JSON. Kept elsewhere, it shows later whether anything before it was changed or cut off:
+    ///   `consentd verify --checkpoint`.
+    public func checkpoint() async throws(ConsentClientError) -> String {
+        guard case .checkpointed(let text) = try await dispatcher.perform(.checkpoint) else { unexpectedAnswer() }
+        return text.document
+    }
+
+    /// A document about one event, signed, as JSON. It holds personal data.
+    public func document(_ kind: ProofKind, of sequence: UInt64) async throws(ConsentClientError) -> String {
+        let request = ProveRequest(.init(word: kind), of: sequence)
+        guard case .proved(let text) = try await dispatcher.perform(.prove(request)) else { unexpectedAnswer() }
+        return text.document
+    }
+
     /// Counters and sizes of the node. Names come and go with its version.
     public func statistics() async throws(ConsentClientError) -> [(name: String, value: UInt64)] {
         guard case .statisticValues(let values) = try await dispatcher.perform(.statistics) else { unexpectedAnswer() }

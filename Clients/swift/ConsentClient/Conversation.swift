@@ -44,7 +44,11 @@ struct Conversation: ~Copyable {
     /// What is to be sent.
     private(set) var output = OutputBuffer(capacity: 4096)
 
-    init(_ hello: Hello, nextRequest: UInt32 = 1) {
+    /// Who reads; see ``ClientOptions/actor``.
+    private let actor: String
+
+    init(_ hello: Hello, actor: String = "", nextRequest: UInt32 = 1) {
+        self.actor = actor
         self.nextRequest = nextRequest
         phase = .over
         let request = takeRequest()
@@ -57,7 +61,14 @@ struct Conversation: ~Copyable {
     /// - Returns: the id by which its answer will be known.
     mutating func send(_ request: Request, purposes: PurposeTable) throws(UnknownPurpose) -> UInt32 {
         let id = takeRequest()
-        let expectation = try request.encode(request: id, purposes: purposes, into: &output)
+        let expectation: Expectation
+        if request.isRead, !actor.isEmpty {
+            var inner = OutputBuffer(capacity: 256)
+            expectation = try request.encode(request: 0, purposes: purposes, into: &inner)
+            ReadAsRequest.encode(AccessReader(actor: actor), inner.bytes, request: id, into: &output)
+        } else {
+            expectation = try request.encode(request: id, purposes: purposes, into: &output)
+        }
         inFlight[id] = Sent(expectation: expectation, isCounted: request.isCounted)
         if request.isCounted { countedInFlight += 1 }
         return id

@@ -131,6 +131,24 @@ extension ConsentModel.ErasureReason {
     init(word: ErasureReason) { self = Self(rawValue: word.rawValue)! }
 }
 
+extension ConsentModel.ProofKind {
+    /// The same word of the model.
+    init(word: ProofKind) { self = Self(rawValue: word.rawValue)! }
+}
+
+extension AccessLogEntry {
+    init(_ access: RecordedAccess) {
+        sequence = access.sequence
+        recordedAt = Moment(millis: access.recordedAt.millis)
+        actor = access.entry.reader.actor
+        client = access.entry.reader.client
+        question = AccessQuestion(access.entry.question)
+        rows = Int(clamping: access.entry.rows)
+        subject = access.entry.subject == 0 ? nil : access.entry.subject
+        purpose = access.entry.purpose
+    }
+}
+
 extension ErasureOutcome {
     init(_ erased: Erased) {
         sequence = erased.sequence

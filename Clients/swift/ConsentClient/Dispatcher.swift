@@ -383,7 +383,7 @@ final class Dispatcher: @unchecked Sendable {
             .channelOption(.writeBufferWaterMark, value: .init(low: 256 * 1024, high: 1024 * 1024))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let link = Link(Conversation(self.hello), on: channel, of: self)
+                    let link = Link(Conversation(self.hello, actor: self.options.actor), on: channel, of: self)
                     try channel.pipeline.syncOperations.addHandler(link)
                 }
             }

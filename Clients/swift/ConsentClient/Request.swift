@@ -20,6 +20,9 @@ enum Request: Sendable {
     case enforcement(sequence: UInt64)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
+    case checkpoint
+    case prove(ProveRequest)
+    case accessLog(AccessLogQuestion, about: Subject?)
     case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
 
     /// How often it may be sent again when a connection ended before its answer.
@@ -36,6 +39,14 @@ enum Request: Sendable {
         // The second time it only says what the first one did.
         case .erase: .once
         default: .once
+        }
+    }
+
+    /// Whether the server's access log holds it.
+    var isRead: Bool {
+        switch self {
+        case .explain, .history, .people, .prove, .accessLog: true
+        default: false
         }
     }
 
@@ -92,6 +103,9 @@ enum Expectation {
     case grantedCount
     case peoplePage(after: UInt64)
     case erased
+    case checkpointed
+    case proved
+    case accessPage(after: UInt64)
 }
 
 /// No purpose of the catalog has this name.
@@ -155,6 +169,17 @@ extension Request {
         case .people(let question):
             question.encode(request: id, into: &output)
             return .peoplePage(after: question.after)
+        case .checkpoint:
+            BareRequest.encode(.checkpoint, request: id, into: &output)
+            return .checkpointed
+        case .prove(let asked):
+            asked.encode(request: id, into: &output)
+            return .proved
+        case .accessLog(let question, let subject):
+            question.encode(
+                type: subject.map { ConsentModel.IdentifierType($0.type) }, value: subject?.value ?? "", request: id,
+                into: &output)
+            return .accessPage(after: question.after)
         case .erase(let subject, let reason, let actor):
             EraseRequest.encode(
                 type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,

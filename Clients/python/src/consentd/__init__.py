@@ -4,6 +4,7 @@ Ask immediately before each use, and never keep an answer. Whatever a call raise
 """
 
 from ._protocol import (
+    AccessQuestion,
     Advice,
     Decision,
     ErasureReason,
@@ -15,9 +16,11 @@ from ._protocol import (
     LawfulBasis,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from ._wire import (
+    AccessEntry,
     Enforcement,
     EnforcingEdge,
     Erased,
@@ -65,6 +68,8 @@ from .values import (
 )
 
 __all__ = [
+    "AccessEntry",
+    "AccessQuestion",
     "Act",
     "Advice",
     "AsyncClient",
@@ -104,6 +109,7 @@ __all__ = [
     "Party",
     "PeopleQuestion",
     "PeopleSelection",
+    "ProofKind",
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",

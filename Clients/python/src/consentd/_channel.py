@@ -26,6 +26,7 @@ from ._wire import (
     Violation,
     Welcome,
     scan_frame,
+    read_as,
 )
 from .errors import (
     ConnectFailed,
@@ -82,7 +83,8 @@ class Pulse:
 class Channel:
     """``output`` is to be sent, and emptied, after every call."""
 
-    def __init__(self, hello: Hello, now: float, ping_interval: float = 10.0, ping_timeout: float = 2.0) -> None:
+    def __init__(self, hello: Hello, now: float, ping_interval: float = 10.0, ping_timeout: float = 2.0, actor: str = "") -> None:
+        self._actor = actor
         self.output = bytearray()
         self.failure: ConsentError | None = None
         """Why the channel is over."""
@@ -143,7 +145,11 @@ class Channel:
     def _send(self, ticket: Ticket) -> None:
         request = self._take_request()
         try:
-            data, ticket.wanted, ticket.read = ticket.request.encode(request, self.purposes)
+            if self._actor and ticket.request.is_read:
+                inner, ticket.wanted, ticket.read = ticket.request.encode(0, self.purposes)
+                data = read_as(self._actor, inner, request)
+            else:
+                data, ticket.wanted, ticket.read = ticket.request.encode(request, self.purposes)
         except UnknownPurpose as error:
             ticket.complete(error)
             return

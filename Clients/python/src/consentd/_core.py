@@ -23,8 +23,12 @@ from ._protocol import (
     EventState,
     Freshness,
     IdentifierType,
+    ProofKind,
 )
 from ._wire import (
+    AccessEntry,
+    AccessLogRequest,
+    AccessPage,
     Answer,
     AppliedCatalog,
     ApplyCatalogRequest,
@@ -34,6 +38,7 @@ from ._wire import (
     CatalogRequest,
     Checked,
     CheckedSet,
+    CheckpointRequest,
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
@@ -55,6 +60,7 @@ from ._wire import (
     PeopleQuestion,
     PeopleRequest,
     PingRequest,
+    ProveRequest,
     PurposeTable,
     Recorded,
     RecordedEvent,
@@ -398,6 +404,30 @@ class Core:
             raise InvalidArgument("a sequence has 64 bits")
         (answer,) = yield [EnforcementRequest(sequence)]
         return cast(Enforcement, answer)
+
+    def _access_log(self, asked: AccessLogRequest) -> Plan[list[AccessEntry]]:
+        _require_names(asked.actor)
+        entries: list[AccessEntry] = []
+        after = 0
+        while True:
+            (answer,) = yield [replace(asked, after=after)]
+            page = cast(AccessPage, answer)
+            entries += page.entries
+            if not page.has_more:
+                return entries
+            if page.next <= after:
+                raise ProtocolViolation("a page of the access log says that more follow and does not lead on")
+            after = page.next
+
+    def _checkpoint(self) -> Plan[str]:
+        (answer,) = yield [CheckpointRequest()]
+        return cast(str, answer)
+
+    def _document(self, kind: ProofKind, sequence: int) -> Plan[str]:
+        if not 0 <= sequence < 2**64:
+            raise InvalidArgument("a sequence has 64 bits")
+        (answer,) = yield [ProveRequest(kind, sequence)]
+        return cast(str, answer)
 
     def _ping(self) -> Plan[None]:
         yield [PingRequest(random.getrandbits(64))]

@@ -6,6 +6,7 @@ VERSION_MIN: Final = 1
 VERSION_MAX: Final = 1
 MAGIC: Final = 0x44534E43
 
+ACCESS_PAGE_MAX: Final = 500
 EVENTS_PER_RECORD_MAX: Final = 4096
 EVIDENCE_SIZE_MAX: Final = 4096
 FRAME_SIZE_MAX: Final = 1048576
@@ -53,6 +54,13 @@ class Opcode(IntEnum):
     NODE_STATUS = 182
     ENFORCEMENT = 55
     ENFORCED_BY = 183
+    CHECKPOINT = 56
+    CHECKPOINTED = 184
+    PROVE = 57
+    PROVED = 185
+    ACCESS_LOG = 58
+    ACCESS_PAGE = 186
+    READ_AS = 59
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -137,6 +145,10 @@ class ErrorCode(IntEnum):
     IDENTIFIER_MALFORMED = 102
     NATIONAL_ID_IS_HASH = 103
     PERSON_UNKNOWN = 48
+    EVENT_UNKNOWN = 42
+    RECEIPT_IMPOSSIBLE = 43
+    READER_REFUSED = 44
+    READ_EXPECTED = 45
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
     DAMAGED = 24
@@ -207,6 +219,10 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
     ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.EVENT_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.RECEIPT_IMPOSSIBLE: Advice.DO_NOT_RETRY,
+    ErrorCode.READER_REFUSED: Advice.DO_NOT_RETRY,
+    ErrorCode.READ_EXPECTED: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
@@ -278,6 +294,10 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
     ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
     ErrorCode.PERSON_UNKNOWN: "personUnknown",
+    ErrorCode.EVENT_UNKNOWN: "eventUnknown",
+    ErrorCode.RECEIPT_IMPOSSIBLE: "receiptImpossible",
+    ErrorCode.READER_REFUSED: "readerRefused",
+    ErrorCode.READ_EXPECTED: "readExpected",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
     ErrorCode.DAMAGED: "damaged",
@@ -287,6 +307,19 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.SUBSCRIBE_EXPECTED: "subscribeExpected",
     ErrorCode.ONLY_FOLLOWING: "onlyFollowing",
 }
+
+
+class AccessQuestion(IntEnum):
+    EXPLAIN = 1
+    HISTORY = 2
+    AUDIENCE = 3
+    ASK_AGAIN = 4
+    ENDING = 5
+    ACTIVE = 6
+    OUTDATED_BY = 7
+    PROOF = 8
+    RECEIPT = 9
+    ACCESS_LOG = 10
 
 
 class LawfulBasis(IntEnum):
@@ -384,6 +417,12 @@ class PeopleSelection(IntEnum):
     ENDING = 3
     ACTIVE = 4
     OUTDATED_BY = 5
+
+
+class ProofKind(IntEnum):
+    EVENT = 1
+    DPV_RECEIPT = 2
+    KANTARA_RECEIPT = 3
 
 
 class State(IntEnum):

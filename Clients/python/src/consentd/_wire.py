@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from . import _protocol as protocol
 from ._protocol import (
+    AccessQuestion,
     Decision,
     ErasureReason,
     EventState,
@@ -24,6 +25,7 @@ from ._protocol import (
     Opcode,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from .errors import UnknownPurpose
@@ -390,6 +392,39 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """That somebody read personal data. Times are milliseconds since 1970; zero stands for none."""
+
+    sequence: int
+    recorded_at: int
+    question: AccessQuestion
+    rows: int
+    """Events or people that were given."""
+    subject: int
+    """Number of the person that it was about; zero for lists, and for somebody who is not known."""
+    identifier_hash: bytes
+    after: int
+    about: int
+    start: int
+    until: int
+    actor: str
+    client: str
+    purpose: str
+    but_not: str
+    declaration: str
+    revision: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    has_more: bool
+    head: int
+    next: int
+    entries: tuple[AccessEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GrantedCount:
     """Identifiers that are granted, of all that are known, at a sequence or later."""
 
@@ -533,10 +568,12 @@ Answer = (
     | AppliedCatalog
     | HistoryPage
     | GrantedCount
+    | AccessPage
     | Erased
     | PeoplePage
     | NodeStatus
     | Enforcement
+    | str
     | CatalogPurposes
     | CatalogDocument
     | tuple[tuple[str, int], ...]
@@ -684,6 +721,31 @@ def read_erased(frame: Frame) -> Erased:
     )
 
 
+def read_access_page(frame: Frame) -> AccessPage:
+    _require_header(frame, flags=1, argument=True)
+    reader = _Reader(frame.payload)
+    head, last = reader.u64(), reader.u64()
+    entries = tuple(_read_access(reader) for _ in range(frame.argument))
+    reader.end()
+    return AccessPage(bool(frame.flags), head, last, entries)
+
+
+def _read_access(reader: _Reader) -> AccessEntry:
+    sequence, recorded_at, question = reader.u64(), reader.time(), _code(AccessQuestion, reader.u8())
+    rows, subject, digest = reader.u64(), reader.u64(), reader.take(16)
+    after, about, start, until = reader.u64(), reader.u64(), reader.time(), reader.time()
+    texts = [reader.text8() for _ in range(7)]
+    return AccessEntry(sequence, recorded_at, question, rows, subject, digest, after, about, start, until, *texts)
+
+
+def read_document(frame: Frame) -> str:
+    _require_header(frame)
+    reader = _Reader(frame.payload)
+    document = reader.rest()
+    reader.end()
+    return document
+
+
 def read_people_page(frame: Frame) -> PeoplePage:
     _require_header(frame, flags=1, argument=True)
     reader = _Reader(frame.payload)
@@ -829,6 +891,8 @@ class Request(ABC):
 
     repetition = Repetition.ONCE
     is_counted = False
+    is_read = False
+    """Whether the server's access log holds it."""
     """Whether the server counts it against requestsInFlightMax."""
 
     @abstractmethod
@@ -921,6 +985,7 @@ class CheckSubjectsRequest(Request):
 @dataclass(frozen=True, slots=True)
 class ExplainRequest(Request):
     is_counted = True
+    is_read = True
     subject: Subject
     purpose: str
 
@@ -974,6 +1039,7 @@ class EraseRequest(Request):
 @dataclass(frozen=True, slots=True)
 class HistoryRequest(Request):
     is_counted = True
+    is_read = True
     subject: Subject
     after: int
     limit: int = 0
@@ -998,6 +1064,7 @@ class CountGrantedRequest(Request):
 @dataclass(frozen=True, slots=True)
 class PeopleRequest(Request):
     is_counted = True
+    is_read = True
     question: PeopleQuestion
     after: int
     as_of: int
@@ -1043,6 +1110,49 @@ class StatusRequest(Request):
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         return frame(Opcode.STATUS, request), Opcode.NODE_STATUS, read_node_status
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLogRequest(Request):
+    is_counted = True
+    is_read = True
+    subject: Subject | None = None
+    actor: str = ""
+    since: int = 0
+    until: int = 0
+    after: int = 0
+    limit: int = 0
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        value, kind = (self.subject.value, self.subject.type) if self.subject else ("", 0)
+        payload = struct.pack("<Qqq", self.after, self.since, self.until) + _text8(self.actor) + value.encode()
+        data = frame(Opcode.ACCESS_LOG, request, payload, argument=self.limit, word=kind)
+        return data, Opcode.ACCESS_PAGE, read_access_page
+
+
+def read_as(actor: str, inner: bytes, request: int) -> bytes:
+    """A request that reads personal data, with request id zero, and who reads."""
+    return frame(Opcode.READ_AS, request, _text8(actor) + _text8("") + inner)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.CHECKPOINT, request), Opcode.CHECKPOINTED, read_document
+
+
+@dataclass(frozen=True, slots=True)
+class ProveRequest(Request):
+    is_counted = True
+    is_read = True
+    kind: ProofKind
+    sequence: int
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        data = frame(Opcode.PROVE, request, _U64.pack(self.sequence), argument=self.kind)
+        return data, Opcode.PROVED, read_document
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import cast
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice, ErasureReason
+from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
     Answer,
     Enforcement,
@@ -46,7 +46,7 @@ class _Link(asyncio.Protocol):
 
     def __init__(self, hello: Hello, options: Options) -> None:
         self._loop = asyncio.get_running_loop()
-        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout)
+        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout, options.actor)
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -213,6 +213,29 @@ class AsyncClient(Core):
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return await self._run(self._history(subject, after))
+
+    async def access_log(
+        self,
+        subject: Subject | None = None,
+        actor: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[AccessEntry]:
+        """Who read personal data, what, and when, oldest first.
+
+        ``subject``: only reads that were about this person alone. ``actor``: only what this account or role read.
+        """
+        start, end = millis_of(since) if since else 0, millis_of(until) if until else 0
+        return await self._run(self._access_log(AccessLogRequest(subject, actor, start, end)))
+
+    async def checkpoint(self) -> str:
+        """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
+        ``consentd verify --checkpoint``."""
+        return await self._run(self._checkpoint())
+
+    async def document(self, kind: ProofKind, sequence: int) -> str:
+        """A proof or a receipt of one event, signed, as JSON. It holds personal data."""
+        return await self._run(self._document(kind, sequence))
 
     async def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""

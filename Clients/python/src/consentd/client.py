@@ -14,7 +14,7 @@ from types import TracebackType
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice, ErasureReason
+from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
     Answer,
     Enforcement,
@@ -51,7 +51,7 @@ class _Link:
     """One connection, and the thread that listens on it."""
 
     def __init__(self, endpoint: Endpoint, hello: Hello, options: Options, deadline: float) -> None:
-        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout)
+        self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout, options.actor)
         self._lock = threading.Lock()
         self._is_closed = False
         self._socket = _connected(endpoint, deadline)
@@ -271,6 +271,29 @@ class Client(Core):
     def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return self._run(self._history(subject, after))
+
+    def access_log(
+        self,
+        subject: Subject | None = None,
+        actor: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[AccessEntry]:
+        """Who read personal data, what, and when, oldest first.
+
+        ``subject``: only reads that were about this person alone. ``actor``: only what this account or role read.
+        """
+        start, end = millis_of(since) if since else 0, millis_of(until) if until else 0
+        return self._run(self._access_log(AccessLogRequest(subject, actor, start, end)))
+
+    def checkpoint(self) -> str:
+        """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
+        ``consentd verify --checkpoint``."""
+        return self._run(self._checkpoint())
+
+    def document(self, kind: ProofKind, sequence: int) -> str:
+        """A proof or a receipt of one event, signed, as JSON. It holds personal data."""
+        return self._run(self._document(kind, sequence))
 
     def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""

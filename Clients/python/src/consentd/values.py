@@ -353,6 +353,8 @@ class Options:
     """Sixteen bytes: the deployment that the client is meant for; a server of another one refuses it."""
     name: str = ""
     """For the server's log."""
+    actor: str = ""
+    """Who reads personal data through this client, an account or a role: the access log keeps it for ever."""
     connect_timeout: float = 5.0
     """A connection, handshake and first look at the catalog included."""
     request_timeout: float = 10.0
@@ -369,8 +371,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.deployment is not None and len(self.deployment) != 16:
             raise InvalidArgument("a deployment id has sixteen bytes")
-        if len(self.token) > 0xFFFF or len(self.name.encode()) > 0xFF:
-            raise InvalidArgument("the token or the name is too long")
+        if len(self.token) > 0xFFFF or len(self.name.encode()) > 0xFF or len(self.actor.encode()) > 0xFF:
+            raise InvalidArgument("the token, the name or the actor is too long")
         times = (self.connect_timeout, self.request_timeout, self.backoff_min, self.backoff_max)
         if min(*times, self.ping_interval, self.ping_timeout) <= 0:
             raise InvalidArgument("every time of the options is above zero")
