@@ -19,6 +19,7 @@ enum {
     CONSENT_LIMIT_IDENTIFIERS_PER_EVENT_MAX = 16,
     CONSENT_LIMIT_PEOPLE_PAGE_MAX = 1000,
     CONSENT_LIMIT_PURPOSE_WORDS_MAX = 15,
+    CONSENT_LIMIT_PURPOSES_PER_TOKEN_MAX = 64,
     CONSENT_LIMIT_REQUESTS_IN_FLIGHT_MAX = 1024,
     CONSENT_LIMIT_SUBJECTS_PER_CHECK_MAX = 65535
 };
@@ -61,6 +62,10 @@ enum {
     CONSENT_OPCODE_ERROR = 255,
     CONSENT_OPCODE_ERASE = 35,
     CONSENT_OPCODE_ERASED = 163,
+    CONSENT_OPCODE_ISSUE_TOKEN = 38,
+    CONSENT_OPCODE_TOKEN_ISSUED = 166,
+    CONSENT_OPCODE_CONFIRM_TOKEN = 39,
+    CONSENT_OPCODE_TOKEN_CONFIRMED = 167,
     CONSENT_OPCODE_SUBSCRIBE = 64,
     CONSENT_OPCODE_SUBSCRIBED = 192,
     CONSENT_OPCODE_TAKE_SNAPSHOT = 65,
@@ -287,6 +292,9 @@ enum {
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
+    CONSENT_ERROR_TOKEN_UNKNOWN = 92,
+    CONSENT_ERROR_TOKEN_USED = 93,
+    CONSENT_ERROR_TOKEN_LAPSED = 94,
     CONSENT_ERROR_DAMAGED = 24,
     CONSENT_ERROR_FEED_NOT_READY = 25,
     CONSENT_ERROR_TOO_MANY_EDGES = 26,
@@ -382,6 +390,9 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_USED: return "The token was used before; it counts once. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
     case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
     case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";

@@ -35,18 +35,19 @@ HELLO_SIZE_MAX = HEADER_SIZE + 2 + 2 + 4 + 16 + 2 * (1 + 255) + 2 + 65535
 EVENTS_PER_RECORD_MAX = 4096
 IDENTIFIER_SIZE_MAX = 255
 EVIDENCE_SIZE_MAX = 4096
+PURPOSES_PER_TOKEN_MAX = 64
 PURPOSE_WORDS_MAX = 15
 VERSION = 1
 
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
-    "applyCatalog": 34, "erase": 35, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
+    "applyCatalog": 34, "erase": 35, "issueToken": 38, "confirmToken": 39, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
     "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "subscribe": 64, "takeSnapshot": 65,
     "enforced": 66,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
-    "recorded": 160, "appliedCatalog": 162, "erased": 163, "historyPage": 176, "catalogPurposes": 177,
+    "recorded": 160, "appliedCatalog": 162, "erased": 163, "tokenIssued": 166, "tokenConfirmed": 167, "historyPage": 176, "catalogPurposes": 177,
     "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
     "subscribed": 192, "snapshotBegun": 193,
@@ -75,6 +76,8 @@ RESERVED = {
     "record": (0xFF, 0, 0xFFFFFFFF), "recorded": (0xFF, 0, 0xFFFFFFFF),
     "applyCatalog": (0xFE, 0xFFFF, 0xFFFFFFFF), "appliedCatalog": (0xFE, 0, 0),
     "erase": (0xFF, 0xFF00, 0xFFFFFF00), "erased": (0xFC, 0, 0),
+    "issueToken": (0xFF, 0, 0xFFFFFF00), "tokenIssued": (0xFF, 0, 0xFFFFFFFF),
+    "confirmToken": (0xFE, 0xFFFF, 0xFFFFFFFF), "tokenConfirmed": (0xFF, 0, 0xFFFFFFFF),
     "history": (0xFF, 0, 0xFFFFFF00), "historyPage": (0xFE, 0, 0xFFFFFFFF),
     "catalog": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogPurposes": (0xFF, 0, 0),
     "catalogDocument": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogText": (0xFF, 0xFFFF, 0),
@@ -166,6 +169,7 @@ ERRORS = {
     "identifierEmpty": (100, False), "identifierTooLong": (101, False), "identifierMalformed": (102, False),
     "nationalIdIsHash": (103, False),
     "personErased": (90, False), "textNamesPerson": (91, False),
+    "tokenUnknown": (92, False), "tokenUsed": (93, False), "tokenLapsed": (94, False),
 }
 
 # What the server of the vectors is like.
@@ -368,6 +372,19 @@ def encode(opcode, f):
                        + b"".join(map(text8, f["objections"]))
                        + b"".join(u8(IDENTIFIER_TYPE[one["type"]]) + bytes.fromhex(one["hash"])
                                   for one in f["identifiers"]))
+        case "issueToken":
+            argument, word = len(f["purposes"]), quad(IDENTIFIER_TYPE[f["type"]])
+            payload = b"".join(map(text8, f["purposes"])) + f["identifier"].encode()
+        case "tokenIssued":
+            argument = len(f["events"])
+            payload = time(f["endsAt"]) + text8(f["token"]) + b"".join(map(u64, f["events"]))
+        case "confirmToken":
+            flags = flag_bits(f, ["guardian"])
+            payload = b"".join(text8(f[one]) for one in ("token", "system", "channel", "form", "actor"))
+        case "tokenConfirmed":
+            argument = len(f["consents"])
+            payload = b"".join(u64(one["sequence"]) + u64(one["refersTo"]) + text8(one["purpose"])
+                               + text8(one["declaration"]) + text8(one["revision"]) for one in f["consents"])
         case "history":
             argument, word = f["limit"], quad(IDENTIFIER_TYPE[f["type"]])
             payload = u64(f["after"]) + f["identifier"].encode()
@@ -1358,6 +1375,90 @@ def erasure():
     texts_in_answer(broken, data, {"actor": ("clerk-7", 1), "objection": ("profiling", 1)})
 
 
+# Tokens
+
+def tokens():
+    valid = Valid("issueToken")
+    kari = {"purposes": ["newsletter"], "type": "email", "identifier": "kari@example.no"}
+    valid("one purpose", kari)
+    valid("two purposes", kari | {"purposes": ["newsletter", "sms"]})
+    valid("as many purposes as may be", kari | {"purposes": [f"p{n}" for n in range(PURPOSES_PER_TOKEN_MAX)]})
+    for name, kind, value, form in IDENTIFIERS:
+        valid(name, kari | {"type": kind, "identifier": value}, normalForm=form)
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "purposes": ["語" * 85], "type": "other", "identifier": "o" * 255})
+    broken = Broken("issueToken")
+    data = encode("issueToken", kari | {"request": 24})
+    common_damage(broken, "issueToken", data)
+    start = HEADER_SIZE + 1 + len("newsletter")
+    for size in range(start - HEADER_SIZE):
+        broken(f"payload cut to {size} bytes", with_payload(data, data[HEADER_SIZE:HEADER_SIZE + size]))
+    broken("no identifier", with_payload(data, data[HEADER_SIZE:start]), "identifierInvalid")
+    broken("an identifier of 256 bytes", with_payload(data, data[HEADER_SIZE:start] + b"a" * 256), "identifierInvalid")
+    for count in (0, PURPOSES_PER_TOKEN_MAX + 1, U16_MAX):
+        broken(f"{count} purposes said", with_header(data, argument=count))
+    many = text8("p") * (PURPOSES_PER_TOKEN_MAX + 1)
+    broken("more purposes than may be, all there",
+           frame("issueToken", many + b"kari@example.no", argument=PURPOSES_PER_TOKEN_MAX + 1, word=2, request=24))
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", with_header(data, word=kind), "identifierInvalid")
+    for control in CONTROLS:
+        broken(f"control character {control:02x} in the identifier",
+               with_payload(data, data[HEADER_SIZE:start] + b"a" + bytes([control])), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"purpose not UTF-8: {name}", with_payload(data, sized8(bad) + b"kari@example.no"))
+        broken(f"identifier not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:start] + bad), "identifierInvalid")
+    broken("order: a reserved bit before the count", with_header(data, argument=0, word=0x102), "reservedBitSet")
+    broken("order: the count before the identifier", with_header(data, argument=0, word=0))
+
+    valid = Valid("tokenIssued")
+    issued = {"endsAt": "1795863600000", "token": "A" * 42 + "-", "events": ["1002"]}
+    valid("for one grant", issued)
+    valid("for two grants", issued | {"events": ["1002", "1003"]})
+    valid("with the largest numbers and the longest text",
+          {"request": U32_MAX, "endsAt": str(I64_MAX), "token": "t" * 255, "events": [str(U64_MAX)] * 64})
+    data = encode("tokenIssued", issued | {"request": 1})
+    broken = client_side("tokenIssued", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"{count} events said, 1 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"token": ("A" * 42 + "-", 1)})
+
+    valid = Valid("confirmToken")
+    confirm = {"guardian": False, "token": "A" * 42 + "-", "system": "web", "channel": "mail", "form": "link",
+               "actor": ""}
+    valid("by the person", confirm)
+    valid("by a guardian", confirm | {"guardian": True})
+    valid("that is no token, from nowhere", {"guardian": False, "token": "", "system": "", "channel": "", "form": "",
+                                             "actor": ""})
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "guardian": True, "token": "t" * 255, "system": "s" * 255, "channel": "c" * 255,
+           "form": "f" * 255, "actor": "語" * 85})
+    broken = Broken("confirmToken")
+    data = encode("confirmToken", confirm | {"actor": "clerk-7", "request": 25})
+    common_damage(broken, "confirmToken", data)
+    truncations(broken, data)
+    junk(broken, data)
+    for name, bad in NOT_UTF8.items():
+        broken(f"token not UTF-8: {name}", with_payload(data, sized8(bad) + text8("") * 4))
+        broken(f"actor not UTF-8: {name}", with_payload(data, text8("") * 4 + sized8(bad)))
+    broken("order: a reserved bit before the layout", with_header(with_payload(data, b""), word=1), "reservedBitSet")
+
+    valid = Valid("tokenConfirmed")
+    consent = {"sequence": "1005", "refersTo": "1002", "purpose": "newsletter", "declaration": "club",
+               "revision": "1.2"}
+    valid("one consent", {"consents": [consent]})
+    valid("two consents", {"consents": [consent, consent | {"sequence": "1006", "refersTo": "1003", "purpose": "sms"}]})
+    valid("with the largest numbers and the longest texts",
+          {"request": U32_MAX, "consents": [{"sequence": str(SEQUENCE_MAX), "refersTo": str(SEQUENCE_MAX),
+                                             "purpose": "p" * 255, "declaration": "d" * 255,
+                                             "revision": "語" * 85}] * 64})
+    data = encode("tokenConfirmed", {"request": 1, "consents": [consent]})
+    broken = client_side("tokenConfirmed", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"{count} consents said, 1 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"purpose": ("newsletter", 1), "declaration": ("club", 1), "revision": ("1.2", 1)})
+
+
 # Reads
 
 def reads():
@@ -1792,6 +1893,8 @@ def larges():
         "explain": ("identifierInvalid", frame("explain", argument=3, word=1, request=19), 0),
         "record": ("malformed", frame("record", argument=1, request=19), 0),
         "erase": ("identifierInvalid", frame("erase", text8(""), argument=1, word=1, request=19), 1),
+        "issueToken": ("identifierInvalid", frame("issueToken", text8(""), argument=1, word=1, request=19), 1),
+        "confirmToken": ("malformed", frame("confirmToken", request=19), 0),
         "history": ("identifierInvalid", frame("history", u64(0), word=1, request=19), 8),
         "catalog": ("malformed", frame("catalog", request=19), 0),
         "catalogDocument": ("malformed", frame("catalogDocument", request=19), 0),
@@ -2016,7 +2119,7 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 erasure, reads, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
+                 erasure, tokens, reads, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

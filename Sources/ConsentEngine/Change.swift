@@ -83,13 +83,13 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 enum Change {
     case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
-    case erase(ErasureRequest, @Sendable (Result<ErasureReport, EngineError>) -> Void)
+    case person(PersonChange)
 
     /// Events that it may append.
     var weight: Int {
         switch self {
         case .record(let events, _): events.count
-        case .applyCatalog, .erase: 1
+        case .applyCatalog, .person: 1
         }
     }
 
@@ -97,8 +97,9 @@ enum Change {
     var needsWholeLedger: Bool {
         switch self {
         case .record: false
-        // A catalog changes what is decided about everybody; an erasure reaches back to all that is stored of a person.
-        case .applyCatalog, .erase: true
+        // A catalog changes what is decided about everybody; what is done with a person as a whole reaches back to all that
+        // is stored of the person.
+        case .applyCatalog, .person: true
         }
     }
 
@@ -106,7 +107,7 @@ enum Change {
         switch self {
         case .record(_, let complete): complete(.failure(error))
         case .applyCatalog(_, let complete): complete(.failure(error))
-        case .erase(_, let complete): complete(.failure(error))
+        case .person(let change): change.fail(error)
         }
     }
 }

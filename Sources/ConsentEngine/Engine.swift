@@ -276,6 +276,7 @@ package final class Engine: Sendable {
             ("groups_committed", subscribers.groupCount),
             ("changes_turned_away", queue.refusedCount),
             ("erasures_pending", UInt64(try ledger.read { try $0.erasuresPending() }.count)),
+            ("tokens_waiting", try ledger.read { try $0.waitingTokenCount() }),
             ("uptime_seconds", UInt64((Clock.monotonicNanos() - startedAt) / 1_000_000_000)),
         ]
     }

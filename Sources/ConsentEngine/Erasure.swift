@@ -70,7 +70,7 @@ extension Engine {
     package func erase(
         _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis
     ) throws -> ErasureReport {
-        var report = try waitFor { queue.submit(.erase(request, $0)) }
+        var report = try waitFor { complete in carryOut({ try $0.erase(request) }, complete) }
         report.isPending = !traces.waitUntilGone(report.sequence, millis: tracesWaitMillis)
         return report
     }

@@ -33,6 +33,7 @@ final class Group: @unchecked Sendable {
     private(set) var rows: [RowChange] = []
     private var touched: [SubjectWork] = []
     var erasures: [RecordedErasure] = []
+    private var notedEnd: Timestamp?
     private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
@@ -218,7 +219,7 @@ final class Group: @unchecked Sendable {
         for (twin, sequence) in newer { subject.twins?[twin, default: []].append(sequence) }
     }
 
-    private func append(
+    func append(
         _ event: ConsentEvent, _ subject: SubjectWork, _ purposeBit: Int, refersTo: UInt64
     ) -> UInt64 {
         let place = EventPlace(
@@ -301,7 +302,7 @@ final class Group: @unchecked Sendable {
         return found
     }
 
-    private func load(_ id: Int64) throws -> SubjectWork {
+    func load(_ id: Int64) throws -> SubjectWork {
         if let known = subjects[id] { return known }
         guard let record = try previous?.subjects[id]?.record ?? draft.subject(id) else {
             throw LedgerError.corrupt(indexLeadsTo: UInt32(id))
@@ -379,15 +380,25 @@ final class Group: @unchecked Sendable {
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
             guard verdict.reason == .expired, let expiresAt = verdict.expiresAt else { continue }
             if let next, !isUndone(standing, purposeBit: entry.purposeBit, by: next) { continue }
-            var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
-            event.party = .system
-            event.capturedAt = expiresAt
-            event.revision = act.revision
-            _ = append(event, work, purpose.bit, refersTo: act.sequence)
+            recordEnd(of: act.sequence, purpose, act.revision, at: expiresAt, work)
         }
         // Also where nothing is recorded, such as for a revision that took over: the row is decided anew.
         work.isTouched = true
     }
+
+    /// Records that a grant has ended.
+    func recordEnd(
+        of grant: UInt64, _ purpose: Purpose, _ revision: RevisionName?, at moment: Timestamp, _ work: SubjectWork
+    ) {
+        var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
+        event.party = .system
+        event.capturedAt = moment
+        event.revision = revision
+        _ = append(event, work, purpose.bit, refersTo: grant)
+    }
+
+    /// Says that something ends by itself at a moment, apart from consents that count.
+    func noteEnd(_ moment: Timestamp) { notedEnd = min(notedEnd ?? moment, moment) }
 
     private func isUndone(_ standing: Standing, purposeBit: Int, by next: Catalog) -> Bool {
         guard let purpose = next.purpose(bit: purposeBit) else { return false }
@@ -441,7 +452,7 @@ final class Group: @unchecked Sendable {
 
     /// Ends the deciding: what follows from the group for the index, and when the first of its consents ends.
     func conclude() throws -> Timestamp? {
-        var firstEnd: Timestamp?
+        var firstEnd = notedEnd
         let ended = outdatings.filter { $0.endsAt == nil }.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
         let restores = !ended.isEmpty && draft.isEnding(anyOf: ended)
         touched = subjects.values.filter(\.isTouched).sorted { $0.record.id < $1.record.id }

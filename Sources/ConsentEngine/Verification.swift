@@ -179,6 +179,7 @@ private struct Replay {
         let now = try max(snapshot.lastRecordedAt(), Timestamp(millis: Clock.realtimeMillis()))
         try compareSubjects(now)
         try compareHeader()
+        try compareTokens()
         if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew", inLedger: false) }
         if keys == nil {
             report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew", inLedger: false)
@@ -354,6 +355,21 @@ private struct Replay {
             report.add("event \(recorded.sequence): the map of keys does not lead to it", inLedger: false)
         } else {
             report.rowsBehind += 1
+        }
+    }
+
+    /// What confirms requests must be for grants of that person, of whom something is left.
+    private mutating func compareTokens() throws {
+        try snapshot.forEachToken { token in
+            let subject = try snapshot.subject(token.subject)
+            if subject.map(\.isErased) ?? true {
+                report.add("subject \(token.subject): a token is left, but the person is not there or was erased")
+            }
+            for sequence in token.events {
+                let recorded = try snapshot.event(sequence)
+                if let recorded, recorded.subject == token.subject, recorded.event.state.isGrant { continue }
+                report.add("event \(sequence): a token is for it, but it is no grant of subject \(token.subject)")
+            }
         }
     }
 

@@ -249,14 +249,14 @@ final class Writer: @unchecked Sendable {
                     ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
                 results.append { _ in { complete(.success(result)) } }
-            case .erase(let request, let complete):
+            case .person(let change):
                 do {
-                    let report = try group.erase(request)
+                    let acknowledge = try change.carryOut(group)
                     // What comes after is later, and so counts.
                     clock.pass()
-                    results.append { _ in { complete(.success(report)) } }
+                    results.append { _ in acknowledge }
                 } catch let error as RightsError {
-                    results.append { _ in { complete(.failure(.rights(error))) } }
+                    results.append { _ in { change.fail(.rights(error)) } }
                 }
             }
         }
@@ -377,7 +377,10 @@ final class Writer: @unchecked Sendable {
     }
 
     private func recordEnds() throws {
-        try store { try $0.recordEnds(countMax: Self.dueSubjectsMax) }
+        try store { group in
+            try group.recordEnds(countMax: Self.dueSubjectsMax)
+            try group.recordLapses(countMax: Self.dueSubjectsMax)
+        }
         mustLookForEnds = true
     }
 

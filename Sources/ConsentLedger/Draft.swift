@@ -22,6 +22,8 @@ package final class Draft: @unchecked Sendable {
     /// What becomes of everybody's consents at once.
     package private(set) var outdatings: [Outdating] = []
     private(set) var erasures: [DraftedErasure] = []
+    /// As they will be, by their hashes.
+    private(set) var tokens: [[UInt8]: StoredToken] = [:]
     private var chain = ChainBytes()
 
     /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
@@ -87,6 +89,20 @@ package final class Draft: @unchecked Sendable {
 
     /// A stored erasure by its sequence.
     package func erasure(_ sequence: UInt64) throws -> RecordedErasure? { try known().erasure(sequence) }
+
+    /// A confirmation token; nil for one that was never issued, or is forgotten.
+    package func token(_ hash: [UInt8]) throws -> StoredToken? { try tokens[hash] ?? known().token(hash) }
+
+    /// Those of one subject that wait.
+    package func waitingTokens(of subject: Int64) throws -> [StoredToken] {
+        let stored = try known().waitingTokens(of: subject).filter { tokens[$0.hash] == nil }
+        return stored + tokens.values.filter { $0.subject == subject && $0.state == .waiting }
+    }
+
+    /// Stored ones whose time is over.
+    package func tokensDue(at now: Timestamp, countMax: Int) throws -> [StoredToken] {
+        try known().tokensDue(at: now, countMax: countMax)
+    }
 
     private func drafted(_ sequence: UInt64) -> DraftedEvent? {
         let first = end.head.sequence + 1 - UInt64(events.count)
@@ -163,6 +179,7 @@ package final class Draft: @unchecked Sendable {
         erasures.append(
             DraftedErasure(
                 lastEvent: subject.lastEvent, subject: subject.id, salt: subject.salt, sequence: sequence))
+        tokens = tokens.filter { $0.value.subject != subject.id }
         let erasure = RecordedErasure(
             sequence: sequence, subject: subject.id, recordedAt: recordedAt, reason: reason,
             identifiers: subject.identifiers, actor: actor, hash: end.head.hash.bytes)
@@ -172,6 +189,9 @@ package final class Draft: @unchecked Sendable {
         subject.standings.erase(by: erasure)
         return erasure
     }
+
+    /// Adds a confirmation token, or says what has become of one.
+    package func put(_ token: StoredToken) { tokens[token.hash] = token }
 
     private func beginChain(_ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp) {
         chain.begin(

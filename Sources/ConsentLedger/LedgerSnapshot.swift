@@ -196,6 +196,18 @@ package final class LedgerSnapshot {
         return try select.step() ? try EventColumns.erasure(select) : nil
     }
 
+    /// Every confirmation token that is known.
+    package func forEachToken(_ body: (StoredToken) throws -> Void) throws {
+        let select = try prepare("\(StoredToken.select) ORDER BY hash")
+        while try select.step() { try body(try StoredToken(select)) }
+    }
+
+    /// Confirmation tokens that have neither been used nor lapsed.
+    package func waitingTokenCount() throws -> UInt64 {
+        let select = try prepare("SELECT count(*) FROM confirmation_token WHERE state = 0")
+        return try select.step() ? UInt64(clamping: select.int64(0)) : 0
+    }
+
     /// The keys of events after a sequence, oldest first.
     package func forEachKey(after sequence: UInt64, _ body: (IdempotencyKey, UInt64) throws -> Void) throws {
         let select = try prepare(

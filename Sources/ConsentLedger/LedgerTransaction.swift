@@ -21,6 +21,8 @@ package final class LedgerTransaction {
     private let emptyEvent: Statement
     private let insertCommitment: Statement
     private let insertPending: Statement
+    private let upsertToken: Statement
+    private let deleteTokens: Statement
     private let general: (String) throws -> Statement
 
     init(_ connection: OpaquePointer) throws {
@@ -56,6 +58,8 @@ package final class LedgerTransaction {
         emptyEvent = try prepare("UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = ?")
         insertCommitment = try prepare("INSERT INTO erased_event (sequence, commitment) VALUES (?,?)")
         insertPending = try prepare("INSERT INTO erasure_pending (sequence) VALUES (?)")
+        upsertToken = try prepare(StoredToken.upsert)
+        deleteTokens = try prepare(StoredToken.deleteOfSubject)
         let purposes = try prepare("SELECT bit, id FROM purpose")
         while try purposes.step() { purposeIDs[purposes.int(0)] = purposes.text(1) }
     }
@@ -71,6 +75,18 @@ package final class LedgerTransaction {
         for (record, isNew) in subjects { try put(record, isNew: isNew) }
         for event in draft.events { try store(event) }
         for erasure in draft.erasures { try empty(erasure) }
+        if !draft.tokens.isEmpty { try store(draft.tokens.values) }
+    }
+
+    private func store(_ tokens: some Sequence<StoredToken>) throws {
+        for token in tokens {
+            token.bind(upsertToken)
+            try upsertToken.run()
+        }
+        guard let newest = tokens.lazy.compactMap(\.endedAt).max() else { return }
+        let forget = try general(StoredToken.deleteEnded)
+        forget.bind(1, newest.advanced(bySeconds: -Limit.endedTokenKept.seconds).millis)
+        try forget.run()
     }
 
     /// Takes out what is personal in the events before an erasure, back to one before it.
@@ -95,6 +111,8 @@ package final class LedgerTransaction {
             }
             sequence = previous
         }
+        deleteTokens.bind(1, erasure.subject)
+        try deleteTokens.run()
         insertPending.bind(1, Int64(erasure.sequence))
         try insertPending.run()
     }

@@ -9,6 +9,7 @@ enum Schema {
         migrator.registerMigration("2") { try $0.execute(sql: version2) }
         migrator.registerMigration("3-registers") { try $0.execute(sql: outdatings) }
         migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
+        migrator.registerMigration("5-tokens") { try $0.execute(sql: version5Tokens) }
         return migrator
     }
 
@@ -188,5 +189,21 @@ enum Schema {
 
         -- Erasures whose traces may still be in the log of the database.
         CREATE TABLE erasure_pending (sequence INTEGER PRIMARY KEY) STRICT;
+        """
+
+    private static let version5Tokens = """
+        -- Tokens that confirm requests: of each its SHA-256, for whom and until when, and which grants it confirms (their
+        -- sequences, 8 bytes each, little-endian). state 0: it waits; 1: used; 2: lapsed; ended_at: since when.
+        CREATE TABLE confirmation_token (
+            hash BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
+            subject INTEGER NOT NULL REFERENCES subject (id),
+            ends_at INTEGER NOT NULL,
+            state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),
+            ended_at INTEGER,
+            events BLOB NOT NULL CHECK (length(events) > 0 AND length(events) % 8 = 0),
+            CHECK ((state = 0) = (ended_at IS NULL))
+        ) WITHOUT ROWID, STRICT;
+        CREATE INDEX confirmation_token_ends ON confirmation_token (state, ends_at);
+        CREATE INDEX confirmation_token_subject ON confirmation_token (subject);
         """
 }

@@ -91,6 +91,16 @@ package func admit(
     return (event, purpose)
 }
 
+/// Judges the act that a confirmation token brings about: who, where and how, as the identifiers are those of the grant.
+///
+/// - Throws: the first rule that it breaks.
+package func admitConfirmation(_ event: ConsentEvent) throws(AdmissionError) {
+    try admitTexts(event)
+    var event = event
+    try keepPersonOutOfTexts(&event)
+    try admitConsentingAct(event)
+}
+
 /// Who and where stay in the ledger for ever; only identifiers and evidence can be erased. So the person's own name must
 /// not stand there. A "no" goes without the text.
 private func keepPersonOutOfTexts(_ event: inout ConsentEvent) throws(AdmissionError) {

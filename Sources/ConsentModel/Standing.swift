@@ -68,6 +68,14 @@ package struct Standing: Sendable, Equatable {
         for act in history { fold(act) }
     }
 
+    /// The grant that waits for the second step of a double opt-in; nil if none does.
+    package var unconfirmedGrant: Act? {
+        guard let decidingAct, decidingAct.state.isGrant, decidingAct.method != .doubleOptIn, !isConfirmed,
+            !isRecordedExpired
+        else { return nil }
+        return decidingAct
+    }
+
     /// Whether a "no" captured at this moment would change nothing, because something later stands against it.
     package func outlives(noOf moment: Timestamp) -> Bool {
         if let decidingAct, !decidingAct.state.takesAway, decidingAct.capturedAt > moment { return true }

@@ -83,6 +83,12 @@ extension Engine {
                 ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor))
             let answer = Erased(report)
             return { answer.encode(request: request, into: &$0) }
+        case .issueToken(let asked):
+            let answer = TokenIssued(try issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)))
+            return { answer.encode(request: request, into: &$0) }
+        case .confirmToken(let asked):
+            let answer = TokenConfirmed(try confirmToken(TokenConfirmation(asked)))
+            return { answer.encode(request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
     }
@@ -208,6 +214,32 @@ extension Erased {
     }
 }
 
+extension TokenConfirmation {
+    init(_ asked: ConfirmTokenRequest) {
+        self.init(asked.token)
+        party = asked.isByGuardian ? .guardian : .subject
+        source = asked.source
+        actor = asked.actor
+    }
+}
+
+extension TokenIssued {
+    init(_ issued: IssuedToken) {
+        self.init(endsAt: issued.endsAt.millis, token: issued.token, events: issued.events)
+    }
+}
+
+extension TokenConfirmed {
+    init(_ consents: [ConfirmedConsent]) {
+        self.init(
+            consents: consents.map { consent in
+                Consent(
+                    sequence: consent.sequence, refersTo: consent.refersTo, purpose: consent.purpose,
+                    declaration: consent.revision?.declaration ?? "", revision: consent.revision?.revision ?? "")
+            })
+    }
+}
+
 extension CatalogPurposes {
     package init(_ applied: AppliedCatalog) {
         self.init(
@@ -280,6 +312,10 @@ extension RightsError {
         switch self {
         case .personUnknown: .personUnknown
         case .actorNamesPerson, .actorTooLong: .questionInvalid
+        case .admission(let error): error.code
+        case .tokenUnknown: .tokenUnknown
+        case .tokenUsed: .tokenUsed
+        case .tokenLapsed: .tokenLapsed
         }
     }
 }

@@ -24,6 +24,8 @@ package enum Question: Sendable, Equatable {
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
+    case issueToken(IssueTokenRequest)
+    case confirmToken(ConfirmTokenRequest)
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
@@ -248,6 +250,14 @@ package struct Session {
             let request = try EraseRequest(frame)
             try requireChangesTaken()
             try ask(.erase(request), frame, &actions)
+        case .issueToken:
+            let request = try IssueTokenRequest(frame)
+            try requireChangesTaken()
+            try ask(.issueToken(request), frame, &actions)
+        case .confirmToken:
+            let request = try ConfirmTokenRequest(frame)
+            try requireChangesTaken()
+            try ask(.confirmToken(request), frame, &actions)
         case .history: try ask(.history(HistoryRequest(frame)), frame, &actions)
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
@@ -268,7 +278,7 @@ package struct Session {
     /// Nil for what every node answers; else whether it only asks.
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
-        case .record, .applyCatalog, .erase: false
+        case .record, .applyCatalog, .erase, .issueToken, .confirmToken: false
         case .history, .countGranted, .people: true
         default: nil
         }

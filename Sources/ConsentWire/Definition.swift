@@ -76,6 +76,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case erase = 0x23
     /// Answer to erase: what a certificate states.
     case erased = 0xA3
+    /// Issue a token that confirms what a person has requested (double opt-in).
+    case issueToken = 0x26
+    /// Answer to issueToken: the token, which is said this once.
+    case tokenIssued = 0xA6
+    /// Confirm what a token was issued for.
+    case confirmToken = 0x27
+    /// Answer to confirmToken: what is confirmed now.
+    case tokenConfirmed = 0xA7
     /// Follow this node from what the edge has; the connection serves nothing else from then on.
     case subscribe = 0x40
     /// Answer to subscribe: whether the edge can go on from what it has, or must take a snapshot.
@@ -228,6 +236,12 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
     case textNamesPerson = 91
+    /// Nobody was given this token, or what it was for has been erased. Nothing was stored.
+    case tokenUnknown = 92
+    /// The token was used before; it counts once. Nothing was stored.
+    case tokenUsed = 93
+    /// The time of the token is over; the person is to be asked again. Nothing was stored.
+    case tokenLapsed = 94
     /// A payload does not match its checksum.
     case damaged = 24
     /// This node has nothing to follow yet.
@@ -293,6 +307,9 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .personUnknown,
             .personErased,
             .textNamesPerson,
+            .tokenUnknown,
+            .tokenUsed,
+            .tokenLapsed,
             .subscribeTooLate,
             .subscribeExpected,
             .onlyFollowing: .doNotRetry
@@ -348,6 +365,7 @@ package enum WireLimit {
     package static let identifiersPerEventMax = 16
     package static let peoplePageMax = 1000
     package static let purposeWordsMax = 15
+    package static let purposesPerTokenMax = 64
     package static let requestsInFlightMax = 1024
     package static let subjectsPerCheckMax = 65535
 }

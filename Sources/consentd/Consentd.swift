@@ -69,7 +69,7 @@ struct Consentd: AsyncParsableCommand {
         subcommands: [
             Init.self, Serve.self, Edge.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self,
             Withdraw.self,
-            Object.self, Confirm.self,
+            Object.self, Confirm.self, IssueToken.self, ConfirmToken.self,
             History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self,
             Notices.self,
             Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,

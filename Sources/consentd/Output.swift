@@ -75,7 +75,9 @@ extension ConsentClientError {
         case .server(let code, _):
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
-                "personUnknown":
+                "personUnknown", "personErased", "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown",
+                "tokenUsed",
+                "tokenLapsed", "textTooLong", "textNamesPerson":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed

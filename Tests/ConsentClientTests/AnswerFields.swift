@@ -96,6 +96,17 @@ extension Answer {
                 "reason": erased.reason.name, "actor": erased.actor, "objections": erased.objections,
                 "identifiers": erased.identifiers.map { ["type": $0.type.name, "hash": $0.hash.hex] },
             ]
+        case .tokenIssued(let issued):
+            ["endsAt": text(issued.endsAt), "token": issued.token, "events": issued.events.map(text)]
+        case .tokenConfirmed(let confirmed):
+            [
+                "consents": confirmed.consents.map { consent in
+                    [
+                        "sequence": text(consent.sequence), "refersTo": text(consent.refersTo),
+                        "purpose": consent.purpose, "declaration": consent.declaration, "revision": consent.revision,
+                    ]
+                }
+            ]
         case .peoplePage(let page):
             [
                 "more": page.hasMore, "head": text(page.head), "next": text(page.next),

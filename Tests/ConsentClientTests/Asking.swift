@@ -76,6 +76,8 @@ extension Request {
         case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
         case .peoplePage: self = .people(PeopleQuestion(.audience))
         case .erased: self = .erase(someSubject, reason: .unlawful, actor: "")
+        case .tokenIssued: self = .issueToken(someSubject, purposes: ["p3"])
+        case .tokenConfirmed: self = .confirmToken(ConfirmTokenRequest(token: ""))
         default: self = .check(someSubject, purpose: "p3")
         }
     }

@@ -91,10 +91,11 @@ import Testing
             .explain(someSubject, purpose: "p3"), .checkSubjects([someSubject], purpose: "p3"),
             .countGranted(CountGrantedRequest(purpose: "p3", except: "")), .people(PeopleQuestion(.audience)),
             .status, .enforcement(sequence: 1002), .erase(someSubject, reason: .unlawful, actor: ""),
+            .issueToken(someSubject, purposes: ["p3"]), .confirmToken(ConfirmTokenRequest(token: "")),
         ]
         let kinds = Dictionary(grouping: Vectors.answers, by: { $0.opcode! })
             .filter { $0.key != .welcome && $0.key.rawValue < Opcode.goingAway.rawValue }
-        #expect(kinds.count == 16)
+        #expect(kinds.count == 18)
         for vector in kinds.values.map({ $0[0] }) {
             var fitting = 0
             var bytes = vector.bytes

@@ -403,6 +403,7 @@ struct RecoveryTests {
             "CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1",
             "CREATE TRIGGER event_is_append_only BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'no'); END",
             "DROP TABLE outdating", "DROP TABLE erased_event", "DROP TABLE erasure_pending",
+            "DROP TABLE confirmation_token",
             "ALTER TABLE subject DROP COLUMN erased_at", "ALTER TABLE subject DROP COLUMN erasure",
             "DELETE FROM grdb_migrations WHERE identifier <> '1'")
         try node.open()

@@ -37,7 +37,8 @@ struct DefinitionTests {
             "historyPageEventsMax": WireLimit.historyPageEventsMax, "identifierSizeMax": WireLimit.identifierSizeMax,
             "identifiersPerEventMax": WireLimit.identifiersPerEventMax,
             "peoplePageMax": WireLimit.peoplePageMax,
-            "purposeWordsMax": WireLimit.purposeWordsMax, "requestsInFlightMax": WireLimit.requestsInFlightMax,
+            "purposeWordsMax": WireLimit.purposeWordsMax, "purposesPerTokenMax": WireLimit.purposesPerTokenMax,
+            "requestsInFlightMax": WireLimit.requestsInFlightMax,
             "subjectsPerCheckMax": WireLimit.subjectsPerCheckMax,
         ]
         #expect(try definition["limits"].object == limits.mapValues(Json.number))

@@ -244,6 +244,12 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         EraseRequest.encode(
             type: identifier.type, value: identifier.value, reason: try fields["reason"].named(),
             actor: try fields["actor"].text, request: request, into: &output)
+    case .issueToken:
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        IssueTokenRequest.encode(
+            type: identifier.type, value: identifier.value,
+            purposes: try fields["purposes"].array.map { try $0.text }, request: request, into: &output)
+    case .confirmToken: try ConfirmTokenRequest(fields).encode(request: request, into: &output)
     case .catalog, .catalogDocument, .statistics, .status: BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -317,6 +323,12 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["actor"] = .text(erase.actor)
         fields["type"] = .named(erase.identifier.type)
         fields["identifier"] = .text(erase.identifier.value)
+    case .issueToken:
+        let issue = try IssueTokenRequest(frame)
+        fields["purposes"] = .array(issue.purposes.map(Json.text))
+        fields["type"] = .named(issue.identifier.type)
+        fields["identifier"] = .text(issue.identifier.value)
+    case .confirmToken: fields.merge(try ConfirmTokenRequest(frame).fields) { first, _ in first }
     case .catalog, .catalogDocument, .statistics, .status: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
@@ -378,6 +390,8 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
+    case .tokenIssued: try TokenIssued(fields).encode(request: request, into: &output)
+    case .tokenConfirmed: try TokenConfirmed(fields).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
     case .catalogChanged: Push.encode(opcode, word: try fields["version"].number(), into: &output)
     case .error:
@@ -509,6 +523,8 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
+    case .tokenIssued: fields.merge(try TokenIssued(frame).fields) { first, _ in first }
+    case .tokenConfirmed: fields.merge(try TokenConfirmed(frame).fields) { first, _ in first }
     case .goingAway: fields["millis"] = .small(frame.word)
     case .catalogChanged: fields["version"] = .small(frame.word)
     case .error:

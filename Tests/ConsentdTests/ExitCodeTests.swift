@@ -13,6 +13,7 @@ struct ExitCodeTests {
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
+        ["issue-token", "customer:1", "-p", "newsletter"], ["confirm-token", "none"],
     ]
 
     @Test(arguments: commandsOnANode)

@@ -33,6 +33,7 @@ from consentd._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    ConfirmTokenRequest,
     CountGrantedRequest,
     EnforcementRequest,
     EraseRequest,
@@ -41,6 +42,7 @@ from consentd._wire import (
     Frame,
     Hello,
     HistoryRequest,
+    IssueTokenRequest,
     PeopleRequest,
     PingRequest,
     PurposeTable,
@@ -180,6 +182,10 @@ def request_answered_by(data: bytes) -> Request:
             return HistoryRequest(SOMEBODY, 0)
         case Opcode.ERASED:
             return EraseRequest(SOMEBODY, ErasureReason.UNLAWFUL)
+        case Opcode.TOKEN_ISSUED:
+            return IssueTokenRequest(SOMEBODY, ("p3",))
+        case Opcode.TOKEN_CONFIRMED:
+            return ConfirmTokenRequest("")
         case Opcode.GRANTED_COUNT:
             return CountGrantedRequest("p3")
         case Opcode.PEOPLE_PAGE:

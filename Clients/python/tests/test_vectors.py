@@ -164,6 +164,24 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 "objections": list(answer.objections),
                 "identifiers": [{"type": name(kind), "hash": digest.hex()} for kind, digest in answer.suppressed],
             }
+        case wire.ConfirmationToken():
+            return {
+                "endsAt": str(answer.ends_at),
+                "token": answer.token,
+                "events": [str(event) for event in answer.events],
+            }
+        case wire.TokenConfirmed():
+            consents = [
+                {
+                    "sequence": str(consent.sequence),
+                    "refersTo": str(consent.refers_to),
+                    "purpose": consent.purpose,
+                    "declaration": consent.declaration,
+                    "revision": consent.revision,
+                }
+                for consent in answer.consents
+            ]
+            return {"consents": consents}
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -317,6 +335,19 @@ def request_bytes(vector: Vector) -> bytes | None:
         case Opcode.ERASE:
             return encoded(
                 wire.EraseRequest(subject(), ErasureReason[fields["reason"].upper()], fields["actor"])
+            )
+        case Opcode.ISSUE_TOKEN:
+            return encoded(wire.IssueTokenRequest(subject(), tuple(fields["purposes"])))
+        case Opcode.CONFIRM_TOKEN:
+            return encoded(
+                wire.ConfirmTokenRequest(
+                    fields["token"],
+                    fields["guardian"],
+                    fields["system"],
+                    fields["channel"],
+                    fields["form"],
+                    fields["actor"],
+                )
             )
         case Opcode.COUNT_GRANTED:
             return encoded(wire.CountGrantedRequest(fields["purpose"], fields["except"]))

@@ -21,6 +21,8 @@ enum Answer: Sendable {
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
     case erased(Erased)
+    case tokenIssued(TokenIssued)
+    case tokenConfirmed(TokenConfirmed)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -43,6 +45,8 @@ enum Answer: Sendable {
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
             case (.erased, .erased): .erased(try Erased(frame))
+            case (.tokenIssued, .tokenIssued): .tokenIssued(try TokenIssued(frame))
+            case (.tokenConfirmed, .tokenConfirmed): .tokenConfirmed(try TokenConfirmed(frame))
             default: nil
             }
         }

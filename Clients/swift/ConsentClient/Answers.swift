@@ -105,6 +105,28 @@ public struct ErasureOutcome: Hashable, Sendable {
     }
 }
 
+/// A token that confirms what a person has requested, as it is handed out, once.
+public struct ConfirmationToken: Hashable, Sendable {
+    /// For the person alone: 43 characters that fit into an address of the web. Do not log it.
+    public let token: String
+    /// Until when it counts.
+    public let endsAt: Moment
+    /// The sequences of the grants that it confirms.
+    public let events: [UInt64]
+}
+
+/// A consent that a token has confirmed.
+public struct ConfirmedConsent: Hashable, Sendable {
+    /// Of the confirmation.
+    public let sequence: UInt64
+    /// Of the grant.
+    public let refersTo: UInt64
+    public let purpose: String
+    /// That the grant names.
+    public let declaration: String
+    public let revision: String
+}
+
 /// One event of a subject's history.
 public struct HistoryEntry: Hashable, Sendable {
     public let sequence: UInt64

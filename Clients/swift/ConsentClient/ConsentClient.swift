@@ -202,6 +202,39 @@ extension ConsentClient {
         guard case .erased(let erased) = answer else { unexpectedAnswer() }
         return ErasureOutcome(erased)
     }
+
+    /// Issues a token that confirms what a person has requested (double opt-in): send it to the person, and give it to
+    /// ``confirm(token:byGuardian:system:channel:form:actor:)`` when it comes back. Issued anew, the one before counts, too.
+    ///
+    /// - Parameter purposes: each with a grant that waits to be confirmed; at most 64.
+    public func issueToken(
+        _ subject: Subject, purposes: [String]
+    ) async throws(ConsentClientError) -> ConfirmationToken {
+        try requireShort(purposes)
+        guard (1...Limit.purposesPerTokenMax).contains(purposes.count) else {
+            throw .invalidArgument("a token is for 1 to \(Limit.purposesPerTokenMax) purposes")
+        }
+        let answer = try await dispatcher.perform(.issueToken(subject, purposes: purposes))
+        guard case .tokenIssued(let issued) = answer else { unexpectedAnswer() }
+        return ConfirmationToken(
+            token: issued.token, endsAt: Moment(millis: issued.endsAt), events: issued.events)
+    }
+
+    /// Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may have
+    /// been sent.
+    public func confirm(
+        token: String, byGuardian: Bool = false, system: String = "", channel: String = "", form: String = "",
+        actor: String = ""
+    ) async throws(ConsentClientError) -> [ConfirmedConsent] {
+        try requireShort([token, system, channel, form, actor])
+        var request = ConfirmTokenRequest(token: token)
+        request.isByGuardian = byGuardian
+        request.source = EventSource(system: system, channel: channel, form: form)
+        request.actor = actor
+        let answer = try await dispatcher.perform(.confirmToken(request))
+        guard case .tokenConfirmed(let confirmed) = answer else { unexpectedAnswer() }
+        return confirmed.consents.map(ConfirmedConsent.init)
+    }
 }
 
 // MARK: Reads

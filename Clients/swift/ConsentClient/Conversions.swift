@@ -146,6 +146,16 @@ extension ErasureOutcome {
     }
 }
 
+extension ConfirmedConsent {
+    init(_ consent: TokenConfirmed.Consent) {
+        sequence = consent.sequence
+        refersTo = consent.refersTo
+        purpose = consent.purpose
+        declaration = consent.declaration
+        revision = consent.revision
+    }
+}
+
 extension HistoryEntry {
     init(_ recorded: RecordedEventMessage, purposes: PurposeTable) {
         sequence = recorded.sequence

@@ -21,6 +21,8 @@ enum Request: Sendable {
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
     case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
+    case issueToken(Subject, purposes: [String])
+    case confirmToken(ConfirmTokenRequest)
 
     /// How often it may be sent again when a connection ended before its answer.
     enum Repetition {
@@ -33,6 +35,8 @@ enum Request: Sendable {
         switch self {
         case .record: .always
         case .applyCatalog: .never
+        // A token counts once: the second time it would be refused, whatever the first one did.
+        case .confirmToken: .never
         // The second time it only says what the first one did.
         case .erase: .once
         default: .once
@@ -92,6 +96,8 @@ enum Expectation {
     case grantedCount
     case peoplePage(after: UInt64)
     case erased
+    case tokenIssued
+    case tokenConfirmed
 }
 
 /// No purpose of the catalog has this name.
@@ -160,6 +166,14 @@ extension Request {
                 type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,
                 request: id, into: &output)
             return .erased
+        case .issueToken(let subject, let purposes):
+            IssueTokenRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value, purposes: purposes, request: id,
+                into: &output)
+            return .tokenIssued
+        case .confirmToken(let confirmation):
+            confirmation.encode(request: id, into: &output)
+            return .tokenConfirmed
         }
     }
 

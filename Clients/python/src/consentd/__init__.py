@@ -18,6 +18,8 @@ from ._protocol import (
     State,
 )
 from ._wire import (
+    ConfirmationToken,
+    ConfirmedConsent,
     Enforcement,
     EnforcingEdge,
     Erased,
@@ -74,6 +76,8 @@ __all__ = [
     "Client",
     "Closed",
     "CodedError",
+    "ConfirmationToken",
+    "ConfirmedConsent",
     "ConnectFailed",
     "ConsentError",
     "Decision",

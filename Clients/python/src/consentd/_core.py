@@ -17,6 +17,7 @@ from ._protocol import (
     EVIDENCE_SIZE_MAX,
     HEADER_SIZE,
     IDENTIFIERS_PER_EVENT_MAX,
+    PURPOSES_PER_TOKEN_MAX,
     Advice,
     ErasureReason,
     ErrorCode,
@@ -37,6 +38,9 @@ from ._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    ConfirmationToken,
+    ConfirmedConsent,
+    ConfirmTokenRequest,
     CountGrantedRequest,
     Enforcement,
     EnforcementRequest,
@@ -50,6 +54,7 @@ from ._wire import (
     Hello,
     HistoryPage,
     HistoryRequest,
+    IssueTokenRequest,
     NodeStatus,
     PeoplePage,
     PeopleQuestion,
@@ -63,6 +68,7 @@ from ._wire import (
     Request,
     StatisticsRequest,
     StatusRequest,
+    TokenConfirmed,
     Welcome,
     frames_of,
 )
@@ -340,6 +346,20 @@ class Core:
         _require_names(actor)
         (answer,) = yield [EraseRequest(subject, reason, actor)]
         return cast(Erased, answer)
+
+    def _issue_token(self, subject: Subject, purposes: Sequence[str]) -> Plan[ConfirmationToken]:
+        _require_names(*purposes)
+        if not 1 <= len(purposes) <= PURPOSES_PER_TOKEN_MAX:
+            raise InvalidArgument(f"a token is for 1 to {PURPOSES_PER_TOKEN_MAX} purposes")
+        (answer,) = yield [IssueTokenRequest(subject, tuple(purposes))]
+        return cast(ConfirmationToken, answer)
+
+    def _confirm_token(
+        self, token: str, by_guardian: bool, system: str, channel: str, form: str, actor: str
+    ) -> Plan[list[ConfirmedConsent]]:
+        _require_names(token, system, channel, form, actor)
+        (answer,) = yield [ConfirmTokenRequest(token, by_guardian, system, channel, form, actor)]
+        return list(cast(TokenConfirmed, answer).consents)
 
     # Reads
 

@@ -16,6 +16,7 @@ IDENTIFIER_SIZE_MAX: Final = 255
 IDENTIFIERS_PER_EVENT_MAX: Final = 16
 PEOPLE_PAGE_MAX: Final = 1000
 PURPOSE_WORDS_MAX: Final = 15
+PURPOSES_PER_TOKEN_MAX: Final = 64
 REQUESTS_IN_FLIGHT_MAX: Final = 1024
 SUBJECTS_PER_CHECK_MAX: Final = 65535
 
@@ -58,6 +59,10 @@ class Opcode(IntEnum):
     ERROR = 255
     ERASE = 35
     ERASED = 163
+    ISSUE_TOKEN = 38
+    TOKEN_ISSUED = 166
+    CONFIRM_TOKEN = 39
+    TOKEN_CONFIRMED = 167
     SUBSCRIBE = 64
     SUBSCRIBED = 192
     TAKE_SNAPSHOT = 65
@@ -139,6 +144,9 @@ class ErrorCode(IntEnum):
     PERSON_UNKNOWN = 48
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
+    TOKEN_UNKNOWN = 92
+    TOKEN_USED = 93
+    TOKEN_LAPSED = 94
     DAMAGED = 24
     FEED_NOT_READY = 25
     TOO_MANY_EDGES = 26
@@ -209,6 +217,9 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_USED: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
     ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
     ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
@@ -280,6 +291,9 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.PERSON_UNKNOWN: "personUnknown",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
+    ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
+    ErrorCode.TOKEN_USED: "tokenUsed",
+    ErrorCode.TOKEN_LAPSED: "tokenLapsed",
     ErrorCode.DAMAGED: "damaged",
     ErrorCode.FEED_NOT_READY: "feedNotReady",
     ErrorCode.TOO_MANY_EDGES: "tooManyEdges",

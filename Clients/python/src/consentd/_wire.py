@@ -448,6 +448,32 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmationToken:
+    """A token that confirms what a person has requested, as it is handed out, once: do not log it. ``ends_at`` is in
+    milliseconds since 1970; ``events`` are the sequences of the grants that it confirms."""
+
+    token: str
+    ends_at: int
+    events: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedConsent:
+    """A consent that a token has confirmed; ``refers_to`` is the sequence of the grant."""
+
+    sequence: int
+    refers_to: int
+    purpose: str
+    declaration: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenConfirmed:
+    consents: tuple[ConfirmedConsent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeoplePage:
     has_more: bool
     head: int
@@ -534,6 +560,8 @@ Answer = (
     | HistoryPage
     | GrantedCount
     | Erased
+    | ConfirmationToken
+    | TokenConfirmed
     | PeoplePage
     | NodeStatus
     | Enforcement
@@ -682,6 +710,28 @@ def read_erased(frame: Frame) -> Erased:
     return Erased(
         repeated, pending, frame.word, sequence, erased_at, digest, reason, actor, objections, suppressed
     )
+
+
+def read_token_issued(frame: Frame) -> ConfirmationToken:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    ends_at, token = reader.time(), reader.text8()
+    issued = ConfirmationToken(token, ends_at, tuple(reader.u64() for _ in range(frame.argument)))
+    reader.end()
+    return issued
+
+
+def read_token_confirmed(frame: Frame) -> TokenConfirmed:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    confirmed = TokenConfirmed(
+        tuple(
+            ConfirmedConsent(reader.u64(), reader.u64(), reader.text8(), reader.text8(), reader.text8())
+            for _ in range(frame.argument)
+        )
+    )
+    reader.end()
+    return confirmed
 
 
 def read_people_page(frame: Frame) -> PeoplePage:
@@ -969,6 +1019,36 @@ class EraseRequest(Request):
         payload = _text8(self.actor) + self.subject.value.encode()
         data = frame(Opcode.ERASE, request, payload, argument=self.reason, word=self.subject.type)
         return data, Opcode.ERASED, read_erased
+
+
+@dataclass(frozen=True, slots=True)
+class IssueTokenRequest(Request):
+    is_counted = True
+    subject: Subject
+    purposes: tuple[str, ...]
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = b"".join(map(_text8, self.purposes)) + self.subject.value.encode()
+        data = frame(Opcode.ISSUE_TOKEN, request, payload, argument=len(self.purposes), word=self.subject.type)
+        return data, Opcode.TOKEN_ISSUED, read_token_issued
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmTokenRequest(Request):
+    # A token counts once: the second time it would be refused, whatever the first one did.
+    repetition = Repetition.NEVER
+    is_counted = True
+    token: str
+    is_by_guardian: bool = False
+    system: str = ""
+    channel: str = ""
+    form: str = ""
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = b"".join(map(_text8, (self.token, self.system, self.channel, self.form, self.actor)))
+        data = frame(Opcode.CONFIRM_TOKEN, request, payload, flags=int(self.is_by_guardian))
+        return data, Opcode.TOKEN_CONFIRMED, read_token_confirmed
 
 
 @dataclass(frozen=True, slots=True)

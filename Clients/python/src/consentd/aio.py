@@ -14,6 +14,8 @@ from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice, ErasureReason
 from ._wire import (
     Answer,
+    ConfirmationToken,
+    ConfirmedConsent,
     Enforcement,
     Erased,
     FoundPerson,
@@ -209,6 +211,27 @@ class AsyncClient(Core):
         the person back. ``by`` stays in the ledger, so it must not name the person.
         """
         return await self._run(self._erase(subject, reason, by))
+
+    async def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
+        """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.
+
+        Send it to the person, and give it to ``confirm_token`` when it comes back. Issued anew, the one before counts, too.
+        """
+        return await self._run(self._issue_token(subject, purposes))
+
+    async def confirm_token(
+        self,
+        token: str,
+        *,
+        by_guardian: bool = False,
+        system: str = "",
+        channel: str = "",
+        form: str = "",
+        actor: str = "",
+    ) -> list[ConfirmedConsent]:
+        """Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may
+        have been sent."""
+        return await self._run(self._confirm_token(token, by_guardian, system, channel, form, actor))
 
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
