@@ -359,7 +359,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_QUESTION_INVALID: return "The question cannot be answered as it was asked, such as for a purpose that no catalog has; the message says why.";
     case CONSENT_ERROR_IDENTIFIER_MISSING: return "Rule at the door: no identifier. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIER_REFUSED: return "Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIERS_TOO_MANY: return "Rule at the door: more identifiers than one event may name, or than one person may have. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_ADMISSION_PURPOSE_UNKNOWN: return "Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PURPOSE_INACTIVE: return "Rule at the door: the purpose is retired. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_BASIS_NEEDS_NO_CONSENT: return "Rule at the door: the purpose does not rest on consent. Only in outcomes of record; nothing of the event was stored.";

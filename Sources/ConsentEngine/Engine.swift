@@ -260,7 +260,7 @@ package final class Engine: Sendable {
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
             // People first: of a long list, the end may be cut.
-            changes: lines + (try notices(of: changes, in: document.catalog)) + changes.map(\.description))
+            changes: lines + (try notices(of: changes, in: document.catalog, at: moment)) + changes.map(\.description))
     }
 
     /// Counters and sizes, by name.

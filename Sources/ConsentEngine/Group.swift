@@ -88,15 +88,14 @@ final class Group: @unchecked Sendable {
     func record(_ judged: JudgedEvent) throws -> EventOutcome {
         do {
             return try recordOrRefuse(judged)
-        } catch AdmissionError.identifierConflict where judged.offered.state.takesAway {
-            return try recordForEach(judged)
         } catch let error as AdmissionError {
-            return .refused(error)
+            return try error.isOfIdentifiersTogether && judged.offered.state.takesAway
+                ? recordForEach(judged) : .refused(error)
         }
     }
 
-    /// A "no" whose identifiers are several people's reaches all of them: it is recorded for each identifier, as if it
-    /// named that one alone.
+    /// A "no" whose identifiers are several people's, or more than a person may have, reaches all of them: it is recorded
+    /// for each identifier, as if it named that one alone.
     ///
     /// - Returns: what became of the first that is not known already, or else of the first.
     private func recordForEach(_ judged: JudgedEvent) throws -> EventOutcome {
@@ -121,9 +120,10 @@ final class Group: @unchecked Sendable {
     }
 
     private func recordOrRefuse(_ given: JudgedEvent) throws -> EventOutcome {
-        // A catalog that was applied since has the last word.
+        // A catalog that was applied since has the last word, and so has a clock that was set back since: what it said at
+        // the door may be a revision that is still to come.
         let judged =
-            given.catalogVersion == catalogVersion
+            given.catalogVersion == catalogVersion && given.judgedAt <= now
             ? given
             : JudgedEvent(
                 given.offered, catalog: catalog, version: catalogVersion, hashKey: hashKey, now: now)
@@ -138,9 +138,12 @@ final class Group: @unchecked Sendable {
         }
         if let known { try judge(&event, ofErased: known) }
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
-        if let known { try refuseMerging(event.identifiers, hashes, into: known.record) }
+        if let known {
+            try refuseMerging(event.identifiers, hashes, into: known.record)
+            try refuseTooMany(hashes, of: known.record)
+        }
         let subject = try known ?? addSubject()
-        if subject.record.isErased, !event.state.takesAway { subject.record.salt = newSalt() }
+        if subject.record.isErased, !event.state.takesAway { draft.bringBack(&subject.record, salt: newSalt()) }
         attach(event.identifiers, hashes, to: subject)
         return .recorded(sequence: append(event, subject, purposeBit, refersTo: refersTo))
     }
@@ -341,6 +344,14 @@ final class Group: @unchecked Sendable {
             if hashes.contains(hash) { isNamed = true }
         }
         if hasAny, !isNamed { throw .identifierConflict(identifier) }
+    }
+
+    private func refuseTooMany(_ hashes: [IdentifierHash], of subject: SubjectRecord) throws(AdmissionError) {
+        let known = subject.identifiers.count / SubjectRecord.identifierSize
+        guard known + hashes.count > Limit.identifiersPerPersonMax else { return }
+        let new = hashes.count { !subject.has($0) }
+        guard new > 0, known + new > Limit.identifiersPerPersonMax else { return }
+        throw .identifiersOfPersonTooMany(known + new)
     }
 
     private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: SubjectWork) {
@@ -572,6 +583,16 @@ extension SubjectRecord {
         for start in stride(from: 0, to: bytes.count, by: identifierSize) {
             let hash = UnsafeRawBufferPointer(rebasing: bytes[start + 1..<start + identifierSize])
             try body(bytes[start], IdentifierHash(rawBytes: hash))
+        }
+    }
+}
+
+extension AdmissionError {
+    /// Whether each of an event's identifiers could be taken by itself.
+    fileprivate var isOfIdentifiersTogether: Bool {
+        switch self {
+        case .identifierConflict, .identifiersOfPersonTooMany: true
+        default: false
         }
     }
 }

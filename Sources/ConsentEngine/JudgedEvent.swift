@@ -14,13 +14,15 @@ final class JudgedEvent: Sendable {
     }
 
     let offered: ConsentEvent
-    /// The catalog that it was judged by.
+    /// The catalog that it was judged by, and the moment.
     let catalogVersion: Int
+    let judgedAt: Timestamp
     let admitted: Result<Admitted, AdmissionError>
 
     init(_ offered: ConsentEvent, catalog: Catalog, version: Int, hashKey: IdentifierHashKey, now: Timestamp) {
         self.offered = offered
         catalogVersion = version
+        judgedAt = now
         admitted = Result { () throws(AdmissionError) in
             var (event, purpose) = try admit(offered, catalog: catalog, now: now)
             if offered.capturedAt != event.capturedAt { event.capturedAt = nil }

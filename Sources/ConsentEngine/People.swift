@@ -45,9 +45,10 @@ extension Engine {
     ///
     /// - Throws: ``EngineError`` `questionInvalid`.
     package func people(_ question: PeopleQuestion) throws -> PeoplePage {
-        let now = systemNow()
         let catalog = catalog.catalog
         let result: Result<PeoplePage, EngineError> = try ledger.read { snapshot in
+            // As the writer's clock: what has ended by it stays ended where the system's was set back.
+            let now = max(systemNow(), try snapshot.lastRecordedAt())
             // The ledger would take it for a failure of its own.
             do { return .success(try page(question, catalog, now, snapshot)) } catch let error as EngineError {
                 return .failure(error)

@@ -49,8 +49,7 @@ extension Catalog {
 extension Engine {
     /// For each revision that a catalog adds and that asks people again: how many must be told, for what, and how they
     /// can be reached.
-    func notices(of changes: [CatalogChange], in catalog: Catalog) throws -> [String] {
-        let now = systemNow()
+    func notices(of changes: [CatalogChange], in catalog: Catalog, at now: Timestamp) throws -> [String] {
         let names = changes.compactMap { change -> RevisionName? in
             guard case .revisionAdded(let name, breaking: true, _, _) = change else { return nil }
             return name

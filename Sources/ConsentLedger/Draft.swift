@@ -24,6 +24,8 @@ package final class Draft: @unchecked Sendable {
     private(set) var erasures: [DraftedErasure] = []
     /// As they will be, by their hashes.
     private(set) var tokens: [[UInt8]: StoredToken] = [:]
+    /// What becomes of salts, in this order: new ones by ascending numbers of their subjects.
+    private(set) var salts: [(subject: Int64, value: [UInt8])] = []
     private var chain = ChainBytes()
 
     /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
@@ -59,8 +61,10 @@ package final class Draft: @unchecked Sendable {
         try known().subjects(withStandingFor: purposeBits)
     }
 
-    /// See ``LedgerReading/isEnding(anyOf:)``.
-    package func isEnding(anyOf purposes: PurposeSet) -> Bool { known().isEnding(anyOf: purposes) }
+    /// Whether consents for one of these purposes were said to end at some moment, in the ledger or in this draft.
+    package func isEnding(anyOf purposes: PurposeSet) -> Bool {
+        known().isEnding(anyOf: purposes) || outdatings.contains { $0.isEnding(anyOf: purposes) }
+    }
 
     /// See ``LedgerReading/forEachProjection(withMoreThan:outdatings:_:)``; with the outdatings of this draft.
     package func forEachProjection(
@@ -118,7 +122,18 @@ package final class Draft: @unchecked Sendable {
             throw LedgerError.unavailable("it holds as many subjects as there are numbers for")
         }
         defer { end.nextSubject += 1 }
+        salts.append((end.nextSubject, salt))
         return SubjectRecord(id: end.nextSubject, salt: salt)
+    }
+
+    /// Gives a subject that was erased another salt: the person has come back.
+    package func bringBack(_ subject: inout SubjectRecord, salt: [UInt8]) {
+        replaceSalt(of: &subject, with: salt)
+    }
+
+    private func replaceSalt(of subject: inout SubjectRecord, with salt: [UInt8]) {
+        subject.salt = salt
+        salts.append((subject.id, salt))
     }
 
     /// Appends an event to the chain.
@@ -183,7 +198,7 @@ package final class Draft: @unchecked Sendable {
         let erasure = RecordedErasure(
             sequence: sequence, subject: subject.id, recordedAt: recordedAt, reason: reason,
             identifiers: subject.identifiers, actor: actor, hash: end.head.hash.bytes)
-        subject.salt = []
+        replaceSalt(of: &subject, with: [])
         (subject.erasedAt, subject.erasure) = (recordedAt, sequence)
         subject.lastEvent = sequence
         subject.standings.erase(by: erasure)

@@ -6,14 +6,14 @@ enum EventColumns {
         SELECT event.sequence, event.kind, event.recorded_at, event.captured_at, event.subject, purpose.id, event.state,
             revision.declaration, revision.revision, event.language, event.method, event.party, event.explicit, event.age,
             event.expires_at, event.refers_to, source.system, source.channel, source.form, event.actor, event.key,
-            event.personal, erased_event.commitment, event.hash, catalog.version, catalog.digest, subject.salt,
+            event.personal, erased_event.commitment, event.hash, catalog.version, catalog.digest, salt.value,
             event.previous, event.detail, event.commitment
         FROM event
             LEFT JOIN purpose ON purpose.bit = event.purpose
             LEFT JOIN revision ON revision.id = event.revision
             LEFT JOIN source ON source.id = event.source
             LEFT JOIN catalog ON catalog.version = event.catalog
-            LEFT JOIN subject ON subject.id = event.subject
+            LEFT JOIN salt ON salt.subject = event.subject
             LEFT JOIN erased_event ON erased_event.sequence = event.sequence
         """
 
@@ -101,7 +101,12 @@ enum EventColumns {
         case .consent:
             let (event, personal) = try read(row)
             let kept = try row.isNull(22) ? nil : Self.hash(row, 22, of: row.int64(0))
-            let made = personal.map { Personal.commitment(salt: row.bytes(26), personal: $0) }
+            let made = try personal.map { personal in
+                guard let salt = Salt.read(row.rawBytes(26)) else {
+                    throw LedgerError.corrupt(where: "event \(sequence)", what: "its subject's salt is missing")
+                }
+                return Personal.commitment(salt: salt, personal: personal)
+            }
             guard let commitment = made ?? kept, kept == nil || kept == commitment else {
                 throw LedgerError.corrupt(
                     where: "event \(sequence)", what: "its personal part is not the one that it committed to")

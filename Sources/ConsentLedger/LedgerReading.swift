@@ -50,7 +50,7 @@ package final class LedgerReading {
 
     /// Whether consents for one of these purposes are said to end at some moment.
     package func isEnding(anyOf purposes: PurposeSet) -> Bool {
-        outdatings.all.contains { $0.endsAt != nil && !$0.purposes.intersection(purposes).isEmpty }
+        outdatings.all.contains { $0.isEnding(anyOf: purposes) }
     }
 
     /// What is kept of those who have consents for some of these purposes and for others, too. Looks at all there are.

@@ -13,6 +13,7 @@ package final class LedgerTransaction {
 
     private let insertSubject: Statement
     private let updateSubject: Statement
+    private let upsertSalt: Statement
     private let insertEvent: Statement
     private let selectSource: Statement
     private let insertSource: Statement
@@ -30,12 +31,14 @@ package final class LedgerTransaction {
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         insertSubject = try prepare(
-            "INSERT INTO subject (id, salt, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)")
+            "INSERT INTO subject (id, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?)")
         updateSubject = try prepare(
             """
-            UPDATE subject SET salt = ?, permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
+            UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
                 identifiers = ?, standings = ?, erased_at = ?, erasure = ? WHERE id = ?
             """)
+        upsertSalt = try prepare(
+            "INSERT INTO salt (subject, value) VALUES (?,?) ON CONFLICT (subject) DO UPDATE SET value = excluded.value")
         insertEvent = try prepare(
             """
             INSERT INTO event (sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language,
@@ -73,6 +76,7 @@ package final class LedgerTransaction {
         for (stored, catalog) in draft.catalogs { try put(stored, catalog) }
         for outdating in draft.outdatings { try put(outdating) }
         for (record, isNew) in subjects { try put(record, isNew: isNew) }
+        for (subject, salt) in draft.salts { try put(salt: salt, of: subject) }
         for event in draft.events { try store(event) }
         for erasure in draft.erasures { try empty(erasure) }
         if !draft.tokens.isEmpty { try store(draft.tokens.values) }
@@ -129,8 +133,7 @@ package final class LedgerTransaction {
         subject.standings.encode(into: &standingBytes) { reading.revisions[$0] }
         let statement = isNew ? insertSubject : updateSubject
         if isNew { statement.bind(1, subject.id) }
-        let position: Int32 = isNew ? 3 : 2
-        statement.bind(position - 1, subject.salt.isEmpty ? nil : subject.salt)
+        let position: Int32 = isNew ? 2 : 1
         subject.projection.bind(statement, from: position)
         statement.bind(position + 5, Int64(subject.lastEvent))
         statement.bind(position + 6, subject.identifiers)
@@ -139,6 +142,12 @@ package final class LedgerTransaction {
         statement.bind(position + 9, subject.erasure == 0 ? nil : Int64(subject.erasure))
         if !isNew { statement.bind(position + 10, subject.id) }
         try statement.run()
+    }
+
+    private func put(salt: [UInt8], of subject: Int64) throws {
+        upsertSalt.bind(1, subject)
+        upsertSalt.bind(2, Salt.stored(salt))
+        try upsertSalt.run()
     }
 
     /// Says what a derived file holds when it has followed this transaction.

@@ -9,6 +9,7 @@ enum Schema {
         migrator.registerMigration("2") { try $0.execute(sql: version2) }
         migrator.registerMigration("3-registers") { try $0.execute(sql: outdatings) }
         migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
+        migrator.registerMigration("4-salts") { try $0.execute(sql: salts) }
         migrator.registerMigration("5-tokens") { try $0.execute(sql: version5Tokens) }
         return migrator
     }
@@ -189,6 +190,41 @@ enum Schema {
 
         -- Erasures whose traces may still be in the log of the database.
         CREATE TABLE erasure_pending (sequence INTEGER PRIMARY KEY) STRICT;
+        """
+
+    // The table of subjects is made anew rather than changed: the pages of a table that is dropped are cleared, while rows
+    // that become shorter would leave what they were.
+    private static let salts = """
+        -- A salt for each subject, of which nothing may be left once the person is erased: then it is sixteen zeros. It
+        -- stands apart from the subject, whose row grows: where rows grow, SQLite moves others to make room, and leaves
+        -- copies of them in the unused part of pages, which secure_delete does not reach. Here each row has the same size
+        -- and comes after the one before, so none is ever moved.
+        CREATE TABLE salt (
+            subject INTEGER PRIMARY KEY REFERENCES subject (id),
+            value BLOB NOT NULL CHECK (length(value) = 16)
+        ) STRICT;
+        INSERT INTO salt SELECT id, ifnull(salt, zeroblob(16)) FROM subject ORDER BY id;
+
+        CREATE TABLE subject_4 (
+            id INTEGER PRIMARY KEY CHECK (id > 0 AND id < 4294967296),
+            permitted INTEGER NOT NULL,
+            denied INTEGER NOT NULL,
+            wide BLOB,
+            ends_at INTEGER,
+            sequence INTEGER NOT NULL,
+            last_event INTEGER NOT NULL,
+            identifiers BLOB NOT NULL CHECK (length(identifiers) % 17 = 0),
+            standings BLOB NOT NULL,
+            erased_at INTEGER,
+            erasure INTEGER
+        ) STRICT;
+        INSERT INTO subject_4
+            SELECT id, permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings, erased_at, erasure
+            FROM subject ORDER BY id;
+        DROP TABLE subject;
+        ALTER TABLE subject_4 RENAME TO subject;
+        -- By day, so that people who come after one another stand on few pages. Days begin at midnight UTC.
+        CREATE INDEX subject_ends ON subject (ends_at / 86400000) WHERE ends_at IS NOT NULL;
         """
 
     private static let version5Tokens = """

@@ -6,7 +6,7 @@ enum SubjectColumns {
     static let derived = """
         permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings, erased_at, erasure
         """
-    static let select = "SELECT id, salt, \(derived) FROM subject"
+    static let select = "SELECT id, salt.value, \(derived) FROM subject LEFT JOIN salt ON salt.subject = subject.id"
 
     static func read(
         _ row: Statement, _ revisions: RevisionNumbers, _ outdatings: Outdatings
@@ -16,13 +16,30 @@ enum SubjectColumns {
             throw LedgerError.corrupt(where: "subject \(id)", what: "where it stands cannot be read")
         }
         try requireWhole(row.rawBytes(8), of: id)
+        guard let salt = Salt.read(row.rawBytes(1)) else {
+            throw LedgerError.corrupt(where: "subject \(id)", what: "its salt is missing")
+        }
         var subject = SubjectRecord(
-            id: id, salt: row.bytes(1), projection: try Projection(row, from: 2, of: id, outdatings),
+            id: id, salt: salt, projection: try Projection(row, from: 2, of: id, outdatings),
             standings: standings, lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
         subject.erasedAt = row.optionalInt64(10).map(Timestamp.init(millis:))
         subject.erasure = UInt64(clamping: row.int64(11))
         return subject
     }
+}
+
+/// A subject's salt as its table has it: all zeros while the person is erased.
+enum Salt {
+    static let size = 16
+    private static let erased = [UInt8](repeating: 0, count: size)
+
+    /// - Returns: empty while the person is erased; nil where there is none.
+    static func read(_ stored: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard stored.count == size else { return nil }
+        return stored.elementsEqual(erased) ? [] : Array(stored)
+    }
+
+    static func stored(_ salt: [UInt8]) -> [UInt8] { salt.isEmpty ? erased : salt }
 }
 
 extension SubjectColumns {

@@ -6,6 +6,8 @@ package enum AdmissionError: Error, Equatable, Sendable {
     case identifierTooLong(IdentifierType, size: Int)
     case identifierInvalid(IdentifierType)
     case identifiersTooMany(Int)
+    /// Of the person, with those that the event would add.
+    case identifiersOfPersonTooMany(Int)
     case nationalIDIsHash
     case purposeUnknown(String)
     case purposeInactive(String)
@@ -200,6 +202,8 @@ extension AdmissionError: CustomStringConvertible {
             "the \(type.name) identifier holds control characters or is not UTF-8"
         case .identifiersTooMany(let count):
             "the event names \(count) identifiers; at most \(Limit.identifiersPerEventMax) are taken"
+        case .identifiersOfPersonTooMany(let count):
+            "the person would have \(count) identifiers; at most \(Limit.identifiersPerPersonMax) are taken: is one of them many people's?"
         case .nationalIDIsHash: IdentifierFault.nationalIDIsHash.advice
         case .purposeUnknown(let id): "purpose '\(id)' is not in the catalog; 'consentd catalog show' lists them"
         case .purposeInactive(let id): "purpose '\(id)' is retired and takes no consent"

@@ -4,6 +4,8 @@ package enum Limit {
     package static let identifierSizeMax = 255
     /// Identifiers named in one event.
     package static let identifiersPerEventMax = 16
+    /// Identifiers of one person: each event about the person writes the row of every one of them.
+    package static let identifiersPerPersonMax = 4096
     /// Bits in the widest index row: 15 words of 64.
     package static let purposesMax = 15 * 64
     /// One short text of an event: declaration, revision, language, system, channel, form, actor.

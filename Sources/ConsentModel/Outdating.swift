@@ -14,6 +14,11 @@ package struct Outdating: Equatable, Sendable {
         self.purposes = purposes
         self.endsAt = endsAt
     }
+
+    /// Whether it says a moment at which consents for one of these purposes end.
+    package func isEnding(anyOf purposes: PurposeSet) -> Bool {
+        endsAt != nil && !self.purposes.isDisjoint(with: purposes)
+    }
 }
 
 /// What a change of the catalog, or of the revision in force, does to everybody alike.

@@ -210,7 +210,10 @@ extension Erased {
         emptiedEvents = UInt32(clamping: report.emptiedEvents)
         actor = report.actor
         objections = report.objections
-        identifiers = report.identifiers.map { KeyedIdentifier(type: $0.type, hash: $0.hash) }
+        // Who was given more by an earlier build is erased by all of them; a frame would not hold them.
+        identifiers = report.identifiers.prefix(Limit.identifiersPerPersonMax).map {
+            KeyedIdentifier(type: $0.type, hash: $0.hash)
+        }
     }
 }
 
@@ -276,7 +279,7 @@ extension AdmissionError {
         case .identifierTooLong: .identifierTooLong
         case .identifierInvalid: .identifierMalformed
         case .nationalIDIsHash: .nationalIdIsHash
-        case .identifiersTooMany: .identifiersTooMany
+        case .identifiersTooMany, .identifiersOfPersonTooMany: .identifiersTooMany
         case .purposeUnknown: .admissionPurposeUnknown
         case .purposeInactive: .purposeInactive
         case .basisNeedsNoConsent: .basisNeedsNoConsent

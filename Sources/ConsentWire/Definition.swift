@@ -174,7 +174,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case identifierMissing = 64
     /// Rule at the door: an identifier's type is not known, or its value has no normal form. Only in outcomes of record; nothing of the event was stored.
     case identifierRefused = 65
-    /// Rule at the door: more identifiers than one event may name. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door: more identifiers than one event may name, or than one person may have. Only in outcomes of record; nothing of the event was stored.
     case identifiersTooMany = 66
     /// Rule at the door: the purpose is not in the catalog. Only in outcomes of record; nothing of the event was stored.
     case admissionPurposeUnknown = 67

@@ -127,9 +127,29 @@ struct ErasureTests {
         try node.expectSound()
     }
 
+    /// In the first version they stood where rows move.
+    @Test func noSaltIsLeftInALedgerThatWasBroughtUpToDate() throws {
+        func name(_ number: Int) -> Identifier { .customer("customer-\(number)") }
+        for start in stride(from: 0, to: 600, by: 100) {
+            _ = try engine.record((start..<start + 100).map { ConsentEvent.grant([name($0)]) })
+        }
+        try node.close()
+        try node.folder.bringBackToTheFirstVersion()
+        try node.open()
+        for number in 0..<600 { _ = try engine.recordOne(ConsentEvent([name(number)], "mail", .objected)) }
+        let salts = try saltsOfAll()
+        #expect(salts.count == 600)
+        for number in stride(from: 0, to: 600, by: 4) { _ = try erase(name(number)) }
+        let left = try saltsOfAll()
+        let gone = salts.filter { left[$0.key] != $0.value }
+        #expect(gone.count == 150)
+        #expect(try traces(Array(gone.values)) == [])
+        try node.expectSound()
+    }
+
     private func saltsOfAll() throws -> [Int64: [UInt8]] {
         let queue = try DatabaseQueue(path: node.folder.ledgerPath)
-        let rows = try queue.read { try Row.fetchAll($0, sql: "SELECT id, salt FROM subject") }
+        let rows = try queue.read { try Row.fetchAll($0, sql: "SELECT subject, value FROM salt") }
         try queue.close()
         return Dictionary(uniqueKeysWithValues: rows.map { ($0[0] as Int64, [UInt8]($0[1] as Data)) })
     }
@@ -470,7 +490,7 @@ struct ErasureTests {
             ("UPDATE event SET personal = x'010101370000' WHERE sequence = 2", "event 2"),
             ("UPDATE subject SET erased_at = NULL WHERE id = 1", "subject 1"),
             ("UPDATE subject SET erasure = 3 WHERE id = 1", "subject 1"),
-            ("UPDATE subject SET salt = NULL WHERE id = 2", "event 3"),
+            ("UPDATE salt SET value = zeroblob(16) WHERE subject = 2", "event 3"),
         ]
         for (statement, place) in changes {
             let temporary = TemporaryFolder()

@@ -95,6 +95,33 @@ struct OutdatingTests {
         #expect(node.fatals.all == [])
     }
 
+    /// The second takes back what the first had announced, and asks again at once.
+    @Test func twoCatalogsInOneTransactionLeaveEverybodyTheEndsThatTheyHave() throws {
+        var catalog = SampleCatalog.consents(bits: 0..<2)
+        let node = try TestNode(catalog)
+        let engine = node.engine
+        let kari = people[0]
+        _ = try engine.record([.grant([kari], "p0"), .grant([kari], "p1")])
+        let coming = now.advanced(bySeconds: 3600)
+        catalog.revisions.append(.init("2.0", effectiveAt: coming, compatibleWith: "1.0", purposes: ["p1"]))
+        let announced = try catalog.document
+        catalog.revisions.removeLast()
+        catalog.revisions.append(.init("2.1", effectiveAt: secondsAgo(1), compatibleWith: "1.0", purposes: ["p1"]))
+        let atOnce = try catalog.document
+        let blocked = try BlockedWriter(engine)
+        let answers = Answers<UInt64>()
+        for document in [announced, atOnce] { engine.apply(document) { answers.add((try? $0.get().sequence) ?? 0) } }
+        blocked.release()
+        #expect(!answers.take(2).contains(0))
+        #expect(try count(node, "SELECT count(*) FROM outdating") == 2)
+        #expect(engine.decision(kari) == .unknown)
+        #expect(engine.answer(kari, 1, at: coming.advanced(bySeconds: 60)).decision == .granted)
+        let digest = engine.publication.current.digest
+        try node.expectSound()
+        try rebuild(node)
+        #expect(node.engine.publication.current.digest == digest)
+    }
+
     /// Whatever changed before, after and between: index, ledger and decision function agree, and a rebuilt index is the
     /// same to the last bit.
     @Test(arguments: 0..<3) func changesOfAllKindsInAnyOrderAgree(_ run: Int) throws {

@@ -54,6 +54,23 @@ struct PeopleTests {
         #expect(try node.engine.grantedCount(of: "p0", except: "").known == 5)
     }
 
+    @Test func aClockThatIsSetBackBringsNobodyBackIntoAList() throws {
+        var catalog = SampleCatalog.consents(bits: 0..<1)
+        catalog.revisions.append(.init("2.0", effectiveAt: now.advanced(bySeconds: 3600)))
+        let node = try TestNode(catalog)
+        _ = try node.engine.record([.grant([.customer("1")], "p0")])
+        #expect(names(try all(node.engine, question(.audience, "p0"))) == ["customer:1"])
+        node.clockAheadMillis = 7_200_000
+        _ = try node.engine.record([.grant([.customer("2")], "p0", revision: "2.0")])
+        node.clockAheadMillis = 0
+        #expect(node.engine.decision(.customer("1")) == .unknown)
+        #expect(names(try all(node.engine, question(.audience, "p0"))) == ["customer:2"])
+        var again = question(.askAgain, "p0")
+        again.reasons = .outdated
+        #expect(names(try all(node.engine, again)) == ["customer:1"])
+        #expect(try node.engine.grantedCount(of: "p0", except: "").granted == 1)
+    }
+
     @Test(arguments: [1, 2, 7, 1000]) func pagesOfAnySizeHoldEverybodyOnce(size: Int) throws {
         let node = try TestNode(.consents(bits: 0..<1))
         let numbers = (1...23).map { "\($0)" }

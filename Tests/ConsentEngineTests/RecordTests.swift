@@ -345,6 +345,28 @@ struct RecordTests {
         try node.expectSound()
     }
 
+    /// Each event about a person writes the rows of all of them: without an end, one address that many people share would
+    /// hold up everybody.
+    @Test func aPersonHasOnlySoManyIdentifiersAndANoReachesTheRest() throws {
+        let most = Limit.identifiersPerPersonMax
+        let names = (1..<most).map { Identifier.make(.cookie, "visit \($0)") }
+        let events = stride(from: 0, to: names.count, by: 15).map { start in
+            ConsentEvent.grant([kari] + names[start..<min(start + 15, names.count)])
+        }
+        #expect(try engine.record(events).outcomes.allSatisfy(\.isRecorded))
+        let before = try engine.sizes()
+        #expect(before["identifiers"] == UInt64(most) && before["subjects"] == 1)
+        let new = Identifier.make(.cookie, "one more")
+        #expect(try engine.recordOne(.grant([names[7], new])) == .refused(.identifiersOfPersonTooMany(most + 1)))
+        #expect(try engine.sizes() == before)
+        #expect(try engine.recordOne(.grant([kari, names[7], names[9]], "p1")).isRecorded)
+        #expect(engine.decision(names[most - 2], 1) == .granted)
+        nextMillisecond()
+        #expect(try engine.recordOne(ConsentEvent([new, names[7]], "p0", .withdrawn)).isRecorded)
+        #expect(engine.decision(new) == .denied && engine.decision(kari) == .denied)
+        try node.expectSound()
+    }
+
     @Test func aNoForAnAddressThatAnotherHasReachesBothAndIsKnownAgainByItsMoment() throws {
         let (mail, ola) = (Identifier.email("home@example.no"), Identifier.customer("ola"))
         _ = try engine.record([.grant([kari, mail], at: secondsAgo(1000))])

@@ -391,21 +391,7 @@ struct RecoveryTests {
     @Test func aLedgerOfTheFirstVersionIsBroughtUpToDateAndStaysTheSame() throws {
         try node.close()
         let before = try verify(node.folder)
-        let columns = """
-            sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit,
-            age, expires_at, refers_to, source, actor, key, personal, commitment, catalog, previous, hash
-            """
-        try node.folder.changeLedger(
-            "DROP TRIGGER event_is_append_only", "DROP INDEX event_of_catalog", "DROP INDEX event_of_kind",
-            "DROP INDEX event_keyed", "CREATE TABLE first (\(columns), PRIMARY KEY (sequence))",
-            "INSERT INTO first SELECT \(columns) FROM event", "DROP TABLE event", "ALTER TABLE first RENAME TO event",
-            "CREATE INDEX event_keyed ON event (kind) WHERE key IS NOT NULL",
-            "CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1",
-            "CREATE TRIGGER event_is_append_only BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'no'); END",
-            "DROP TABLE outdating", "DROP TABLE erased_event", "DROP TABLE erasure_pending",
-            "DROP TABLE confirmation_token",
-            "ALTER TABLE subject DROP COLUMN erased_at", "ALTER TABLE subject DROP COLUMN erasure",
-            "DELETE FROM grdb_migrations WHERE identifier <> '1'")
+        try node.folder.bringBackToTheFirstVersion()
         try node.open()
         #expect(node.engine.recovery == .current)
         expectTheSameAnswers()
@@ -467,4 +453,26 @@ private func overwrite(_ path: String, at offset: Int, with bytes: [UInt8]) thro
     let file = try FileDescriptor.open(path, .readWrite)
     try file.seek(to: offset)
     try file.write(bytes)
+}
+
+extension NodeFolder {
+    /// Takes back what later versions of the ledger's schema changed.
+    func bringBackToTheFirstVersion() throws {
+        let columns = """
+            sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit,
+            age, expires_at, refers_to, source, actor, key, personal, commitment, catalog, previous, hash
+            """
+        try changeLedger(
+            "DROP TRIGGER event_is_append_only", "DROP INDEX event_of_catalog", "DROP INDEX event_of_kind",
+            "DROP INDEX event_keyed", "CREATE TABLE first (\(columns), PRIMARY KEY (sequence))",
+            "INSERT INTO first SELECT \(columns) FROM event", "DROP TABLE event", "ALTER TABLE first RENAME TO event",
+            "CREATE INDEX event_keyed ON event (kind) WHERE key IS NOT NULL",
+            "CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1",
+            "CREATE TRIGGER event_is_append_only BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'no'); END",
+            "DROP TABLE outdating", "DROP TABLE erased_event", "DROP TABLE erasure_pending",
+            "DROP TABLE confirmation_token", "ALTER TABLE subject DROP COLUMN erased_at", "ALTER TABLE subject DROP COLUMN erasure",
+            "ALTER TABLE subject ADD COLUMN salt BLOB",
+            "UPDATE subject SET salt = (SELECT value FROM salt WHERE salt.subject = id)", "DROP TABLE salt",
+            "DELETE FROM grdb_migrations WHERE identifier <> '1'")
+    }
 }

@@ -326,6 +326,30 @@ struct TimeTests {
     }
 
     /// What nobody stands against keeps the time that its sender gave.
+    /// Judged at the door while the clock was ahead, and decided about when it was right again.
+    @Test func aRevisionThatIsStillToComeIsNotAgreedToWhateverTheClockSaidBefore() throws {
+        let coming = now.advanced(bySeconds: 3600)
+        let node = try TestNode(
+            SampleCatalog(
+                [.init("p0", bit: 0)],
+                revisions: [
+                    .init("1.0", effectiveAt: SampleCatalog.begin), .init("2.0", effectiveAt: coming),
+                ]))
+        let blocked = try BlockedWriter(node.engine)
+        let answers = Answers<EventOutcome?>()
+        node.clockAheadMillis = 7_200_000
+        node.engine.record([.success(.grant([kari], revision: "2.0"))]) { answers.add(try? $0.get().outcomes[0]) }
+        node.clockAheadMillis = 0
+        blocked.release()
+        let current = AdmissionError.revisionNotCurrent(
+            RevisionName(declaration: "club", revision: "2.0"), current: "1.0")
+        #expect(answers.take(1) == [.refused(current)])
+        node.clockAheadMillis = 3_601_000
+        _ = try node.engine.record([])
+        #expect(node.engine.decision(kari) == .unknown)
+        try node.expectSound()
+    }
+
     @Test func aNoKeepsItsTimeWhereNothingLaterStandsAgainstIt() throws {
         let node = try TestNode(.consents(bits: 0..<1))
         let kari = Identifier.customer("kari")

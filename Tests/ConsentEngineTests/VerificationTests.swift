@@ -168,7 +168,7 @@ struct VerificationTests {
             let committed = try database.read { database -> Data in
                 let row = try Row.fetchOne(
                     database,
-                    sql: "SELECT salt, personal FROM event JOIN subject ON id = event.subject WHERE event.sequence = ?",
+                    sql: "SELECT value, personal FROM event JOIN salt USING (subject) WHERE event.sequence = ?",
                     arguments: [sequence])!
                 return Data(SHA256.hash(data: (row[0] as Data) + (row[1] as Data)))
             }
@@ -251,8 +251,8 @@ struct VerificationTests {
 
     @Test func everythingThatIsKeptOfASubjectIsComparedWithItsEvents() throws {
         let changes = [
-            ("salt = zeroblob(16)", 1, "event 2"), ("salt = NULL", 1, "event 2"), ("permitted = 3", 1, "subject 1:"),
-            ("permitted = 0", 1, "subject 1:"), ("permitted = -1", 4, "subject 4:"), ("denied = 0", 3, "subject 3:"),
+            ("permitted = 3", 1, "subject 1:"), ("permitted = 0", 1, "subject 1:"), ("permitted = -1", 4, "subject 4:"),
+            ("denied = 0", 3, "subject 3:"),
             ("denied = denied + 1", 2, "subject 2:"), ("denied = 0, ends_at = 1000", 3, "subject 3:"),
             ("wide = x'\(String(repeating: "00", count: 15))01'", 1, "subject 1:"), ("wide = x'00'", 1, "subject 1"),
             ("wide = zeroblob(16000)", 1, "subject 1"), ("wide = NULL", 5, "subject 5:"),
@@ -274,7 +274,7 @@ struct VerificationTests {
             ("identifiers = zeroblob(17)", 6, "subject 6:"), ("standings = x''", 3, "subject 3:"),
             ("standings = x'00'", 3, "subject 3"), ("standings = zeroblob(4)", 3, "subject 3:"),
             ("standings = (SELECT standings FROM subject WHERE id = 2)", 1, "subject 1:"),
-            ("standings = CAST(standings || standings AS BLOB)", 2, "subject 2"), ("id = 70", 1, "event 2"),
+            ("standings = CAST(standings || standings AS BLOB)", 2, "subject 2"), ("id = 70", 1, "subject 70"),
         ]
         try expectFound(changes.map { (["UPDATE subject SET \($0.0) WHERE id = \($0.1)"], $0.2) })
         // What would pass for a row that has not been followed yet.
@@ -288,20 +288,24 @@ struct VerificationTests {
                 #expect(throws: LedgerError.self) { _ = try rebuildIndex(folder) }
             }
         }
+        let salt = "INSERT INTO salt SELECT 70, value FROM salt WHERE subject = 1"
         try expectFound([
-            (["DELETE FROM subject WHERE id = 6"], "event 11"),
-            (["UPDATE subject SET id = 70 WHERE id = 1", "UPDATE subject SET id = 1 WHERE id = 2"], "event 2"),
+            (["UPDATE salt SET value = zeroblob(16) WHERE subject = 1"], "event 2"),
+            (["UPDATE salt SET value = (SELECT value FROM salt WHERE subject = 2) WHERE subject = 1"], "event 2"),
+            (["DELETE FROM salt WHERE subject = 1"], "event 2"),
+            (["DELETE FROM subject WHERE id = 6"], "subject 6"),
+            (["UPDATE subject SET id = 70 WHERE id = 1", "UPDATE subject SET id = 1 WHERE id = 2"], "subject 70"),
             (
                 [
-                    "INSERT INTO subject (id, salt, permitted, denied, sequence, last_event, identifiers, standings) "
-                        + "SELECT 70, salt, 0, 0, 0, 0, x'', x'' FROM subject WHERE id = 1"
+                    "INSERT INTO subject (id, permitted, denied, sequence, last_event, identifiers, standings) "
+                        + "SELECT 70, 0, 0, 0, 0, x'', x''", salt,
                 ], "subject 70"
             ),
             (
                 [
-                    "INSERT INTO subject (id, salt, permitted, denied, sequence, last_event, identifiers, standings) "
-                        + "SELECT 70, salt, permitted, denied, sequence, last_event, identifiers, standings "
-                        + "FROM subject WHERE id = 1"
+                    "INSERT INTO subject (id, permitted, denied, sequence, last_event, identifiers, standings) "
+                        + "SELECT 70, permitted, denied, sequence, last_event, identifiers, standings "
+                        + "FROM subject WHERE id = 1", salt,
                 ], "subject 70"
             ),
         ])

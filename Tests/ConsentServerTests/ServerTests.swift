@@ -60,6 +60,27 @@ struct ServerTests {
         }
     }
 
+    /// The certificate names them all.
+    @Test func whoHasAsManyIdentifiersAsAPersonMayHaveIsErased() throws {
+        let running = try Running()
+        let most = Limit.identifiersPerPersonMax
+        let events = stride(from: 1, to: most, by: 15).map { start in
+            sampleGrant(customer: "a").with { event in
+                event.identifiers += (start..<min(start + 15, most)).map {
+                    Identifier(recorded: .cookie, value: "\($0)")
+                }
+            }
+        }
+        _ = try running.node.engine.record(events)
+        let client = try SocketClient.greeted(running.address(.tcp))
+        let erase = Bytes.make {
+            EraseRequest.encode(
+                type: .customer, value: "a", reason: .objection, actor: "", request: 2, into: &$0)
+        }
+        let erased = try client.request(erase).read { try Erased($0) }
+        #expect(erased.identifiers.count == most && erased.emptiedEvents == UInt32(events.count))
+    }
+
     /// Asking again would not help.
     /// Who asked is told what was found; the node is to end, and stays closed.
     @Test func aDamagedLedgerEndsTheNodeAndSaysWhere() throws {
