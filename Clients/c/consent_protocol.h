@@ -62,6 +62,10 @@ enum {
     CONSENT_OPCODE_ERROR = 255,
     CONSENT_OPCODE_ERASE = 35,
     CONSENT_OPCODE_ERASED = 163,
+    CONSENT_OPCODE_LINK = 36,
+    CONSENT_OPCODE_LINKED = 164,
+    CONSENT_OPCODE_UNLINK = 37,
+    CONSENT_OPCODE_UNLINKED = 165,
     CONSENT_OPCODE_ISSUE_TOKEN = 38,
     CONSENT_OPCODE_TOKEN_ISSUED = 166,
     CONSENT_OPCODE_CONFIRM_TOKEN = 39,
@@ -295,6 +299,8 @@ enum {
     CONSENT_ERROR_TOKEN_UNKNOWN = 92,
     CONSENT_ERROR_TOKEN_USED = 93,
     CONSENT_ERROR_TOKEN_LAPSED = 94,
+    CONSENT_ERROR_IDENTIFIER_UNLINKED = 95,
+    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96,
     CONSENT_ERROR_DAMAGED = 24,
     CONSENT_ERROR_FEED_NOT_READY = 25,
     CONSENT_ERROR_TOO_MANY_EDGES = 26,
@@ -379,7 +385,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_TEXT_TOO_LONG: return "Rule at the door: a text is over its limit. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NOTHING_TO_CONFIRM: return "Rule at the door: no grant waits to be confirmed. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_KEY_REUSED: return "Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIER_CONFLICT: return "Rule at the door: the identifiers name two people. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_CONFLICT: return "Rule at the door, and to link: the identifiers name two people. Nothing of it was stored.";
     case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
@@ -388,11 +394,13 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
-    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";
     case CONSENT_ERROR_TOKEN_USED: return "The token was used before; it counts once. Nothing was stored.";
     case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
+    case CONSENT_ERROR_IDENTIFIER_UNLINKED: return "Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE: return "The person is known by this identifier alone. Nothing was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
     case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
     case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";

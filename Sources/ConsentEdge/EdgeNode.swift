@@ -172,7 +172,8 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase, .issueToken, .confirmToken:
+        case .history, .countGranted, .people, .applyCatalog, .erase, .link, .unlink, .issueToken,
+            .confirmToken:
             preconditionFailure("an edge's session hands these on as they came")
         }
     }

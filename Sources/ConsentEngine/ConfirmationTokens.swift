@@ -175,7 +175,11 @@ extension Group {
         }
     }
 
-    private func owner(ofToken token: StoredToken) throws -> SubjectWork { try load(token.subject) }
+    /// Who requested, or whom that one is part of now.
+    private func owner(ofToken token: StoredToken) throws -> SubjectWork {
+        let subject = try load(token.subject)
+        return try subject.record.joinedTo.map(load) ?? subject
+    }
 }
 
 extension ConsentEvent {

@@ -136,7 +136,10 @@ final class Group: @unchecked Sendable {
         if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
-        if let known { try judge(&event, ofErased: known) }
+        if let known {
+            try judge(&event, ofErased: known)
+            try judge(event, ofSeparated: known.record)
+        }
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known {
             try refuseMerging(event.identifiers, hashes, into: known.record)
@@ -168,6 +171,12 @@ final class Group: @unchecked Sendable {
         guard event.capturedAt! > erasedAt, isActOfPerson || !subject.record.isErased else {
             throw AdmissionError.personErased(at: erasedAt)
         }
+    }
+
+    /// What was captured while the identifier was somebody else's says nothing of whose it is now, but for a "no".
+    private func judge(_ event: ConsentEvent, ofSeparated subject: SubjectRecord) throws(AdmissionError) {
+        guard let moment = subject.separatedAt, !event.state.takesAway, event.capturedAt! <= moment else { return }
+        throw .identifierUnlinked(at: moment)
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
@@ -206,7 +215,8 @@ final class Group: @unchecked Sendable {
         let record = subject.record
         var newer: [(Twin, UInt64)] = []
         subject.earlierTwins = knownTwins[record.id]
-        try draft.forEachEvent(of: record, after: subject.earlierTwins?.lastEvent ?? 0) {
+        let history = try ([subject] + parts(of: subject)).map(\.record)
+        try draft.forEachEvent(of: history, after: subject.earlierTwins?.lastEvent ?? 0) {
             newer.append((Twin(purposeBit: $1, state: $2, capturedAt: $3), $0))
         }
         // Only what is stored is remembered: what is not may never be.
@@ -264,7 +274,7 @@ final class Group: @unchecked Sendable {
         let isEmptied = recorded.event.identifiers.isEmpty && !recorded.event.state.isInternal
         if isEmptied {
             let owner = try owner(of: event.identifiers.map(hashOfStored), event.identifiers)
-            guard let owner, owner.record.id == recorded.subject else {
+            guard let owner, try isPart(recorded.subject, of: owner) else {
                 return .refused(.keyReused(sequence: sequence))
             }
             guard event.state.takesAway else { return .refused(.personErased(at: owner.record.erasedAt ?? now)) }
@@ -272,6 +282,25 @@ final class Group: @unchecked Sendable {
         }
         let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
+    }
+
+    /// Whether what was recorded about a subject is a person's.
+    private func isPart(_ subject: Int64, of person: SubjectWork) throws -> Bool {
+        try subject == person.record.id || load(subject).record.joinedTo == person.record.id
+    }
+
+    /// Those who became part of a subject, as the group leaves them.
+    func parts(of work: SubjectWork) throws -> [SubjectWork] {
+        let drafted = subjects.values.filter { $0.record.joinedTo == work.record.id }.map(\.record.id)
+        let stored = try draft.storedParts(of: work.record.id)
+        return try Set(stored + drafted).sorted().map(load).filter { $0.record.joinedTo == work.record.id }
+    }
+
+    func setOwner(of hash: IdentifierHash, _ subject: SubjectWork) { newOwners[hash] = subject }
+
+    func forgetTwins(of work: SubjectWork) {
+        (work.twins, work.earlierTwins) = (nil, nil)
+        knownTwins.forget(work.record.id)
     }
 
     private func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
@@ -313,7 +342,7 @@ final class Group: @unchecked Sendable {
         return remember(SubjectWork(record, isNew: false))
     }
 
-    private func addSubject() throws -> SubjectWork {
+    func addSubject() throws -> SubjectWork {
         remember(SubjectWork(try draft.newSubject(salt: newSalt()), isNew: true))
     }
 

@@ -214,6 +214,7 @@ package final class IndexWriter {
         if wordCount > table.geometry.words { try grow(identifiers: table.rows, purposes: wordCount * 64) }
         if let slot = unsafe table.find(hash) {
             unsafe table.update(slot, to: row)
+            unsafe table.setOwner(slot, owner)
             return
         }
         if table.usedSlots >= table.geometry.usedMax {

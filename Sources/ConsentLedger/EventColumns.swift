@@ -24,6 +24,8 @@ enum EventColumns {
     private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27]
     /// Of these, what an event about a person as a whole says, too.
     private static let ofSubject: [Int32] = [4, 19, 27]
+    /// What links and unlinks also names identifiers.
+    private static let ofLink: [Int32] = ofSubject + [21, 22]
     /// Ages from the door; 255 is none in the chain, and must not be one here.
     private static let ages: ClosedRange<Int64> = 0...150
 
@@ -100,19 +102,14 @@ enum EventColumns {
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
-            let kept = try row.isNull(22) ? nil : Self.hash(row, 22, of: row.int64(0))
-            let made = try personal.map { personal in
-                guard let salt = Salt.read(row.rawBytes(26)) else {
-                    throw LedgerError.corrupt(where: "event \(sequence)", what: "its subject's salt is missing")
-                }
-                return Personal.commitment(salt: salt, personal: personal)
-            }
-            guard let commitment = made ?? kept, kept == nil || kept == commitment else {
-                throw LedgerError.corrupt(
-                    where: "event \(sequence)", what: "its personal part is not the one that it committed to")
-            }
+            let commitment = try commitment(row, personal)
             chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             recorded = .consent(event)
+        case .link:
+            let (link, personal) = try link(row)
+            chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            chain.append(try commitment(row, personal))
+            recorded = .link(link)
         case .catalog:
             chain.append(UInt64(clamping: row.int64(24)))
             chain.append(row.bytes(25))
@@ -121,8 +118,8 @@ enum EventColumns {
             chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
             recorded = .erasure(try erasure(row))
         }
-        let isOfSubject = kind == .erasure
-        let isSilent = ofConsent.allSatisfy { row.isNull($0) || isOfSubject && ofSubject.contains($0) }
+        let said = kind == .erasure ? ofSubject : kind == .link ? ofLink : []
+        let isSilent = ofConsent.allSatisfy { row.isNull($0) || said.contains($0) }
         guard kind == .consent || isSilent, row.isNull(29) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "it says more than an event of its kind can")
         }
@@ -132,6 +129,32 @@ enum EventColumns {
                 where: "event \(sequence)", what: "its content or the one before it was changed: the hash is another")
         }
         return (recorded, hash)
+    }
+
+    /// What an event committed to.
+    private static func commitment(_ row: Statement, _ personal: [UInt8]?) throws -> ChainHash {
+        let kept = try row.isNull(22) ? nil : hash(row, 22, of: row.int64(0))
+        let made = try personal.map { personal in
+            guard let salt = Salt.read(row.rawBytes(26)) else {
+                throw LedgerError.corrupt(
+                    where: "event \(row.int64(0))", what: "its subject's salt is missing")
+            }
+            return Personal.commitment(salt: salt, personal: personal)
+        }
+        guard let commitment = made ?? kept, kept == nil || kept == commitment else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))", what: "its personal part is not the one that it committed to")
+        }
+        return commitment
+    }
+
+    static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: [UInt8]?) {
+        let personal = try personal(row)
+        let named = personal.map { Personal.decode($0)?.identifiers }
+        guard !row.isNull(4), !row.isNull(19), !(named == .some(nil)),
+            let link = RecordedLink(row, detail: row.bytes(28), named: (named ?? []) ?? [])
+        else { throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read") }
+        return (link, personal)
     }
 
     static func erasure(_ row: Statement) throws -> RecordedErasure {
@@ -146,6 +169,7 @@ enum EventColumns {
         switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
         case .consent: .consent(try read(row).recorded)
         case .erasure: .erasure(try erasure(row))
+        case .link: .link(try link(row).recorded)
         case .catalog, .revisionBecameCurrent, nil: nil
         }
     }

@@ -18,6 +18,7 @@ package final class LedgerReading {
     private let selectTokensDue: Statement
     private let selectTokensOfSubject: Statement
     private let selectNextLapse: Statement
+    private let selectParts: Statement
 
     init(_ connection: OpaquePointer) throws {
         self.connection = connection
@@ -41,6 +42,7 @@ package final class LedgerReading {
         selectTokensDue = try prepare(
             "\(StoredToken.select) WHERE state = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?")
         selectTokensOfSubject = try prepare("\(StoredToken.select) WHERE subject = ? AND state = 0")
+        selectParts = try prepare(SubjectColumns.selectParts)
         selectNextLapse = try prepare("SELECT min(ends_at) FROM confirmation_token WHERE state = 0")
         revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
     }
@@ -92,6 +94,15 @@ package final class LedgerReading {
             revisions = try RevisionNumbers(Statement(connection, RevisionNumbers.select))
             return try SubjectColumns.read(selectSubject, revisions, outdatings)
         }
+    }
+
+    /// Those who became part of a subject.
+    package func parts(of subject: Int64) throws -> [Int64] {
+        selectParts.bind(1, subject)
+        defer { selectParts.reset() }
+        var parts: [Int64] = []
+        while try selectParts.step() { parts.append(selectParts.int64(0)) }
+        return parts
     }
 
     /// Subjects with a consent that may have ended.

@@ -166,9 +166,11 @@ package final class LedgerSnapshot {
             ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select)), outdatings()) : nil
     }
 
-    /// Events of a subject with a later sequence than `after`, oldest first.
-    package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        try histories().events(of: subject, after: after, countMax: countMax)
+    /// What was recorded about a person with a later sequence than `after`, oldest first.
+    package func events(
+        of subject: SubjectRecord, after: UInt64, countMax: Int, withLinks: Bool
+    ) throws -> [SubjectEvent] {
+        try histories().events(of: subject, after: after, countMax: countMax, withLinks: withLinks)
     }
 
     /// For the histories of many people.

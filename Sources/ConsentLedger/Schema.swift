@@ -11,6 +11,7 @@ enum Schema {
         migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
         migrator.registerMigration("4-salts") { try $0.execute(sql: salts) }
         migrator.registerMigration("5-tokens") { try $0.execute(sql: version5Tokens) }
+        migrator.registerMigration("5-links") { try $0.execute(sql: version5Links) }
         return migrator
     }
 
@@ -241,5 +242,13 @@ enum Schema {
         ) WITHOUT ROWID, STRICT;
         CREATE INDEX confirmation_token_ends ON confirmation_token (state, ends_at);
         CREATE INDEX confirmation_token_subject ON confirmation_token (subject);
+        """
+
+    private static let version5Links = """
+        -- Of a subject that was linked with another: who it is part of now, always somebody who is part of nobody. Its events
+        -- stay where they are. Of one that began with an identifier which was taken off somebody: when.
+        ALTER TABLE subject ADD COLUMN joined_to INTEGER;
+        ALTER TABLE subject ADD COLUMN separated_at INTEGER;
+        CREATE INDEX subject_joined ON subject (joined_to) WHERE joined_to IS NOT NULL;
         """
 }

@@ -7,6 +7,10 @@ package enum RightsError: Error, Equatable, Sendable {
     case actorTooLong(size: Int)
     /// A rule at the door stands against it.
     case admission(AdmissionError)
+    /// Both have an identifier of this type, of which a person has one.
+    case linksTwoPeople(IdentifierType)
+    /// The only one that the person is known by.
+    case identifierIsOnlyOne(IdentifierType)
     /// Nobody was given this confirmation token, or what it was for has been erased.
     case tokenUnknown
     case tokenUsed(at: Timestamp)
@@ -22,6 +26,10 @@ extension RightsError: CustomStringConvertible {
         case .actorTooLong(let size):
             "who does it has \(size) bytes; at most \(Limit.shortTextSizeMax) are taken"
         case .admission(let error): "\(error)"
+        case .linksTwoPeople(let type):
+            "both have a \(type.name) identifier, so they are two people; take off the wrong one with 'consentd unlink' first"
+        case .identifierIsOnlyOne(let type):
+            "the person is known by this \(type.name) identifier alone; 'consentd erase' forgets the person"
         case .tokenUnknown: "nobody was given this token; ask for a new one"
         case .tokenUsed(let time): "the token was used at \(time.iso8601); it counts once"
         case .tokenLapsed(let time): "the token lapsed at \(time.iso8601); ask the person again"

@@ -83,6 +83,12 @@ extension Engine {
                 ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor))
             let answer = Erased(report)
             return { answer.encode(request: request, into: &$0) }
+        case .link(let asked):
+            let report = try link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor))
+            return { LinkOutcome(report).encode(.linked, request: request, into: &$0) }
+        case .unlink(let asked):
+            let report = try unlink(UnlinkRequest(asked.identifier, actor: asked.actor))
+            return { LinkOutcome(report).encode(.unlinked, request: request, into: &$0) }
         case .issueToken(let asked):
             let answer = TokenIssued(try issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)))
             return { answer.encode(request: request, into: &$0) }
@@ -104,21 +110,39 @@ extension Engine {
     /// As many events as are asked for and fit into a frame.
     private func historyPage(_ asked: HistoryRequest) throws -> HistoryPage {
         // One more than asked for tells whether there are more.
-        let (events, head) = try history(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
+        let (entries, head) =
+            asked.wantsLinks
+            ? try timeline(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
+            : try consents(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
         let purposes = catalog.catalog
-        var messages: [RecordedEventMessage] = []
+        var page = HistoryPage(hasMore: false, head: head, events: [])
         var size = 0
-        for event in events.prefix(asked.countMax) {
-            guard let purpose = purposes.purpose(id: event.event.purpose) else {
-                throw EngineError.damaged(
-                    at: "event \(event.sequence)", what: "no catalog has its purpose, '\(event.event.purpose)'")
+        for entry in entries.prefix(asked.countMax) {
+            switch entry {
+            case .consent(let event):
+                guard let purpose = purposes.purpose(id: event.event.purpose) else {
+                    throw EngineError.damaged(
+                        at: "event \(event.sequence)", what: "no catalog has its purpose, '\(event.event.purpose)'")
+                }
+                let message = RecordedEventMessage(event, purposeBit: UInt16(purpose.bit))
+                size += message.sizeMax
+                if size <= WireLimit.frameSizeMax - 1024 { page.events.append(message) }
+            case .link(let link):
+                let message = RecordedLinkMessage(link)
+                size += message.sizeMax
+                if size <= WireLimit.frameSizeMax - 1024 { page.links.append(message) }
             }
-            let message = RecordedEventMessage(event, purposeBit: UInt16(purpose.bit))
-            size += message.sizeMax
             if size > WireLimit.frameSizeMax - 1024 { break }
-            messages.append(message)
         }
-        return HistoryPage(hasMore: messages.count < events.count, head: head, events: messages)
+        page.hasMore = page.events.count + page.links.count < entries.count
+        return page
+    }
+
+    private func consents(
+        of identifier: Identifier, after: UInt64, countMax: Int
+    ) throws -> (entries: [PersonEvent], head: UInt64) {
+        let (events, head) = try history(of: identifier, after: after, countMax: countMax)
+        return (events.map(PersonEvent.consent), head)
     }
 
     private func answer(
@@ -217,6 +241,22 @@ extension Erased {
     }
 }
 
+extension LinkOutcome {
+    init(_ report: LinkReport) {
+        self.init(
+            sequence: report.sequence, recordedAt: report.recordedAt.millis, hash: report.hash,
+            identifiers: UInt32(clamping: report.identifiers), denied: report.denied)
+    }
+}
+
+extension RecordedLinkMessage {
+    init(_ link: RecordedLink) {
+        self.init(
+            sequence: link.sequence, recordedAt: link.recordedAt.millis, other: UInt64(clamping: link.other),
+            hash: link.hash, action: link.action, actor: link.actor, identifiers: link.named)
+    }
+}
+
 extension TokenConfirmation {
     init(_ asked: ConfirmTokenRequest) {
         self.init(asked.token)
@@ -305,6 +345,7 @@ extension AdmissionError {
         case .capturedTooEarly: .capturedTooEarly
         case .personErased: .personErased
         case .textNamesPerson: .textNamesPerson
+        case .identifierUnlinked: .identifierUnlinked
         }
     }
 }
@@ -316,6 +357,8 @@ extension RightsError {
         case .personUnknown: .personUnknown
         case .actorNamesPerson, .actorTooLong: .questionInvalid
         case .admission(let error): error.code
+        case .linksTwoPeople: .identifierConflict
+        case .identifierIsOnlyOne: .identifierIsOnlyOne
         case .tokenUnknown: .tokenUnknown
         case .tokenUsed: .tokenUsed
         case .tokenLapsed: .tokenLapsed

@@ -24,6 +24,8 @@ package enum Question: Sendable, Equatable {
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
+    case link(LinkIdentifierRequest)
+    case unlink(UnlinkIdentifierRequest)
     case issueToken(IssueTokenRequest)
     case confirmToken(ConfirmTokenRequest)
 }
@@ -250,6 +252,14 @@ package struct Session {
             let request = try EraseRequest(frame)
             try requireChangesTaken()
             try ask(.erase(request), frame, &actions)
+        case .link:
+            let request = try LinkIdentifierRequest(frame)
+            try requireChangesTaken()
+            try ask(.link(request), frame, &actions)
+        case .unlink:
+            let request = try UnlinkIdentifierRequest(frame)
+            try requireChangesTaken()
+            try ask(.unlink(request), frame, &actions)
         case .issueToken:
             let request = try IssueTokenRequest(frame)
             try requireChangesTaken()
@@ -278,7 +288,7 @@ package struct Session {
     /// Nil for what every node answers; else whether it only asks.
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
-        case .record, .applyCatalog, .erase, .issueToken, .confirmToken: false
+        case .record, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken: false
         case .history, .countGranted, .people: true
         default: nil
         }

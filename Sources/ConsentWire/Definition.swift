@@ -76,6 +76,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case erase = 0x23
     /// Answer to erase: what a certificate states.
     case erased = 0xA3
+    /// Link an identifier with a person: what was recorded for it becomes the person's.
+    case link = 0x24
+    /// Answer to link.
+    case linked = 0xA4
+    /// Take an identifier off its person: it keeps each no, and nothing that was agreed to.
+    case unlink = 0x25
+    /// Answer to unlink.
+    case unlinked = 0xA5
     /// Issue a token that confirms what a person has requested (double opt-in).
     case issueToken = 0x26
     /// Answer to issueToken: the token, which is said this once.
@@ -214,7 +222,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case nothingToConfirm = 84
     /// Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.
     case keyReused = 85
-    /// Rule at the door: the identifiers name two people. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door, and to link: the identifiers name two people. Nothing of it was stored.
     case identifierConflict = 86
     /// Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.
     case ageImplausible = 87
@@ -232,7 +240,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case nationalIdIsHash = 103
     /// The ledger knows nobody by the identifier. Nothing was stored.
     case personUnknown = 48
-    /// Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.
+    /// Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
     case textNamesPerson = 91
@@ -242,6 +250,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case tokenUsed = 93
     /// The time of the token is over; the person is to be asked again. Nothing was stored.
     case tokenLapsed = 94
+    /// Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.
+    case identifierUnlinked = 95
+    /// The person is known by this identifier alone. Nothing was stored.
+    case identifierIsOnlyOne = 96
     /// A payload does not match its checksum.
     case damaged = 24
     /// This node has nothing to follow yet.
@@ -310,6 +322,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .tokenUnknown,
             .tokenUsed,
             .tokenLapsed,
+            .identifierUnlinked,
+            .identifierIsOnlyOne,
             .subscribeTooLate,
             .subscribeExpected,
             .onlyFollowing: .doNotRetry

@@ -7,7 +7,8 @@ struct PythonConstants: Decodable {
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
         "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
-        "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
+        "freshness": "Freshness", "identifierType": "IdentifierType",
+        "linkAction": "LinkAction", "method": "EvidenceMethod", "party": "Party",
         "peopleSelection": "PeopleSelection", "state": "State",
     ]
 

@@ -75,7 +75,8 @@ extension ConsentClientError {
         case .server(let code, _):
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
-                "personUnknown", "personErased", "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown",
+                "personUnknown", "personErased", "identifierConflict", "identifierIsOnlyOne", "identifiersTooMany",
+                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown",
                 "tokenUsed",
                 "tokenLapsed", "textTooLong", "textNamesPerson":
                 Exit.refused

@@ -18,6 +18,8 @@ struct DoorTests {
         #expect(setUp.outcomes == [.recorded(sequence: 2), .recorded(sequence: 3)])
         _ = try node.engine.record([.grant([.customer("gone")])])
         _ = try node.engine.erase(ErasureRequest(.customer("gone"), reason: .consentWithdrawn))
+        _ = try node.engine.record([.grant([.customer("kept"), .email("off@example.no")])])
+        _ = try node.engine.unlink(UnlinkRequest(.email("off@example.no")))
         let before = try node.engine.stored
         for (offered, code) in Self.cases(used) {
             let outcome = try await node.engine.recordOne(offered)
@@ -77,6 +79,12 @@ struct DoorTests {
             ({ _ = try $0.confirmToken(TokenConfirmation(used)) }, .tokenUsed),
             ({ _ = try $0.confirmToken(TokenConfirmation(lapsed)) }, .tokenLapsed),
             ({ _ = try $0.issueToken(TokenRequest(kari, purposes: ["p0"])) }, .nothingToConfirm),
+            ({ _ = try $0.link(LinkRequest(kari, to: .customer("ola"))) }, .identifierConflict),
+            ({ _ = try $0.link(LinkRequest(.email("x@example.no"), to: .customer("gone"))) }, .personErased),
+            ({ _ = try $0.link(LinkRequest(kari, to: .customer("nobody"))) }, .personUnknown),
+            ({ _ = try $0.unlink(UnlinkRequest(.customer("nobody"))) }, .personUnknown),
+            ({ _ = try $0.unlink(UnlinkRequest(.customer("gone"))) }, .personErased),
+            ({ _ = try $0.unlink(UnlinkRequest(kari)) }, .identifierIsOnlyOne),
             ({ _ = try $0.issueToken(TokenRequest(.customer("nobody"), purposes: ["p0"])) }, .personUnknown),
         ]
     }
@@ -123,6 +131,7 @@ struct DoorTests {
             (.grant([.customer("gone")], at: SampleCatalog.begin), .personErased),
             (.grant([.customer("number-77")]).with { $0.source.form = "of number-77" }, .textNamesPerson),
             (grant.with { $0.party = .controller }, .partyCannotConsent),
+            (.grant([.email("off@example.no")], at: SampleCatalog.begin), .identifierUnlinked),
         ]
         // What cannot even be said as an event: the session judges it, and it takes its place in the answer.
         let unsayable: [(AdmissionError, ErrorCode)] = [

@@ -96,7 +96,7 @@ struct VectorTests {
             .applyCatalog: .appliedCatalog, .history: .historyPage, .catalog: .catalogPurposes,
             .catalogDocument: .catalogText, .statistics: .statisticValues, .countGranted: .grantedCount,
             .people: .peoplePage, .status: .nodeStatus, .enforcement: .enforcedBy, .erase: .erased,
-            .issueToken: .tokenIssued, .confirmToken: .tokenConfirmed,
+            .link: .linked, .unlink: .unlinked, .issueToken: .tokenIssued, .confirmToken: .tokenConfirmed,
         ]
         for vector in try Vector.file(file) {
             // The outcome of an event depends on what was recorded before it.
@@ -110,7 +110,7 @@ struct VectorTests {
             let isRefused =
                 answer.errorCode == .catalogRejected && [.applyCatalog, .people].contains(opcode)
                 || answer.errorCode == .questionInvalid && [.countGranted, .people].contains(opcode)
-                || answer.errorCode == .personUnknown && [.erase, .issueToken].contains(opcode)
+                || answer.errorCode == .personUnknown && [.erase, .link, .unlink, .issueToken].contains(opcode)
                 || answer.errorCode == .tokenUnknown && opcode == .confirmToken
             // The purposes of the worked session are asked for beyond the catalog once.
             let isUnknown = answer.errorCode == .purposeUnknown && file == "session.json"

@@ -75,9 +75,10 @@ struct DefinitionTests {
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
+        try expectNumbers(LinkAction.self, of: "linkAction")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")
         try expectNumbers(CutOffReason.self, of: "cutOffReason")
-        #expect(try definition["enums"].object.count == 12)
+        #expect(try definition["enums"].object.count == 13)
     }
 
     @Test(arguments: [

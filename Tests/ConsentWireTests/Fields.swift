@@ -231,7 +231,8 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
     case .history:
         guard let identifier = try normalIdentifier(fields) else { return nil }
         HistoryRequest(
-            identifier: identifier, after: try fields["after"].number(), countMax: try fields["limit"].number()
+            identifier: identifier, after: try fields["after"].number(), countMax: try fields["limit"].number(),
+            wantsLinks: try fields["links"].bool
         ).encode(request: request, into: &output)
     case .countGranted:
         CountGrantedRequest(purpose: try fields["purpose"].text, except: try fields["except"].text)
@@ -244,6 +245,16 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         EraseRequest.encode(
             type: identifier.type, value: identifier.value, reason: try fields["reason"].named(),
             actor: try fields["actor"].text, request: request, into: &output)
+    case .link:
+        guard let identifier = try normalIdentifier(fields), let person = try normalPerson(fields) else { return nil }
+        LinkIdentifierRequest.encode(
+            type: identifier.type, value: identifier.value, personType: person.type, person: person.value,
+            actor: try fields["actor"].text, request: request, into: &output)
+    case .unlink:
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        UnlinkIdentifierRequest.encode(
+            type: identifier.type, value: identifier.value, actor: try fields["actor"].text, request: request,
+            into: &output)
     case .issueToken:
         guard let identifier = try normalIdentifier(fields) else { return nil }
         IssueTokenRequest.encode(
@@ -259,6 +270,12 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
 private func normalIdentifier(_ fields: Json) throws -> Identifier? {
     let value = try fields["identifier"].text
     let identifier = try Identifier(type: fields["type"].named(), value: value)
+    return Array(identifier.value.utf8) == Array(value.utf8) ? identifier : nil
+}
+
+private func normalPerson(_ fields: Json) throws -> Identifier? {
+    let value = try fields["person"].text
+    let identifier = try Identifier(type: fields["personType"].named(), value: value)
     return Array(identifier.value.utf8) == Array(value.utf8) ? identifier : nil
 }
 
@@ -309,6 +326,7 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         let history = try HistoryRequest(frame)
         fields["after"] = .decimal(history.after)
         fields["limit"] = .small(history.countMax)
+        fields["links"] = .bool(history.wantsLinks)
         fields["type"] = .named(history.identifier.type)
         fields["identifier"] = .text(history.identifier.value)
     case .countGranted:
@@ -323,6 +341,18 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["actor"] = .text(erase.actor)
         fields["type"] = .named(erase.identifier.type)
         fields["identifier"] = .text(erase.identifier.value)
+    case .link:
+        let link = try LinkIdentifierRequest(frame)
+        fields["actor"] = .text(link.actor)
+        fields["type"] = .named(link.identifier.type)
+        fields["identifier"] = .text(link.identifier.value)
+        fields["personType"] = .named(link.person.type)
+        fields["person"] = .text(link.person.value)
+    case .unlink:
+        let unlink = try UnlinkIdentifierRequest(frame)
+        fields["actor"] = .text(unlink.actor)
+        fields["type"] = .named(unlink.identifier.type)
+        fields["identifier"] = .text(unlink.identifier.value)
     case .issueToken:
         let issue = try IssueTokenRequest(frame)
         fields["purposes"] = .array(issue.purposes.map(Json.text))
@@ -363,7 +393,8 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
     case .historyPage:
         HistoryPage(
             hasMore: try fields["more"].bool, head: try fields["head"].number(),
-            events: try fields["events"].array.map(RecordedEventMessage.init)
+            events: try fields["events"].array.map(RecordedEventMessage.init),
+            links: try fields["links"].array.map(RecordedLinkMessage.init)
         ).encode(request: request, into: &output)
     case .catalogPurposes:
         CatalogPurposes(
@@ -390,6 +421,7 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
+    case .linked, .unlinked: try LinkOutcome(fields).encode(opcode, request: request, into: &output)
     case .tokenIssued: try TokenIssued(fields).encode(request: request, into: &output)
     case .tokenConfirmed: try TokenConfirmed(fields).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
@@ -497,6 +529,7 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["more"] = .bool(page.hasMore)
         fields["head"] = .decimal(page.head)
         fields["events"] = .array(page.events.map(\.fields))
+        fields["links"] = .array(page.links.map(\.fields))
     case .catalogPurposes:
         let catalog = try CatalogPurposes(frame)
         fields["version"] = .small(catalog.catalogVersion)
@@ -523,6 +556,7 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
+    case .linked, .unlinked: fields.merge(try LinkOutcome(frame, opcode).fields) { first, _ in first }
     case .tokenIssued: fields.merge(try TokenIssued(frame).fields) { first, _ in first }
     case .tokenConfirmed: fields.merge(try TokenConfirmed(frame).fields) { first, _ in first }
     case .goingAway: fields["millis"] = .small(frame.word)

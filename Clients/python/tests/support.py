@@ -43,6 +43,7 @@ from consentd._wire import (
     Hello,
     HistoryRequest,
     IssueTokenRequest,
+    LinkRequest,
     PeopleRequest,
     PingRequest,
     PurposeTable,
@@ -50,6 +51,7 @@ from consentd._wire import (
     Request,
     StatisticsRequest,
     StatusRequest,
+    UnlinkRequest,
     frame,
     scan_frame,
 )
@@ -182,6 +184,10 @@ def request_answered_by(data: bytes) -> Request:
             return HistoryRequest(SOMEBODY, 0)
         case Opcode.ERASED:
             return EraseRequest(SOMEBODY, ErasureReason.UNLAWFUL)
+        case Opcode.LINKED:
+            return LinkRequest(SOMEBODY, SOMEBODY)
+        case Opcode.UNLINKED:
+            return UnlinkRequest(SOMEBODY)
         case Opcode.TOKEN_ISSUED:
             return IssueTokenRequest(SOMEBODY, ("p3",))
         case Opcode.TOKEN_CONFIRMED:

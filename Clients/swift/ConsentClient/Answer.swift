@@ -21,6 +21,8 @@ enum Answer: Sendable {
     case grantedCount(GrantedCount)
     case peoplePage(FoundPeople)
     case erased(Erased)
+    case linked(LinkOutcome)
+    case unlinked(LinkOutcome)
     case tokenIssued(TokenIssued)
     case tokenConfirmed(TokenConfirmed)
 
@@ -45,6 +47,8 @@ enum Answer: Sendable {
             case (.grantedCount, .grantedCount): .grantedCount(try GrantedCount(frame))
             case (.peoplePage, .peoplePage): .peoplePage(try FoundPeople(frame))
             case (.erased, .erased): .erased(try Erased(frame))
+            case (.linked, .linked): .linked(try LinkOutcome(frame, .linked))
+            case (.unlinked, .unlinked): .unlinked(try LinkOutcome(frame, .unlinked))
             case (.tokenIssued, .tokenIssued): .tokenIssued(try TokenIssued(frame))
             case (.tokenConfirmed, .tokenConfirmed): .tokenConfirmed(try TokenConfirmed(frame))
             default: nil

@@ -13,6 +13,7 @@ from ._protocol import (
     Freshness,
     IdentifierType,
     LawfulBasis,
+    LinkAction,
     Party,
     PeopleSelection,
     State,
@@ -26,8 +27,10 @@ from ._wire import (
     FollowingEdge,
     FoundPerson,
     GrantedCount,
+    LinkOutcome,
     NodeStatus,
     PeopleQuestion,
+    RecordedLink,
 )
 from .aio import AsyncClient
 from .client import Client
@@ -101,6 +104,8 @@ __all__ = [
     "IndexUnavailable",
     "InvalidArgument",
     "LawfulBasis",
+    "LinkAction",
+    "LinkOutcome",
     "MappedReader",
     "NodeStatus",
     "Options",
@@ -111,6 +116,7 @@ __all__ = [
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",
+    "RecordedLink",
     "ServerError",
     "ServerInfo",
     "State",

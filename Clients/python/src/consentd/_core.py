@@ -55,6 +55,8 @@ from ._wire import (
     HistoryPage,
     HistoryRequest,
     IssueTokenRequest,
+    LinkOutcome,
+    LinkRequest,
     NodeStatus,
     PeoplePage,
     PeopleQuestion,
@@ -63,12 +65,14 @@ from ._wire import (
     PurposeTable,
     Recorded,
     RecordedEvent,
+    RecordedLink,
     RecordRequest,
     Repetition,
     Request,
     StatisticsRequest,
     StatusRequest,
     TokenConfirmed,
+    UnlinkRequest,
     Welcome,
     frames_of,
 )
@@ -347,6 +351,16 @@ class Core:
         (answer,) = yield [EraseRequest(subject, reason, actor)]
         return cast(Erased, answer)
 
+    def _link(self, subject: Subject, person: Subject, actor: str) -> Plan[LinkOutcome]:
+        _require_names(actor, subject.value)
+        (answer,) = yield [LinkRequest(subject, person, actor)]
+        return cast(LinkOutcome, answer)
+
+    def _unlink(self, subject: Subject, actor: str) -> Plan[LinkOutcome]:
+        _require_names(actor)
+        (answer,) = yield [UnlinkRequest(subject, actor)]
+        return cast(LinkOutcome, answer)
+
     def _issue_token(self, subject: Subject, purposes: Sequence[str]) -> Plan[ConfirmationToken]:
         _require_names(*purposes)
         if not 1 <= len(purposes) <= PURPOSES_PER_TOKEN_MAX:
@@ -371,9 +385,17 @@ class Core:
             entries += (_entry(recorded, table) for recorded in page.events)
             if not page.has_more:
                 return entries
-            if not page.events or page.events[-1].sequence <= after:
-                raise ProtocolViolation("a page of a history says that more follow and does not lead on")
-            after = page.events[-1].sequence
+            after = _leads_on(page, after)
+
+    def _links(self, subject: Subject, after: int) -> Plan[list[RecordedLink]]:
+        links: list[RecordedLink] = []
+        while True:
+            (answer,) = yield [HistoryRequest(subject, after, with_links=True)]
+            page = cast(HistoryPage, answer)
+            links += page.links
+            if not page.has_more:
+                return links
+            after = _leads_on(page, after)
 
     def _count_granted(self, purpose: str, but_not: str) -> Plan[GrantedCount]:
         _require_names(purpose, but_not)
@@ -426,6 +448,12 @@ class Core:
 def _require_names(*names: str) -> None:
     if any(len(name.encode()) > 255 for name in names):
         raise InvalidArgument("a name has more than 255 bytes")
+
+
+def _leads_on(page: HistoryPage, after: int) -> int:
+    if page.last <= after:
+        raise ProtocolViolation("a page of a history says that more follow and does not lead on")
+    return page.last
 
 
 def _check(answer: Checked) -> Check:

@@ -59,6 +59,10 @@ class Opcode(IntEnum):
     ERROR = 255
     ERASE = 35
     ERASED = 163
+    LINK = 36
+    LINKED = 164
+    UNLINK = 37
+    UNLINKED = 165
     ISSUE_TOKEN = 38
     TOKEN_ISSUED = 166
     CONFIRM_TOKEN = 39
@@ -147,6 +151,8 @@ class ErrorCode(IntEnum):
     TOKEN_UNKNOWN = 92
     TOKEN_USED = 93
     TOKEN_LAPSED = 94
+    IDENTIFIER_UNLINKED = 95
+    IDENTIFIER_IS_ONLY_ONE = 96
     DAMAGED = 24
     FEED_NOT_READY = 25
     TOO_MANY_EDGES = 26
@@ -220,6 +226,8 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
     ErrorCode.TOKEN_USED: Advice.DO_NOT_RETRY,
     ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_UNLINKED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
     ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
     ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
@@ -294,6 +302,8 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
     ErrorCode.TOKEN_USED: "tokenUsed",
     ErrorCode.TOKEN_LAPSED: "tokenLapsed",
+    ErrorCode.IDENTIFIER_UNLINKED: "identifierUnlinked",
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: "identifierIsOnlyOne",
     ErrorCode.DAMAGED: "damaged",
     ErrorCode.FEED_NOT_READY: "feedNotReady",
     ErrorCode.TOO_MANY_EDGES: "tooManyEdges",
@@ -369,6 +379,13 @@ class IdentifierType(IntEnum):
     OTHER = 15
 
 
+class LinkAction(IntEnum):
+    LINKED = 1
+    JOINED_TO = 2
+    UNLINKED = 3
+    SEPARATED = 4
+
+
 class EvidenceMethod(IntEnum):
     NONE = 0
     TICKED_BOX = 1
@@ -398,6 +415,7 @@ class PeopleSelection(IntEnum):
     ENDING = 3
     ACTIVE = 4
     OUTDATED_BY = 5
+    COMING_OF_AGE = 6
 
 
 class State(IntEnum):

@@ -21,6 +21,7 @@ from ._protocol import (
     Freshness,
     IdentifierType,
     LawfulBasis,
+    LinkAction,
     Opcode,
     Party,
     PeopleSelection,
@@ -383,10 +384,42 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedLink:
+    """What linked or unlinked identifiers of a person. ``recorded_at`` is in milliseconds since 1970; ``other`` is the
+    other side's number in the ledger, zero if there is none; of a national id there is only its hash."""
+
+    sequence: int
+    recorded_at: int
+    other: int
+    hash: bytes
+    action: LinkAction
+    actor: str
+    identifiers: tuple[tuple[IdentifierType, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOutcome:
+    """What linking or unlinking did. ``sequence`` is zero if the identifier was the person's already; ``identifiers`` is
+    how many changed hands; ``denied`` are the purposes for which a "no" stands because of it."""
+
+    sequence: int
+    recorded_at: int
+    hash: bytes
+    identifiers: int
+    denied: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPage:
     has_more: bool
     head: int
     events: tuple[RecordedEvent, ...]
+    links: tuple[RecordedLink, ...] = ()
+
+    @property
+    def last(self) -> int:
+        """The sequence that the page ends with; zero for an empty one."""
+        return max((entry.sequence for entry in (*self.events[-1:], *self.links[-1:])), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,6 +593,7 @@ Answer = (
     | HistoryPage
     | GrantedCount
     | Erased
+    | LinkOutcome
     | ConfirmationToken
     | TokenConfirmed
     | PeoplePage
@@ -676,15 +710,35 @@ def read_applied_catalog(frame: Frame, is_dry_run: bool) -> AppliedCatalog:
 
 
 def read_history_page(frame: Frame) -> HistoryPage:
-    _require_header(frame, flags=1, argument=True)
+    _require_header(frame, flags=1, argument=True, word=True)
     reader = _Reader(frame.payload)
     head = reader.u64()
     events = tuple(
         RecordedEvent(reader.u64(), reader.time(), reader.u64(), reader.take(32), EventMessage.read(reader))
         for _ in range(frame.argument)
     )
+    links = tuple(_recorded_link(reader) for _ in range(frame.word))
     reader.end()
-    return HistoryPage(bool(frame.flags), head, events)
+    return HistoryPage(bool(frame.flags), head, events, links)
+
+
+def _recorded_link(reader: _Reader) -> RecordedLink:
+    sequence, recorded_at, other, digest = reader.u64(), reader.time(), reader.u64(), reader.take(32)
+    action, count = _code(LinkAction, reader.u8()), reader.u8()
+    if reader.u16():
+        raise Violation("a reserved field is not zero")
+    actor = reader.text8()
+    identifiers = tuple((_code(IdentifierType, reader.u8()), reader.text8()) for _ in range(count))
+    return RecordedLink(sequence, recorded_at, other, digest, action, actor, identifiers)
+
+
+def read_link_outcome(frame: Frame) -> LinkOutcome:
+    _require_header(frame, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    sequence, recorded_at, digest = reader.u64(), reader.time(), reader.take(32)
+    denied = tuple(reader.text8() for _ in range(frame.argument))
+    reader.end()
+    return LinkOutcome(sequence, recorded_at, digest, frame.word, denied)
 
 
 def read_granted_count(frame: Frame) -> GrantedCount:
@@ -1022,6 +1076,33 @@ class EraseRequest(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRequest(Request):
+    is_counted = True
+    subject: Subject
+    person: Subject
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.actor) + _text8(self.subject.value) + self.person.value.encode()
+        data = frame(Opcode.LINK, request, payload, word=self.subject.type | self.person.type << 8)
+        return data, Opcode.LINKED, read_link_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkRequest(Request):
+    # Taken off already, it would be somebody's alone, and refused.
+    repetition = Repetition.NEVER
+    is_counted = True
+    subject: Subject
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.actor) + self.subject.value.encode()
+        data = frame(Opcode.UNLINK, request, payload, word=self.subject.type)
+        return data, Opcode.UNLINKED, read_link_outcome
+
+
+@dataclass(frozen=True, slots=True)
 class IssueTokenRequest(Request):
     is_counted = True
     subject: Subject
@@ -1057,10 +1138,12 @@ class HistoryRequest(Request):
     subject: Subject
     after: int
     limit: int = 0
+    with_links: bool = False
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         payload = _U64.pack(self.after) + self.subject.value.encode()
-        data = frame(Opcode.HISTORY, request, payload, argument=self.limit, word=self.subject.type)
+        flags = int(self.with_links)
+        data = frame(Opcode.HISTORY, request, payload, flags=flags, argument=self.limit, word=self.subject.type)
         return data, Opcode.HISTORY_PAGE, read_history_page
 
 

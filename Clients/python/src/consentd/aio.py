@@ -21,8 +21,10 @@ from ._wire import (
     FoundPerson,
     GrantedCount,
     Hello,
+    LinkOutcome,
     NodeStatus,
     PeopleQuestion,
+    RecordedLink,
     Request,
 )
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
@@ -212,6 +214,19 @@ class AsyncClient(Core):
         """
         return await self._run(self._erase(subject, reason, by))
 
+    async def link(self, subject: Subject, person: Subject, by: str = "") -> LinkOutcome:
+        """Links an identifier, such as a cookie, with a person who turns out to be behind it.
+
+        What was recorded for it becomes the person's; a "no" of either side is a "no" of the person. ``by`` stays in the
+        ledger, so it must not name the person.
+        """
+        return await self._run(self._link(subject, person, by))
+
+    async def unlink(self, subject: Subject, by: str = "") -> LinkOutcome:
+        """Takes an identifier off its person: it is unknown from then on, but each "no" that stood stands for it on. Never
+        repeated on its own once it may have been sent."""
+        return await self._run(self._unlink(subject, by))
+
     async def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
         """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.
 
@@ -236,6 +251,10 @@ class AsyncClient(Core):
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return await self._run(self._history(subject, after))
+
+    async def links(self, subject: Subject, after: int = 0) -> list[RecordedLink]:
+        """What linked and unlinked identifiers of a person, oldest first."""
+        return await self._run(self._links(subject, after))
 
     async def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""

@@ -24,8 +24,10 @@ from ._wire import (
     FoundPerson,
     GrantedCount,
     Hello,
+    LinkOutcome,
     NodeStatus,
     PeopleQuestion,
+    RecordedLink,
     Request,
 )
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
@@ -270,6 +272,19 @@ class Client(Core):
         """
         return self._run(self._erase(subject, reason, by))
 
+    def link(self, subject: Subject, person: Subject, by: str = "") -> LinkOutcome:
+        """Links an identifier, such as a cookie, with a person who turns out to be behind it.
+
+        What was recorded for it becomes the person's; a "no" of either side is a "no" of the person. ``by`` stays in the
+        ledger, so it must not name the person.
+        """
+        return self._run(self._link(subject, person, by))
+
+    def unlink(self, subject: Subject, by: str = "") -> LinkOutcome:
+        """Takes an identifier off its person: it is unknown from then on, but each "no" that stood stands for it on. Never
+        repeated on its own once it may have been sent."""
+        return self._run(self._unlink(subject, by))
+
     def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
         """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.
 
@@ -294,6 +309,10 @@ class Client(Core):
     def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return self._run(self._history(subject, after))
+
+    def links(self, subject: Subject, after: int = 0) -> list[RecordedLink]:
+        """What linked and unlinked identifiers of a person, oldest first."""
+        return self._run(self._links(subject, after))
 
     def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""
