@@ -138,8 +138,11 @@ final class SimulatedStore: ReplicaStore, FeedSource {
     /// Whether the last taking over was of a history or a past that is not the one before.
     private(set) var hasChangedHistory = false
 
-    /// Whether a row was ever replaced by an older one.
+    /// Whether a row was ever replaced by an older one. Of the copy that is built beside, only what came in this connection
+    /// counts: a chunk that broke off comes again whole, from an upstream that may be an older copy by then.
     private(set) var hasGoneBack = false
+    /// Put into the copy beside since the connection began.
+    private var putBeside: Set<Int> = []
 
     let canary: Canary?
     /// The digest that the message that is being taken says, for a canary.
@@ -210,11 +213,13 @@ final class SimulatedStore: ReplicaStore, FeedSource {
         canary == .skipSequence ? nil : table(target).rows[SimulatedTable.identifier(row)]?.sequence
     }
 
+    func beginConnection() { putBeside = [] }
+
     func put(_ row: SyncRow, _ target: ReplicaTarget) throws(StoreFailure) {
         try mayFail()
-        if let old = table(target).rows[SimulatedTable.identifier(row)], old.sequence > row.sequence {
-            hasGoneBack = true
-        }
+        let identifier = SimulatedTable.identifier(row)
+        let isSeen = target == .live || !putBeside.insert(identifier).inserted
+        if isSeen, let old = table(target).rows[identifier], old.sequence > row.sequence { hasGoneBack = true }
         change(target) {
             $0.rows[SimulatedTable.identifier(row)] = SimulatedRow(
                 sequence: row.sequence, permitted: row.word(0), denied: row.word(1))

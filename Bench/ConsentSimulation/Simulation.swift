@@ -81,6 +81,7 @@ package final class Simulation {
     }
 
     private final class Edge {
+        let number: Int
         let store: SimulatedStore
         var replica: Replica<SimulatedStore>
         var upstream: Int
@@ -95,7 +96,8 @@ package final class Simulation {
         var lineage = 0
         var vouchedSeen: UInt64 = 0
 
-        init(_ store: SimulatedStore, upstream: Int, clockOffset: UInt64) {
+        init(_ number: Int, _ store: SimulatedStore, upstream: Int, clockOffset: UInt64) {
+            self.number = number
             self.store = store
             self.upstream = upstream
             self.clockOffset = clockOffset
@@ -156,7 +158,7 @@ package final class Simulation {
             let store = SimulatedStore(identifiers: identifiers, canary: canary)
             edges.append(
                 Edge(
-                    store, upstream: number == 2 ? Self.rootCount : 0, clockOffset: dice.next() % 5_000_000))
+                    number, store, upstream: number == 2 ? Self.rootCount : 0, clockOffset: dice.next() % 5_000_000))
         }
     }
 
@@ -243,7 +245,7 @@ package final class Simulation {
         case 8:
             // It is pointed to the wrong node, or back.
             if edge !== edges[2] {
-                edge.upstream = edge.upstream == 0 && dice.oneIn(3) ? 1 : 0
+                point(edge, to: edge.upstream == 0 && dice.oneIn(3) ? 1 : 0)
                 disconnect(edge)
             }
         case 9: if dice.oneIn(3) { startOver(edge) }
@@ -253,10 +255,15 @@ package final class Simulation {
         }
     }
 
+    private func point(_ edge: Edge, to upstream: Int) {
+        if upstream != edge.upstream { edge.replica.options.isUpstreamNew = true }
+        edge.upstream = upstream
+    }
+
     private func startOver(_ edge: Edge) {
         edge.replica.options.startsOver = true
         edge.maySwitch = true
-        note("somebody lets an edge start over")
+        note("somebody lets edge \(edge.number) start over")
     }
 
     /// It comes back as it was, as an older copy of itself, or with nothing of its past.
@@ -317,8 +324,10 @@ package final class Simulation {
     }
 
     private func connect(_ edge: Edge) {
+        note("edge \(edge.number) connects to upstream \(edge.upstream)")
         let link = Link(edge.upstream, Feed(feedOptions, at: moment(ofUpstream: edge.upstream)), at: now)
         edge.link = link
+        edge.store.beginConnection()
         edge.replica.connect(at: moment(edge), into: &output)
         link.toUpstream = Array(output.bytes)
         output.clear()
@@ -337,15 +346,14 @@ package final class Simulation {
         edge.store.restart(afterPowerLoss: edge.losesPower)
         if edge.losesPower { edge.clockOffset = dice.next() % 5_000_000 }
         edge.losesPower = false
-        let startsOver = edge.replica.options.startsOver
-        edge.replica = Replica(edge.store, ReplicaOptions())
-        edge.replica.options.startsOver = startsOver
+        let options = edge.replica.options
+        edge.replica = Replica(edge.store, options)
     }
 
     private func tick(_ edge: Edge, _ link: Link) {
         if let end = edge.replica.tick(at: moment(edge), into: &output) {
             output.clear()
-            note("an edge ends: \(end)")
+            note("edge \(edge.number) ends: \(end)")
             return disconnect(edge)
         }
         link.toUpstream.append(contentsOf: output.bytes)
@@ -471,7 +479,7 @@ package final class Simulation {
                     failure = checkTakingOver(edge, link, before)
                     tellOnward(edge)
                     if let end {
-                        note("an edge ends: \(end)")
+                        note("edge \(edge.number) ends: \(end)")
                         if case .held = end { result.held += 1 }
                         isBroken = true
                     }
@@ -498,7 +506,9 @@ package final class Simulation {
         if let entries = edge.replica.takeOnward() {
             for entry in entries { edge.store.log.append(entry) }
         } else {
-            edge.store.log.reset(to: edge.store.live.point, isDigestKnown: true, catalog: edge.store.live.catalog)
+            edge.store.log.reset(
+                to: edge.store.live.point, isDigestKnown: edge.replica.verifiedSequence != nil,
+                catalog: edge.store.live.catalog)
         }
         if let sequence = edge.replica.verifiedSequence { edge.store.log.confirm(sequence) }
     }
@@ -513,6 +523,9 @@ package final class Simulation {
         guard edge.store.lineage != edge.lineage else { return nil }
         edge.lineage = edge.store.lineage
         result.snapshots += 1
+        note(
+            "edge \(edge.number) takes a snapshot over from upstream \(link.upstream): \(before.point) → \(edge.store.live.point)"
+        )
         defer { edge.maySwitch = false }
         guard before.history != .zero, !edge.maySwitch else { return nil }
         if edge.store.history != before.history { return failed("another history has taken over by itself") }
@@ -563,6 +576,7 @@ package final class Simulation {
         let vouched = edge.store.vouchedAt
         guard vouched != edge.vouchedSeen else { return }
         edge.vouchedSeen = vouched
+        note("edge \(number) is vouched for at \(Int64(vouched) - Int64(edge.clockOffset)) ms, sequence \(sequence)")
         guard vouched != 0 else { return }
         guard vouched <= now + edge.clockOffset else {
             throw failed("edge \(number) vouches for a moment that is not yet")
@@ -595,7 +609,7 @@ package final class Simulation {
         note("the faults stop")
         for root in roots { while root.isBusy { root.advance(at: now) } }
         for (number, edge) in edges.enumerated() {
-            edge.upstream = number == 2 ? Self.rootCount : 0
+            point(edge, to: number == 2 ? Self.rootCount : 0)
             edge.store.failsAfter = nil
             edge.store.diesAfter = nil
             if let link = edge.link, link.upstream != edge.upstream || link.isFrozen { disconnect(edge) }

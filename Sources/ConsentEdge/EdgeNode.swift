@@ -47,8 +47,8 @@ package final class EdgeNode: ServedNode {
         clock = try BootClock()
         let watchers = watchers
         let record = EdgeRecord(folder)
-        try record.begin(upstream: options.upstream)
         var options = options
+        options.replica.isUpstreamNew = try record.begin(upstream: options.upstream)
         // Once it has followed one, it follows no other.
         if options.deployment == .zero { options.deployment = record.deployment ?? .zero }
         let refusedCatalogs = refusedCatalogs
@@ -74,10 +74,10 @@ package final class EdgeNode: ServedNode {
                     let identity = inService.value.identity
                     return (ID16(bytes: identity.deployment), ID16(bytes: identity.history))
                 }) : nil
-        let publication = follower.publication
+        let (publication, upstream) = (follower.publication, options.upstream)
         late.begin { state in
-            if state.deployment != .zero { record.keep(state.deployment) }
             inService.set(Service(state, publication, record))
+            if state.deployment != .zero { record.keep(state.deployment, of: state.isUpstreamNew ? nil : upstream) }
             watchers.tell()
         }
     }
@@ -140,14 +140,19 @@ package final class EdgeNode: ServedNode {
         _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         switch action {
-        case .record: preconditionFailure("an edge's session hands changes on as they came")
+        case .record(let request, _): complete(notHere(request))
         case .elsewhere(let request, let frame, _):
             if let forwarder { return forwarder.forward(frame, request: request, complete: complete) }
-            let answer = ErrorAnswer(
-                WireError(.notHere, "this edge has no ledger; ask the server that it follows, at \(upstream)"))
-            complete { answer.encode(request: request, into: &$0) }
+            complete(notHere(request))
         case .question(let request, let question): complete(answer(question, request))
         }
+    }
+
+    /// Of what needs the ledger: also where somebody has taken it for what an edge answers itself.
+    private func notHere(_ request: UInt32) -> Encode {
+        let answer = ErrorAnswer(
+            WireError(.notHere, "this edge has no ledger; ask the server that it follows, at \(upstream)"))
+        return { answer.encode(request: request, into: &$0) }
     }
 
     private func answer(_ question: Question, _ request: UInt32) -> Encode {
@@ -172,9 +177,8 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase, .link, .unlink, .issueToken,
-            .confirmToken:
-            preconditionFailure("an edge's session hands these on as they came")
+        case .history, .countGranted, .people, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken:
+            return notHere(request)
         }
     }
 
@@ -210,6 +214,7 @@ package final class EdgeNode: ServedNode {
     package var whyNotReady: String? { follower.state.whyNotReady(at: Clock.boottimeMillis()) }
 
     package var status: NodeStatus {
+        // Before what is in service: that is never older than what the follower says.
         let state = follower.state
         let now = Clock.boottimeMillis()
         var status = NodeStatus(inService.value)

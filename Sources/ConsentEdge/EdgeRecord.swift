@@ -10,7 +10,7 @@ import Synchronization
 ///     deployment 000102030405060708090a0b0c0d0e0f
 package final class EdgeRecord: Sendable {
     private let path: String
-    private let known: Mutex<(upstream: String, deployment: ID16?)>
+    private let known: Mutex<(upstream: String?, deployment: ID16?)>
     private static let heading = "consentd-edge 1"
 
     package static func path(in folder: String) -> String { folder + "/edge" }
@@ -19,36 +19,48 @@ package final class EdgeRecord: Sendable {
         path = Self.path(in: folder.path)
         let text = (try? File.read(path, sizeMax: 4096)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         let lines = text.split(separator: "\n")
-        var deployment: ID16?
-        if lines.first == Self.heading[...] {
-            for line in lines where line.hasPrefix("deployment ") {
-                deployment = ID16(hex: String(line.dropFirst("deployment ".count)))
-            }
+        func value(_ name: String) -> String? {
+            guard lines.first == Self.heading[...] else { return nil }
+            return lines.last { $0.hasPrefix(name + " ") }.map { String($0.dropFirst(name.count + 1)) }
         }
-        known = Mutex(("", deployment))
+        known = Mutex((value("upstream"), value("deployment").flatMap { ID16(hex: $0) }))
     }
 
     /// Of the nodes that were followed here; nil before the first.
     var deployment: ID16? { known.withLock { $0.deployment } }
 
     /// Marks the folder as an edge's.
-    func begin(upstream: SocketAddress) throws(SystemError) {
+    ///
+    /// - Returns: whether it is another upstream that was followed here last; that one stays the last until
+    ///   ``keep(_:of:)``.
+    func begin(upstream: SocketAddress) throws(SystemError) -> Bool {
         let folder = String(path.dropLast("/edge".count))
         try File.createDirectory(folder)
-        known.withLock { $0.upstream = "\(upstream)" }
+        let isNew = known.withLock { known in
+            defer { known.upstream = known.upstream ?? "\(upstream)" }
+            return known.upstream.map { $0 != "\(upstream)" } ?? false
+        }
         try write()
+        return isNew
     }
 
     /// What cannot be kept now is kept when it is told again.
-    func keep(_ deployment: ID16) {
-        guard self.deployment != deployment else { return }
-        known.withLock { $0.deployment = deployment }
-        try? write()
+    ///
+    /// - Parameter upstream: the one that is followed; nil while that is not sure.
+    func keep(_ deployment: ID16, of upstream: SocketAddress?) {
+        let isNews = known.withLock { known in
+            let before = known
+            known.deployment = deployment
+            if let upstream { known.upstream = "\(upstream)" }
+            return before != known
+        }
+        if isNews { try? write() }
     }
 
     private func write() throws(SystemError) {
         let (upstream, deployment) = known.withLock { $0 }
-        var lines = [Self.heading, "upstream \(upstream)"]
+        var lines = [Self.heading]
+        if let upstream { lines.append("upstream \(upstream)") }
         if let deployment { lines.append("deployment \(deployment)") }
         try File.replace(path, with: Array((lines.joined(separator: "\n") + "\n").utf8))
     }

@@ -27,7 +27,7 @@ extension FeedHub {
         let catalog = SyncCatalog(engine.catalog, sequence: point.sequence)
         tell(
             .replaced(
-                FeedIdentity(history: ID16(bytes: engine.identity.history), hashKey: engine.hashKey.bytes),
+                0, FeedIdentity(history: ID16(bytes: engine.identity.history), hashKey: engine.hashKey.bytes),
                 SyncPoint(point, catalog), isDigestKnown: true, catalog))
     }
 

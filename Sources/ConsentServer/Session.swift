@@ -285,12 +285,21 @@ package struct Session {
         }
     }
 
-    /// Nil for what every node answers; else whether it only asks.
+    /// Nil for what every node answers; else whether it only asks. Names each opcode, so that a new one is not taken for
+    /// what an edge answers itself.
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
         case .record, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken: false
         case .history, .countGranted, .people: true
-        default: nil
+        case .hello, .ping, .check, .checkPurposes, .checkSubjects, .explain, .catalog, .catalogDocument, .statistics,
+            .status, .enforcement, .subscribe, .takeSnapshot, .enforced:
+            nil
+        // No requests: whoever sends one is told so, wherever that is.
+        case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
+            .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
+            .enforcedBy, .erased, .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
+            .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
+            nil
         }
     }
 

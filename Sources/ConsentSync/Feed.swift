@@ -64,6 +64,8 @@ package struct Feed: Sendable {
         case subscribing
         /// It was told to take a snapshot.
         case waiting
+        /// It goes on from what it has, and is first told whether somebody vouches for what comes.
+        case beginning
         case walking(Walk)
         case following
         case ended
@@ -119,9 +121,10 @@ package struct Feed: Sendable {
         switch (Opcode(rawValue: frame.opcode), phase) {
         case (.subscribe, .subscribing):
             try subscribe(SubscribeRequest(frame), frame.request, source, &output)
-        case (.takeSnapshot, .waiting), (.takeSnapshot, .following), (.takeSnapshot, .walking):
+        case (.takeSnapshot, .waiting), (.takeSnapshot, .beginning), (.takeSnapshot, .following),
+            (.takeSnapshot, .walking):
             try takeSnapshot(TakeSnapshotRequest(frame), frame.request, source, &output)
-        case (.enforced, .waiting), (.enforced, .following), (.enforced, .walking):
+        case (.enforced, .waiting), (.enforced, .beginning), (.enforced, .following), (.enforced, .walking):
             let enforced = try Enforced(frame)
             self.enforced = enforced
             stamp = (enforced.stamp, now.bootMillis)
@@ -145,7 +148,7 @@ package struct Feed: Sendable {
         position = request.point.sequence
         Subscribed(verdict: verdict, history: history, head: source.appliedSequence, hashKey: source.hashKey)
             .encode(request: number, into: &output)
-        phase = verdict == .follow ? .following : .waiting
+        phase = verdict == .follow ? .beginning : .waiting
     }
 
     private func judge(_ request: SubscribeRequest, _ source: some FeedSource) -> SyncVerdict {
@@ -211,11 +214,15 @@ package struct Feed: Sendable {
         switch phase {
         case .subscribing, .ended: return false
         case .waiting: return tellHeartbeat(source, now, &output)
-        case .walking, .following: break
+        case .beginning, .walking, .following: break
         }
         guard isSame(source) else {
             end(.historyChanged, &output)
             return true
+        }
+        if case .beginning = phase {
+            phase = .following
+            return tellHeartbeat(source, now, &output)
         }
         if sentCatalog == nil { send(source.log.catalog, &output) }
         if case .walking(let walk) = phase {
@@ -324,7 +331,9 @@ package struct Feed: Sendable {
         let vouchedAt = source.vouchedAt
         let head = source.appliedSequence
         var age = Heartbeat.ageUnknown
-        if let stamp, vouchedAt != 0 { age = stamp.at > vouchedAt ? stamp.at - vouchedAt : 0 }
+        // Of this moment, where there is no stamp yet.
+        let stampedAt = stamp?.at ?? now.bootMillis
+        if vouchedAt != 0 { age = stampedAt > vouchedAt ? stampedAt - vouchedAt : 0 }
         var isFollowing = false
         if case .following = phase { isFollowing = true }
         let isSentKnown = isFollowing && position == source.log.point.sequence && source.log.isDigestKnown

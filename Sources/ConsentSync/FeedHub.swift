@@ -27,8 +27,9 @@ package enum FeedChange: Sendable {
     case received(DeltaLog.Entry)
     /// The digest at a sequence was compared with the upstream's.
     case verified(UInt64)
-    /// Other rows have taken the place of those before.
-    case replaced(FeedIdentity, SyncPoint, isDigestKnown: Bool, SyncCatalog)
+    /// Other rows have taken the place of those before, in the replacement of this number, or the same ones have another
+    /// catalog.
+    case replaced(UInt64, FeedIdentity, SyncPoint, isDigestKnown: Bool, SyncCatalog)
 }
 
 extension FeedChange {
@@ -96,6 +97,8 @@ package final class FeedHub: Sendable {
     /// Those that were adopted and are not gone.
     private let edgeCount = Atomic<Int>(0)
     private let known = Mutex(Known())
+    /// How often other rows began to take the place of the node's.
+    private let replacements = Atomic<UInt64>(0)
     private let wakeup: Wakeup
     private let thread = Mutex<ConsentKernel.Thread?>(nil)
     private static let goneMax = 256
@@ -138,6 +141,16 @@ package final class FeedHub: Sendable {
             inbox.withLock { $0.keep(change.withoutRows) }
         }
     }
+
+    /// Other rows are about to take the place of the node's. From now on nobody is told of rows, until
+    /// ``FeedChange/replaced(_:_:_:isDigestKnown:_:)`` says whose they are, or that they are the same as before.
+    ///
+    /// - Returns: the number of this replacement.
+    package func expectReplacement() -> UInt64 {
+        replacements.add(1, ordering: .acquiringAndReleasing).newValue
+    }
+
+    var replacementsExpected: UInt64 { replacements.load(ordering: .acquiring) }
 
     /// Takes a connection over that has sent `subscribe`.
     ///

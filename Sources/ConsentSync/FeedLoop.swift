@@ -62,6 +62,8 @@ struct FeedLoop: ~Copyable {
     private var output = OutputBuffer(capacity: 1 << 20)
     private let input = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 64)
     private var isDraining = false
+    /// See ``FeedHub/expectReplacement()``.
+    private var replacementsTaken: UInt64 = 0
     private var sweptAt: UInt64 = 0
 
     static let eventsPerWaitMax = 256
@@ -128,7 +130,8 @@ struct FeedLoop: ~Copyable {
             log.append(entry)
         case .received(let entry): log.append(entry)
         case .verified(let sequence): log.confirm(sequence)
-        case .replaced(let identity, let point, let isDigestKnown, let catalog):
+        case .replaced(let number, let identity, let point, let isDigestKnown, let catalog):
+            replacementsTaken = number
             self.identity = identity
             log.reset(to: point, isDigestKnown: isDigestKnown, catalog: catalog)
         }
@@ -226,6 +229,8 @@ struct FeedLoop: ~Copyable {
     private mutating func tellAll(_ now: SyncMoment) -> Bool {
         var hasMore = false
         let source = source()
+        // Looked at after the rows: if those are others already, this shows it.
+        guard hub.replacementsExpected == replacementsTaken else { return false }
         for edge in edges.values where !edge.isBlocked && edge.endsBecause == nil {
             while output.count < Self.turnSize, edge.feed.tell(source, at: now, into: &output) {}
             if edge.feed.isEnded { edge.endsBecause = "it was cut off" }

@@ -52,6 +52,8 @@ package struct FollowerState: Sendable {
     package var vouchedAt: UInt64 = 0
     /// What the upstream has must not take the place of what is here, and why.
     package var held: SyncVerdict?
+    /// See ``ReplicaOptions/isUpstreamNew``.
+    package var isUpstreamNew = false
     /// What went wrong last; nil once the upstream is followed again.
     package var problem: String?
     /// Why what was kept from before cannot be used; nil if it can, or there was nothing.
@@ -124,6 +126,7 @@ package final class Follower: Sendable {
         var state = FollowerState()
         state.take(store)
         state.unusable = store.problem
+        state.isUpstreamNew = options.replica.isUpstreamNew
         shared = Mutex(Shared(state: state))
         hub = try FeedHub(
             FeedIdentity(history: store.history, hashKey: store.hashKey), publication: publication,

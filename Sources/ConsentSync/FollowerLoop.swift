@@ -39,8 +39,11 @@ struct FollowerLoop: ~Copyable {
     private let epoll: Epoll
     private var replica: Replica<IndexStore>
     private var state: FollowerState
+    /// As it was put in service last.
+    private var servedDeployment = ID16.zero
     /// To those who follow this node.
     private var verifiedTold: UInt64?
+    private var replacementsTold: UInt64 = 0
     private var link = Link.waiting(until: 0)
     private var socket: Int32 = -1
     private var output = OutputBuffer(capacity: 4096)
@@ -68,6 +71,7 @@ struct FollowerLoop: ~Copyable {
         replica = Replica(start.store, start.options.replica)
         state = follower.state
         pauseMillis = start.options.pauseMillisMin
+        store.willTakeOver = { [hub = follower.hub] in _ = hub.expectReplacement() }
     }
 
     deinit { input.deallocate() }
@@ -254,6 +258,10 @@ struct FollowerLoop: ~Copyable {
                 state.refusals += 1
                 return fail("\(options.upstream) is of deployment \(deployment), not \(options.deployment)", now)
             }
+            guard deployment != .zero else {
+                state.refusals += 1
+                return fail("\(options.upstream) has followed nobody yet, and does not know its deployment", now)
+            }
             state.deployment = deployment
         } catch {
             return fail("\(error)", now)
@@ -264,23 +272,35 @@ struct FollowerLoop: ~Copyable {
 
     // MARK: What others see
 
+    /// In this order: who asks finds in service what the state says, and who follows this node is greeted by what is in
+    /// service.
     private mutating func tell() {
-        tellHub()
-        let before = (state.history, state.hashKey, state.catalog.version, state.catalog.digest)
+        let (before, wasUpstreamNew) = (served, state.isUpstreamNew)
         state.take(store)
         state.upstreamHead = replica.upstreamHead
         state.upstreamTime = replica.upstreamTime
         state.heardAt = replica.heardAt
         state.counters = replica.counters
         state.connection = connection
+        state.isUpstreamNew = replica.options.isUpstreamNew
         if replica.phase == .following, replica.verifiedSequence != nil {
             // It is followed, and the rows are right: what was wrong is over.
             state.problem = nil
             state.held = nil
             pauseMillis = options.pauseMillisMin
         }
+        let after = served
+        if before != after || servedDeployment != state.deployment || wasUpstreamNew != state.isUpstreamNew {
+            servedDeployment = state.deployment
+            changed(state)
+        }
         follower.tell(state)
-        if before != (state.history, state.hashKey, state.catalog.version, state.catalog.digest) { changed(state) }
+        tellHub()
+    }
+
+    /// What is put in service, but for the deployment.
+    private var served: (ID16, [UInt8], Int, [UInt8]) {
+        (state.history, state.hashKey, Int(state.catalog.version), state.catalog.digest)
     }
 
     private var connection: FollowerState.Connection {
@@ -298,12 +318,16 @@ struct FollowerLoop: ~Copyable {
     }
 
     private mutating func tellHub() {
-        guard let entries = replica.takeOnward() else {
+        let (entries, expected) = (replica.takeOnward(), follower.hub.replacementsExpected)
+        // Also where the rows could not take over: then they are the same as before.
+        guard let entries, expected == replacementsTold else {
+            replacementsTold = expected
             verifiedTold = replica.verifiedSequence
             let identity = FeedIdentity(history: store.history, hashKey: store.hashKey)
             follower.hub.tell(
                 .replaced(
-                    identity, store.point(.live), isDigestKnown: replica.verifiedSequence != nil, store.catalog(.live)))
+                    expected, identity, store.point(.live), isDigestKnown: replica.verifiedSequence != nil,
+                    store.catalog(.live)))
             return
         }
         for entry in entries { follower.hub.tell(.received(entry)) }

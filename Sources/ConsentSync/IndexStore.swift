@@ -19,6 +19,8 @@ package final class IndexStore: ReplicaStore {
     package let publication: IndexPublication
     /// Why what was in the folder could not be used; nil if it could.
     package let problem: String?
+    /// Is called before other rows take the place of those that answer.
+    var willTakeOver: () -> Void = {}
 
     /// Opens what is in the folder if it proves itself; else begins with nothing, which answers nothing.
     ///
@@ -149,6 +151,7 @@ package final class IndexStore: ReplicaStore {
     package func takeOver() throws(StoreFailure) {
         guard let beside else { preconditionFailure("no snapshot was begun") }
         let (folder, older, catalog, hashKey) = (folder, live, besideCatalog, besideHashKey)
+        willTakeOver()
         try Self.keeping { () throws(SystemError) in
             try File.replace(folder.keyPath, with: hashKey)
             try Self.keep(catalog, in: folder)

@@ -12,6 +12,9 @@ package struct ReplicaOptions: Sendable {
     package var enforcedMillis: UInt64 = 20
     /// Take what the upstream has even if it is of another history, or older: for the person in charge to decide.
     package var startsOver = false
+    /// The rows were vouched for by another upstream than the one that is followed now. Both may say that they have the same
+    /// past and yet have gone on from it each in another way, so that counts for nothing once this one is followed.
+    package var isUpstreamNew = false
 
     package init() {}
 }
@@ -115,6 +118,8 @@ package struct Replica<Store: ReplicaStore> {
     private var isTextMissing = false
     /// As the upstream says in this connection.
     private var upstream: (history: ID16, hashKey: [UInt8]) = (.zero, [])
+    /// Whether it has said that somebody vouches for its rows.
+    private var isUpstreamVouchedFor = false
     /// Of the snapshot.
     private var planned: (history: ID16, hashKey: [UInt8]) = (.zero, [])
     private var stampedAt: UInt64 = 0
@@ -153,6 +158,7 @@ package struct Replica<Store: ReplicaStore> {
         pendingCatalog = nil
         isTextMissing = false
         verifiedSequence = nil
+        isUpstreamVouchedFor = false
         counters.subscriptions += 1
         var request = SubscribeRequest()
         request.name = options.name
@@ -279,7 +285,11 @@ package struct Replica<Store: ReplicaStore> {
             discardSnapshot()
             return end(.refused("it has another history, or another past, than the snapshot that was begun"))
         }
-        if verdict.isForThePersonInCharge, !options.startsOver { return end(.held(verdict)) }
+        if verdict.isForThePersonInCharge, !options.startsOver {
+            // It belongs to the past that the upstream does not have any more.
+            discardSnapshot()
+            return end(.held(verdict))
+        }
         upstream = (answer.history, answer.hashKey)
         // Rows of one history are never put among those of another.
         if plan != nil, planned != upstream {
@@ -289,6 +299,7 @@ package struct Replica<Store: ReplicaStore> {
         lastEnd = nil
         if verdict == .follow {
             phase = .following
+            if options.isUpstreamNew, target == .live { forgetVouching() }
         } else {
             if verdict == .digestDiffers { countMismatch() }
             askForSnapshot(&output)
@@ -300,6 +311,14 @@ package struct Replica<Store: ReplicaStore> {
     private mutating func countMismatch() {
         counters.mismatches += 1
         if target == .live { store.vouch(at: 0) } else { discardSnapshot() }
+    }
+
+    /// What the rows were vouched for does not hold for what comes now. Those who follow this node hear it before that.
+    private mutating func forgetVouching() {
+        options.isUpstreamNew = false
+        store.vouch(at: 0)
+        hasReplacedLive = true
+        onward = []
     }
 
     private mutating func discardSnapshot() {
@@ -344,6 +363,8 @@ package struct Replica<Store: ReplicaStore> {
             return end(.damaged("chunk \(chunk.chunk) at the wrong time"))
         }
         let rows = chunk.rows
+        // As they come, also in place of newer ones: those are left of a chunk that broke off, and whoever sends it again
+        // may be an older copy. That what is there in the end is right is for the digest to show.
         for position in 0..<rows.count { try store.put(rows[position], .beside) }
         guard chunk.isLast else { return nil }
         plan.nextChunk += 1
@@ -408,6 +429,7 @@ package struct Replica<Store: ReplicaStore> {
         // What is here already changes nothing.
         guard point.sequence > position.sequence else { return nil }
         guard delta.after <= position.sequence else { return end(.gap) }
+        if target == .live, !isUpstreamVouchedFor, store.vouchedAt != 0 { forgetVouching() }
         try apply(delta.rows)
         if target == .live { keepOnward(frame) }
         guard delta.isComplete else { return nil }
@@ -460,17 +482,17 @@ package struct Replica<Store: ReplicaStore> {
     }
 
     /// The snapshot is whole and right: from now on it answers.
+    ///
+    /// What the rows before it were vouched for does not pass to it: they may be of a past that the authoritative node does
+    /// not have any more, which an upstream that is an edge cannot tell. The next heartbeat vouches for it, mostly the one
+    /// that has shown that it is right.
     private mutating func takeOver() throws {
-        let (history, sequence, vouchedAt) = (store.history, store.point(.live).sequence, store.vouchedAt)
         try store.takeOver()
-        // It holds all that the rows before it held.
-        if history == store.history, sequence <= position.sequence, vouchedAt > 0, !options.startsOver {
-            store.vouch(at: vouchedAt)
-        }
         plan = nil
         target = .live
         counters.snapshots += 1
         options.startsOver = false
+        options.isUpstreamNew = false
         hasReplacedLive = true
         onward = []
     }
@@ -480,6 +502,7 @@ package struct Replica<Store: ReplicaStore> {
     ) throws -> ReplicaEnd? {
         upstreamHead = heartbeat.head
         upstreamTime = heartbeat.time
+        isUpstreamVouchedFor = heartbeat.ageMillis != Heartbeat.ageUnknown
         guard phase == .following, heartbeat.isSentKnown, heartbeat.sent.sequence == position.sequence,
             pendingCatalog == nil
         else { return nil }

@@ -8,6 +8,7 @@ import ConsentSync
 import ConsentTestSupport
 import ConsentWire
 import Foundation
+import Synchronization
 import Testing
 
 /// Edges that follow real nodes over real sockets.
@@ -165,6 +166,86 @@ struct FollowerTests {
         try last.waitUntilEqual(to: upstream)
         #expect(last.state.counters.snapshots == 1 && last.state.counters.mismatches == 0)
         #expect(last.answer("4").decision == .denied)
+    }
+
+    /// Else it would be of no deployment itself, and say so to its clients, for as long as the connection lasts.
+    @Test func anUpstreamThatDoesNotKnowItsDeploymentYetIsNotFollowed() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<6)
+        let middle = try upstream.edge()
+        try middle.waitUntilEqual(to: upstream)
+        let gate = try Gate(to: middle.follower, deployment: .zero)
+        let last = try Edge(TemporaryFolder(), FollowerOptions(upstream: gate.address))
+        try wait("the reason is told") { last.state.problem?.contains("does not know its deployment") == true }
+        #expect(last.state.refusals > 0 && last.state.history == .zero && last.state.deployment == .zero)
+    }
+
+    /// Who asks for a node's status hears of both, and must not find it ready and of no history.
+    @Test func whatAnEdgeServesIsChangedBeforeItCountsAsReady() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<6)
+        let told = Told()
+        var options = FollowerOptions(upstream: upstream.address)
+        options.token = Upstream.token
+        let edge = try Edge(TemporaryFolder(), options) { state in told.take(state) }
+        told.follow(edge.follower)
+        try edge.waitUntilEqual(to: upstream)
+        let (served, seen) = told.all
+        #expect(served.last?.history == upstream.identity.history)
+        #expect(served.last?.deployment == upstream.identity.deployment)
+        for (state, visible) in zip(served, seen) {
+            #expect(visible == nil || visible?.history == .zero || visible?.history != state.history)
+        }
+        #expect(seen.contains { $0 != nil })
+    }
+
+    /// What an edge serves from now on, each beside what everybody could see of the edge at that moment.
+    private final class Told: Sendable {
+        private struct Seen {
+            var follower: Follower?
+            var served: [FollowerState] = []
+            var visible: [FollowerState?] = []
+        }
+        private let seen = Mutex(Seen())
+        private let isFollowed = Atomic(false)
+
+        func follow(_ follower: Follower) {
+            seen.withLock { $0.follower = follower }
+            isFollowed.store(true, ordering: .releasing)
+        }
+
+        func take(_ state: FollowerState) {
+            while !isFollowed.load(ordering: .acquiring) { Wakeup.pause(millis: 1) }
+            seen.withLock { seen in
+                seen.served.append(state)
+                seen.visible.append(seen.follower?.state)
+            }
+        }
+
+        var all: (served: [FollowerState], visible: [FollowerState?]) { seen.withLock { ($0.served, $0.visible) } }
+    }
+
+    @Test func whileOtherRowsTakeOverNobodyIsToldOfAny() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<6)
+        let edge = try upstream.edge()
+        try edge.waitUntilEqual(to: upstream)
+        let feed = upstream.server.feed
+        let number = feed.expectReplacement()
+        try upstream.give(6..<9)
+        Wakeup.pause(millis: 300)
+        #expect(edge.state.upstreamHead < upstream.engine.publication.current.appliedSequence)
+        let table = upstream.engine.publication.current
+        let catalog = SyncCatalog(upstream.engine.catalog, sequence: table.appliedSequence)
+        feed.tell(
+            .replaced(
+                number, FeedIdentity(history: upstream.identity.history, hashKey: upstream.engine.hashKey.bytes),
+                SyncPoint(
+                    sequence: table.appliedSequence,
+                    chain: try #require(try upstream.engine.chainMark(at: table.appliedSequence)),
+                    digest: table.digest ^ catalog.mark), isDigestKnown: true, catalog))
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.connects == 2)
     }
 
     @Test func theWrongTokenIsToldAndNothingIsTaken() throws {

@@ -46,6 +46,9 @@ final class Upstream {
     deinit { server.drain() }
 
     var engine: Engine { node.engine }
+    var identity: (history: ID16, deployment: ID16) {
+        (ID16(bytes: engine.identity.history), ID16(bytes: engine.identity.deployment))
+    }
     var address: SocketAddress { server.addresses[0] }
     /// The system keeps little of what is sent here.
     var narrowAddress: SocketAddress { server.addresses[1] }
@@ -81,9 +84,12 @@ final class Edge {
     let follower: Follower
     private var isOpen = true
 
-    init(_ folder: TemporaryFolder, _ options: FollowerOptions) throws {
+    init(
+        _ folder: TemporaryFolder, _ options: FollowerOptions,
+        changed: @escaping @Sendable (FollowerState) -> Void = { _ in }
+    ) throws {
         self.folder = folder
-        follower = try Follower(EdgeFolder(folder.path), options) { Issue.record("\($0)") }
+        follower = try Follower(EdgeFolder(folder.path), options, changed: changed) { Issue.record("\($0)") }
     }
 
     deinit { close() }
@@ -120,13 +126,18 @@ final class Gate {
     private let thread: ConsentKernel.Thread
     private let listener: Int32
 
-    init(to follower: Follower) throws {
+    static let deployment = ID16(bytes: Array(1...16))
+
+    /// - Parameter deployment: zero, as of an edge that has followed nobody yet.
+    init(to follower: Follower, deployment: ID16 = Gate.deployment) throws {
         address = .unix(path: folder.path("gate"))
         let listener = try Socket.listen(address).release()
         self.listener = listener
         thread = ConsentKernel.Thread(name: "gate") {
             while true {
-                if let socket = try? Socket.accept(listener) { return Self.shakeHands(socket.release(), follower) }
+                if let socket = try? Socket.accept(listener) {
+                    return Self.shakeHands(socket.release(), follower, deployment)
+                }
                 Wakeup.pause(millis: 2)
             }
         }
@@ -137,11 +148,13 @@ final class Gate {
         _ = FileDescriptor(owning: listener)
     }
 
-    private static func shakeHands(_ socket: Int32, _ follower: Follower) {
+    private static func shakeHands(_ socket: Int32, _ follower: Follower, _ deployment: ID16) {
         let hello = read(socket)
         precondition(!hello.isEmpty)
         var output = OutputBuffer(capacity: 256)
-        Welcome().encode(request: 0, into: &output)
+        var welcome = Welcome()
+        welcome.deployment = deployment
+        welcome.encode(request: 0, into: &output)
         follower.hub.adopt(socket, received: [], unsent: Array(output.bytes))
     }
 
