@@ -297,7 +297,8 @@ package struct Session {
         // No requests: whoever sends one is told so, wherever that is.
         case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
             .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
-            .enforcedBy, .erased, .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
+            .enforcedBy, .erased, .linked, .unlinked, .tokenIssued, .tokenConfirmed, .subscribed, .snapshotBegun,
+            .goingAway, .catalogChanged, .error, .heartbeat,
             .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
             nil
         }

@@ -285,7 +285,8 @@ struct LinkTests {
         #expect(Set(people.first?.identifiers ?? []) == [cookie, kari, mail])
         question = PeopleQuestion(.askAgain)
         (question.purpose, question.countMax) = ("p2", 100)
-        #expect(try engine.people(question).people.map { Set($0.identifiers) } == [[cookie, kari, mail], [device]])
+        let asked = try engine.people(question).people.map { Set($0.identifiers) }
+        #expect(asked == [[cookie, kari, mail], [device]])
     }
 
     @Test func aWindowOfThePastKnowsThemAsTheyWereThen() async throws {
@@ -303,7 +304,8 @@ struct LinkTests {
         let later = try engine.people(question).people
         #expect(later.map(\.purpose) == ["p0", "p1"] && Set(later.map(\.subject)).count == 1, "one person now")
         question.asOf = before
-        #expect(try Set(engine.people(question).people.map(\.subject)).count == 2, "as it was known before")
+        let past = try engine.people(question).people
+        #expect(Set(past.map(\.subject)).count == 2, "as it was known before")
     }
 
     @Test func erasingThePersonLeavesNothingOfWhatWasLinked() throws {

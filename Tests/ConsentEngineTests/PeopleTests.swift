@@ -298,7 +298,8 @@ struct PeopleTests {
             child("withdrawn", age: 14, at: yearAgo), ConsentEvent([.customer("withdrawn")], "young", .withdrawn),
             .grant([.customer("soon")], "p1").with { $0.party = .guardian },
         ]).outcomes
-        #expect(outcomes.allSatisfy(\.isRecorded))
+        let refused = outcomes.filter { !$0.isRecorded }
+        #expect(refused.isEmpty)
         func names(_ until: Timestamp, _ purpose: String = "") throws -> [String] {
             var question = PeopleQuestion(.comingOfAge)
             (question.until, question.purpose, question.countMax) = (until, purpose, 100)
