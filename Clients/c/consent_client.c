@@ -298,6 +298,16 @@ static bool take_recorded(consent_client *client, const awaited *asked, frame *f
     return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
 }
 
+// An identifier as the ledger keeps it, whose value is in the answer.
+static bool take_identifier(frame *frame, consent_identifier *identifier) {
+    consent_text value;
+    if (!take_bytes(frame, &identifier->type, 1) || !take_text_of(frame, 1, &value)) return false;
+    identifier->value = value.bytes;
+    identifier->size = value.size;
+    return (identifier->type >= CONSENT_CUSTOMER && identifier->type <= CONSENT_NATIONAL_ID)
+        || identifier->type == CONSENT_OTHER;
+}
+
 static bool take_event(consent_client *client, frame *all, size_t identifiers, consent_event *event) {
     uint32_t size;
     uint16_t purpose;
@@ -326,27 +336,24 @@ static bool take_event(consent_client *client, frame *all, size_t identifiers, c
     event->identifiers = client->identifiers + identifiers;
     event->identifier_count = count;
     for (size_t position = 0; position < count; position++) {
-        consent_identifier *identifier = client->identifiers + identifiers + position;
-        consent_text value;
-        if (!take_bytes(&own, &identifier->type, 1) || !take_text_of(&own, 1, &value)) return false;
-        bool is_type = identifier->type >= CONSENT_CUSTOMER
-            && (identifier->type <= CONSENT_NATIONAL_ID || identifier->type == CONSENT_OTHER);
-        if (!is_type) return false;
-        identifier->value = value.bytes;
-        identifier->size = value.size;
+        if (!take_identifier(&own, client->identifiers + identifiers + position)) return false;
     }
     return own.size == 0;
 }
 
+// Room for the identifiers of an answer: with two bytes each at least, no frame holds more.
+static bool has_identifier_room(consent_client *client) {
+    if (!client->identifiers) client->identifiers = malloc(FRAME_BYTES_MAX / 2 * sizeof *client->identifiers);
+    return client->identifiers;
+}
+
 static bool take_history(consent_client *client, const awaited *asked, frame *frame) {
-    // With two bytes each at least, no frame holds more identifiers.
-    enum { IDENTIFIERS_MAX = FRAME_BYTES_MAX / 2, EVENT_BYTES_MIN = 60 };
+    enum { EVENT_BYTES_MIN = 60 };
     consent_history_page *page = asked->result;
     size_t count = frame->argument, identifiers = 0;
     if (frame->flags > 1 || frame->word || count > frame->size / EVENT_BYTES_MIN || !keep(client, frame)) return false;
     consent_recorded_event *events = make_items(client, count, sizeof *events);
-    if (!client->identifiers) client->identifiers = malloc(IDENTIFIERS_MAX * sizeof *client->identifiers);
-    if (!events || !client->identifiers || !take_bytes(frame, &page->head, 8)) return false;
+    if (!events || !has_identifier_room(client) || !take_bytes(frame, &page->head, 8)) return false;
     for (size_t position = 0; position < count; position++) {
         consent_recorded_event *event = events + position;
         bool is_whole = take_bytes(frame, &event->sequence, 8) && take_bytes(frame, &event->recorded_at, 8)
@@ -385,6 +392,55 @@ static bool take_granted_count(const awaited *asked, frame *frame) {
     return answer_nothing(asked->answer, 0) == 0;
 }
 
+static bool take_people(consent_client *client, const awaited *asked, frame *frame) {
+    enum { PERSON_BYTES_MIN = 29 };
+    consent_people_page *page = asked->result;
+    size_t count = frame->argument, identifiers = 0;
+    if (frame->flags > 1 || frame->word || count > frame->size / PERSON_BYTES_MIN || !keep(client, frame)) return false;
+    consent_found_person *people = make_items(client, count, sizeof *people);
+    if (!people || !has_identifier_room(client)) return false;
+    if (!take_bytes(frame, &page->head, 8) || !take_bytes(frame, &page->next, 8)) return false;
+    for (size_t position = 0; position < count; position++) {
+        consent_found_person *person = people + position;
+        uint8_t named;
+        bool is_whole = take_bytes(frame, &person->number, 8) && take_bytes(frame, &person->state, 1)
+            && take_bytes(frame, &named, 1) && take_bytes(frame, &person->since, 8) && take_bytes(frame, &person->until, 8)
+            && take_text_of(frame, 1, &person->purpose) && take_text_of(frame, 1, &person->declaration)
+            && take_text_of(frame, 1, &person->revision);
+        if (!is_whole || !consent_is_state(person->state)) return false;
+        person->identifiers = client->identifiers + identifiers;
+        person->identifier_count = named;
+        for (size_t end = identifiers + named; identifiers < end; identifiers++) {
+            consent_identifier *identifier = client->identifiers + identifiers;
+            if (!take_identifier(frame, identifier) || identifier->size == 0) return false;
+        }
+        // They stand in the person's first entry.
+        if (named == 0 && position > 0 && person[-1].number == person->number) {
+            person->identifiers = person[-1].identifiers;
+            person->identifier_count = person[-1].identifier_count;
+        }
+    }
+    page->has_more = frame->flags;
+    page->people = people;
+    page->count = count;
+    return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
+}
+
+static bool take_applied_catalog(consent_client *client, const awaited *asked, frame *frame) {
+    consent_catalog_changes *changes = asked->result;
+    size_t count = frame->argument;
+    if (frame->flags > 1 || count > frame->size / 2 || !keep(client, frame)) return false;
+    consent_text *texts = make_items(client, count, sizeof *texts);
+    if (!texts || !take_bytes(frame, &changes->sequence, 8)) return false;
+    for (size_t position = 0; position < count; position++) {
+        if (!take_text_of(frame, 2, texts + position)) return false;
+    }
+    changes->catalog_version = frame->word;
+    changes->changes = texts;
+    changes->count = count;
+    return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
+}
+
 static bool take_answer(consent_client *client, const awaited *asked, frame *frame) {
     if (frame->opcode != (asked->opcode | 0x80)) return false;
     switch (asked->opcode) {
@@ -398,6 +454,8 @@ static bool take_answer(consent_client *client, const awaited *asked, frame *fra
     case CONSENT_OPCODE_HISTORY: return take_history(client, asked, frame);
     case CONSENT_OPCODE_STATISTICS: return take_statistics(client, asked, frame);
     case CONSENT_OPCODE_COUNT_GRANTED: return take_granted_count(asked, frame);
+    case CONSENT_OPCODE_PEOPLE: return take_people(client, asked, frame);
+    case CONSENT_OPCODE_APPLY_CATALOG: return take_applied_catalog(client, asked, frame);
     case CONSENT_OPCODE_PING:
         if (frame->flags || frame->argument || frame->word || frame->size != 8) return false;
         if (u64(frame->payload) != asked->echo) return false;
@@ -807,7 +865,54 @@ int consent_client_count_granted(
     return await_alone(client, asked, HEADER_BYTES + 2 + size + other_size, &answer, count);
 }
 
+int consent_client_people(
+    consent_client *client, const consent_people_question *question, consent_people_page *page) {
+    if (!client || !question || !page) return CONSENT_CLIENT_ARGUMENT;
+    *page = (consent_people_page){0};
+    if (!consent_is_people(question->selection) || question->count_max > UINT16_MAX) return CONSENT_CLIENT_ARGUMENT;
+    const consent_text *texts[] = {&question->purpose, &question->but_not, &question->declaration, &question->revision,
+        &question->recipient};
+    size_t size = HEADER_BYTES + 32;
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        if (texts[position]->size > UINT8_MAX) return CONSENT_CLIENT_ARGUMENT;
+        size += 1 + texts[position]->size;
+    }
+    if (question->document.size > client->frame_size_max - size) return CONSENT_ERROR_FRAME_TOO_LARGE;
+    awaited *asked;
+    consent_answer answer;
+    uint32_t word = question->selection | (uint32_t)question->reasons << 8;
+    int error = begin_alone(client, CONSENT_OPCODE_PEOPLE, (uint16_t)question->count_max, word, &asked);
+    if (error != 0) return error;
+    put_bytes(client, &question->after, 8);
+    put_bytes(client, &question->from, 8);
+    put_bytes(client, &question->until, 8);
+    put_bytes(client, &question->as_of, 8);
+    for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+        put_text(client, texts[position]->bytes, texts[position]->size, 1);
+    }
+    put_text(client, question->document.bytes, question->document.size, 0);
+    error = await_alone(client, asked, size + question->document.size, &answer, page);
+    if (error != 0) *page = (consent_people_page){0};
+    return error;
+}
+
 // MARK: The catalog
+
+int consent_client_apply_catalog(
+    consent_client *client, const char *document, size_t size, bool is_dry_run, consent_catalog_changes *changes) {
+    if (!client || !document || !changes) return CONSENT_CLIENT_ARGUMENT;
+    *changes = (consent_catalog_changes){0};
+    if (size > client->frame_size_max - HEADER_BYTES) return CONSENT_ERROR_FRAME_TOO_LARGE;
+    awaited *asked;
+    consent_answer answer;
+    int error = begin_alone(client, CONSENT_OPCODE_APPLY_CATALOG, 0, 0, &asked);
+    if (error != 0) return error;
+    client->output[client->output_end - HEADER_BYTES + 5] = is_dry_run;
+    put_text(client, document, size, 0);
+    error = await_alone(client, asked, HEADER_BYTES + size, &answer, changes);
+    if (error != 0) *changes = (consent_catalog_changes){0};
+    return error;
+}
 
 int consent_client_purpose(consent_client *client, const char *id, uint32_t *bit) {
     if (!client || !id || !bit) return CONSENT_CLIENT_ARGUMENT;

@@ -181,6 +181,53 @@ typedef struct {
 int consent_client_count_granted(
     consent_client *client, const char *purpose, const char *but_not, consent_granted_count *count);
 
+// Which people, and what narrows them; set all of it to zero first. Protocol/protocol.md, `people`, says what each selection
+// looks at.
+typedef struct {
+    uint8_t selection;          // CONSENT_PEOPLE_…
+    uint8_t reasons;            // of CONSENT_PEOPLE_ASK_AGAIN: bit 0 unknown, 1 requested, 2 expired, 3 outdated, 4 dormant
+    size_t count_max;           // people wanted at most; zero leaves it to the server
+    uint64_t after;             // only people with a higher number: the page's `next`, to read on
+    int64_t from, until;        // milliseconds since 1970
+    uint64_t as_of;             // of CONSENT_PEOPLE_ACTIVE: what was recorded later is left out; zero: nothing is
+    consent_text purpose, but_not, declaration, revision, recipient;
+    consent_text document;      // of CONSENT_PEOPLE_OUTDATED_BY: a catalog to judge by; empty for the applied one
+} consent_people_question;
+
+typedef struct {
+    uint64_t number;            // of the person
+    uint8_t state;              // CONSENT_STATE_…
+    int64_t since, until;       // zero for none
+    consent_text purpose, declaration, revision;
+    const consent_identifier *identifiers;  // everything that the person is known by
+    size_t identifier_count;
+} consent_found_person;
+
+typedef struct {
+    uint64_t head;              // sequence of the ledger
+    uint64_t next;              // ask again after it, while there are more; a page may be empty and more follow
+    bool has_more;
+    const consent_found_person *people;     // of whom several purposes were found, an entry for each
+    size_t count;
+} consent_people_page;
+
+// A page of a list of people. No permission: check each person again before each use.
+int consent_client_people(
+    consent_client *client, const consent_people_question *question, consent_people_page *page);
+
+typedef struct {
+    uint64_t sequence;          // of the event that records the change; zero where nothing was changed
+    uint32_t catalog_version;   // after it
+    const consent_text *changes;            // for people, one each
+    size_t count;
+} consent_catalog_changes;
+
+// Judges a catalog, and applies it unless this is a dry run: all of it, or where it breaks rules
+// (CONSENT_ERROR_CATALOG_REJECTED) nothing. After CONSENT_CLIENT_TIMED_OUT or CONSENT_CLIENT_DISCONNECTED it is not known
+// whether it was applied: apply it again, which changes nothing where it was.
+int consent_client_apply_catalog(
+    consent_client *client, const char *document, size_t size, bool is_dry_run, consent_catalog_changes *changes);
+
 // MARK: The connection
 
 // Takes what has come by itself, without waiting: that the server stops, or that the catalog has changed. For programs

@@ -233,6 +233,26 @@ static inline int consent_is_state(int code) {
     }
 }
 
+enum {
+    CONSENT_PEOPLE_AUDIENCE = 1,
+    CONSENT_PEOPLE_ASK_AGAIN = 2,
+    CONSENT_PEOPLE_ENDING = 3,
+    CONSENT_PEOPLE_ACTIVE = 4,
+    CONSENT_PEOPLE_OUTDATED_BY = 5
+};
+
+static inline int consent_is_people(int code) {
+    switch (code) {
+    case CONSENT_PEOPLE_AUDIENCE:
+    case CONSENT_PEOPLE_ASK_AGAIN:
+    case CONSENT_PEOPLE_ENDING:
+    case CONSENT_PEOPLE_ACTIVE:
+    case CONSENT_PEOPLE_OUTDATED_BY:
+        return 1;
+    default: return 0;
+    }
+}
+
 // What a server answers instead, see the table of errors in Protocol/protocol.md.
 enum {
     CONSENT_ERROR_MALFORMED = 1,

@@ -252,6 +252,7 @@ package final class EdgeNode: ServedNode {
             .init("edge_storage_failures", counters.storageFailures),
             .init("edge_refused_catalogs", refusedCatalogs.value.load(ordering: .relaxed)),
             .init("edge_upstream_held", state.held == nil ? 0 : 1),
+            .init("edge_files_unusable", state.unusable == nil ? 0 : 1),
             .init("edges_following", UInt64(follower.hub.edges.count { $0.isHere })),
             .init("edges_cut_off", follower.hub.cutOffCount),
         ]

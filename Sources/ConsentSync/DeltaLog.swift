@@ -160,13 +160,24 @@ package struct DeltaLog: Sendable {
     /// What comes next for who has everything up to a sequence.
     package func next(after sequence: UInt64) -> Next {
         if sequence >= point.sequence { return .nothing }
+        guard let position = position(after: sequence) else { return .gone }
+        return .entry(entries[position])
+    }
+
+    /// Bytes of all changes that are there for who has everything up to a sequence; nil where the next one is gone.
+    package func size(after sequence: UInt64) -> Int? {
+        if sequence >= point.sequence { return 0 }
+        return position(after: sequence).map { entries[$0...].reduce(0) { $0 + $1.size } }
+    }
+
+    /// Of the next change.
+    private func position(after sequence: UInt64) -> Int? {
         var (low, high) = (first, entries.count)
         while low < high {
             let middle = (low + high) / 2
             if entries[middle].point.sequence > sequence { high = middle } else { low = middle + 1 }
         }
-        guard low < entries.count, entries[low].after <= sequence else { return .gone }
-        return .entry(entries[low])
+        return low < entries.count && entries[low].after <= sequence ? low : nil
     }
 }
 

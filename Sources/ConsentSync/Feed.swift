@@ -167,7 +167,16 @@ package struct Feed: Sendable {
         }
         // Rows of another past must not come among its own, and here nobody could tell.
         let isTooFar = isKnown == nil || head - edge.sequence > options.distanceMax
-        return isTooFar || edge.sequence < log.absentRowsLostUpTo ? .tooFarBehind : .follow
+        return isTooFar || edge.sequence < log.absentRowsLostUpTo || isSnapshotCheaper(edge.sequence, source)
+            ? .tooFarBehind : .follow
+    }
+
+    /// Whether all rows have fewer bytes than the changes that the log still has for who is at a sequence: of few rows that
+    /// change often. What the log has not any more is walked for, which never hands out more than a snapshot, and needs no
+    /// second copy at the edge. What is less than a chunk is not worth the choice.
+    private func isSnapshotCheaper(_ sequence: UInt64, _ source: some FeedSource) -> Bool {
+        guard let size = source.log.size(after: sequence), size > options.chunkSize else { return false }
+        return size > source.rowCount * RowWidth.rowSize(words: source.words)
     }
 
     private mutating func takeSnapshot(

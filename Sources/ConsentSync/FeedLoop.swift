@@ -308,6 +308,8 @@ struct FeedLoop: ~Copyable {
     private mutating func sweep(_ now: SyncMoment) {
         sweptAt = now.bootMillis
         for edge in edges.values {
+            // Who is cut off now is remembered by what is known of it.
+            if edge.lingersUntil == nil { know(edge, now) }
             if let until = edge.lingersUntil {
                 if now.bootMillis >= until { close(edge, "it was told to go") }
             } else if edge.isBlocked, now.bootMillis > edge.movedAt + options.stallMillis {
@@ -315,8 +317,6 @@ struct FeedLoop: ~Copyable {
                 close(edge, CutOffReason.tooSlow.message)
             } else if edge.feed.isSilent(at: now) {
                 end(edge, .silent)
-            } else {
-                know(edge, now)
             }
         }
     }

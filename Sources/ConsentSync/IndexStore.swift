@@ -17,7 +17,7 @@ package final class IndexStore: ReplicaStore {
     package private(set) var history: ID16
     /// Where readers of this process begin; the same for the life of the store.
     package let publication: IndexPublication
-    /// Why what was in the folder could not be used; nil if it could.
+    /// Why what was in the folder could not be used; nil if it could, or there was nothing.
     package let problem: String?
     /// Is called before other rows take the place of those that answer.
     var willTakeOver: () -> Void = {}
@@ -29,6 +29,8 @@ package final class IndexStore: ReplicaStore {
         self.folder = folder
         self.judge = judge
         try File.createDirectory(folder.path)
+        // Both stand there from the first snapshot on.
+        let isNew = folder.hashKey() == nil && folder.catalog() == nil
         do {
             (live, liveCatalog, hashKey) = try Self.open(folder, judge)
             history = ID16(bytes: live.history)
@@ -41,7 +43,7 @@ package final class IndexStore: ReplicaStore {
             try live.publish()
             (liveCatalog, hashKey) = (.none, [UInt8](repeating: 0, count: IdentifierHashKey.size))
             history = .zero
-            problem = "\(unusable)"
+            problem = isNew ? nil : "\(unusable)"
         }
         live.setRole(.edge)
         publication = live.publication

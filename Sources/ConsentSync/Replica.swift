@@ -540,11 +540,14 @@ package struct Replica<Store: ReplicaStore> {
         catalogTold = catalog
         let point = SyncPoint(
             sequence: position.sequence, chain: position.chain, digest: digest ?? store.point(.live).digest)
+        // Rows of a walk may be made by a catalog that has not taken over yet, of which those who follow know nothing: they
+        // are told of rows when it has.
+        let isToBeWalkedFor = pendingCatalog != nil || onwardSize > DeltaLog.Entry.sizeMax
         onward.append(
             DeltaLog.Entry(
                 after: after, point: point, catalog: isTold ? nil : catalog,
                 hasAbsentRows: hadAbsentRows, hasDigest: digest != nil,
-                frames: onwardSize > DeltaLog.Entry.sizeMax ? [] : onwardFrames))
+                frames: isToBeWalkedFor ? [] : onwardFrames))
         hadAbsentRows = false
     }
 

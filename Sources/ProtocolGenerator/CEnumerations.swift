@@ -7,6 +7,7 @@ struct CEnumerations: Decodable {
     /// What the C client calls them.
     private static let names = [
         ("basis", "basis"), ("eventState", "event"), ("method", "method"), ("party", "party"), ("state", "state"),
+        ("peopleSelection", "people"),
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(CEnumerations.self, from: json) }

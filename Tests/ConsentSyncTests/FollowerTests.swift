@@ -80,6 +80,27 @@ struct FollowerTests {
         #expect(edge.state.counters.snapshots == 0 && edge.state.counters.mismatches == 0)
     }
 
+    /// Of few people who change often, all rows are fewer than what has changed.
+    @Test func whatIsCheaperIsSentToAnEdgeThatWasAway() throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<100)
+        let (folder, other) = (TemporaryFolder(), try upstream.edge(name: "another"))
+        try other.waitUntilEqual(to: upstream)
+        do {
+            let edge = try upstream.edge(in: folder)
+            try edge.waitUntilEqual(to: upstream)
+        }
+        for _ in 0..<60 {
+            try upstream.withdraw(0..<100)
+            try upstream.give(0..<100)
+        }
+        try other.waitUntilEqual(to: upstream)
+        #expect(other.state.counters.snapshots == 1 && other.state.counters.deltas > 0)
+        let edge = try upstream.edge(in: folder)
+        try edge.waitUntilEqual(to: upstream)
+        #expect(edge.state.counters.snapshots == 1 && edge.state.counters.mismatches == 0)
+    }
+
     @Test func aServerThatRestartsIsFollowedAgain() throws {
         let upstream = try Upstream()
         try upstream.give(0..<20)

@@ -231,4 +231,24 @@ struct ReplicaTests {
         #expect(edge.store.vouchedAt == (age == 0 ? vouchedAt : 0))
         #expect((edge.replica.takeOnward() == nil) == (age != 0))
     }
+
+    // MARK: Catalogs
+
+    /// Rows of a walk may be newer than what it leads to, and so made by a catalog that takes over later.
+    @Test func rowsThatComeWhileACatalogIsOnItsWayAreNotHandedOnAsTheyCame() throws {
+        let (edge, whole) = try Following.following()
+        let catalog = SyncCatalog(
+            version: 2, digest: Array(repeating: 7, count: 32), sequence: 9,
+            purposes: [.init(bit: 0, id: "p0", isDeniedByDefault: true)])
+        var newer = whole
+        (newer.sequence, newer.chain) = (6, 6)
+        #expect(try edge.delta(after: 5, to: newer) == nil)
+        #expect(edge.replica.takeOnward()?.map(\.frames.isEmpty) == [false])
+        #expect(try edge.push { catalog.encodeRules(number: $0, into: &$1) } == nil)
+        #expect(try edge.push { catalog.encodeText(number: $0, into: &$1) } == nil)
+        (newer.sequence, newer.chain) = (7, 7)
+        #expect(try edge.delta(after: 6, to: newer) == nil)
+        #expect(edge.replica.takeOnward()?.map(\.frames.isEmpty) == [true])
+        #expect(edge.store.catalog(.live) == .none && edge.store.defaults(.live).denied == PurposeSet([0]))
+    }
 }

@@ -9,9 +9,10 @@ struct SimulationTests {
     }
 
     /// 112,733: a chunk that had broken off for want of room came again from a backup that was restored, with rows that were
-    /// older than those that were there already. 206,269: an edge was pointed from one of two nodes that had
-    /// gone on from one past to the other, and what the one had vouched for counted for rows of the other.
-    @Test(arguments: [112_733, 206_269] as [UInt64])
+    /// older than those that were there already. 206,269: an edge was pointed from one of two nodes that had gone on from
+    /// one past to the other, and what the one had vouched for counted for rows of the other. 428,417 and 481,986: an edge
+    /// handed rows on that were made by a catalog of which those who follow it had not heard.
+    @Test(arguments: [112_733, 206_269, 428_417, 481_986] as [UInt64])
     func whatASeedHasShownOnceIsMended(seed: UInt64) throws { _ = try Simulation(seed: seed).run() }
 
     @Test func equalSeedsRunEqually() throws {

@@ -177,6 +177,7 @@ struct EdgeTests {
         try await eventually("trouble") { try await self.status(edge)["trouble"] is String }
         let status = try await status(edge)
         #expect((status["notReady"] as? String)?.contains("no snapshot") == true, "\(status)")
+        #expect(try await counter("edge_files_unusable", edge) == 0)
         let ping = try await Binary.run(["ping", "--ready", "--count", "1", "--server", edge.address])
         #expect(ping.status == 3 && ping.errors.contains("no snapshot"), "\(ping)")
         #expect(try await Binary.run(["status", "--server", edge.address]).status == 3)
@@ -296,6 +297,7 @@ struct EdgeTests {
         #expect(status["ready"] as? Bool == false, "\(status)")
         #expect(alone.firstLine["ready"] as? Bool == false)
         #expect((alone.firstLine["notReady"] as? String)?.contains("format version 9") == true, "\(alone.firstLine)")
+        #expect(try await counter("edge_files_unusable", alone) == 1)
         #expect(alone.end() == 0)
         let again = try serve(folder.path + "/node")
         let renewed = try edge("oslo", of: again.address)

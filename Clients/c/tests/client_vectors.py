@@ -10,8 +10,9 @@ opcodes = {opcode["name"]: opcode["code"] for opcode in definition["opcodes"]}
 errors = {error["name"]: error["code"] for error in definition["errors"]}
 enums = definition["enums"]
 answers = ["welcome", "pong", "checked", "checkedPurposes", "checkedSubjects", "catalogPurposes", "error", "explained",
-           "recorded", "historyPage", "statisticValues", "grantedCount"]
+           "recorded", "historyPage", "statisticValues", "grantedCount", "peoplePage", "appliedCatalog"]
 pushes = ["goingAway", "catalogChanged"]
+REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 
 
 def expand(value):
@@ -37,8 +38,23 @@ def event(fields):
              fields["expiresAt"]]
     texts = [text(fields, name) for name in ("declaration", "revision", "language", "system", "channel", "form", "actor",
                                              "evidence")]
-    identifiers = [f"{enums['identifierType'][one['type']]}={text(one, 'value')}" for one in expand(fields["identifiers"])]
-    return "/".join([fields["key"], *map(str, codes), *texts, "+".join(identifiers)])
+    return "/".join([fields["key"], *map(str, codes), *texts, named(fields)])
+
+
+def named(fields):
+    return "+".join(f"{enums['identifierType'][one['type']]}={text(one, 'value')}" for one in expand(fields["identifiers"]))
+
+
+def people(found):
+    """As test_client.c writes people; identifiers stand in the first entry of each."""
+    written, before = [], {}
+    for one in expand(found):
+        if one["subject"] == before.get("subject") and not expand(one["identifiers"]):
+            one = {**one, "identifiers": before["identifiers"]}
+        codes = [one["subject"], str(enums["state"][one["state"]]), one["since"], one["until"]]
+        written.append("/".join([*codes, *(text(one, name) for name in ("purpose", "declaration", "revision")), named(one)]))
+        before = one
+    return ",".join(written)
 
 
 def meaning(opcode, fields):
@@ -67,6 +83,11 @@ def meaning(opcode, fields):
         return ",".join(f"{text(one, 'name')}:{one['value']}" for one in expand(fields["values"])) or "-"
     if opcode == "grantedCount":
         return f"{fields['sequence']}/{fields['granted']}/{fields['known']}"
+    if opcode == "peoplePage":
+        return f"{int(fields['more'])}/{fields['head']}/{fields['next']}|{people(fields['people'])}"
+    if opcode == "appliedCatalog":
+        changes = ",".join(expand(change).encode().hex() for change in expand(fields["changes"]))
+        return f"{fields['version']}/{fields['sequence']}|{changes}"
     if opcode == "welcome":
         return f"{fields['frameSizeMax']}/{fields['subjectsPerCheckMax']}"
     if opcode == "checked":
@@ -96,6 +117,13 @@ def arguments(opcode, fields):
         return f"{kind} {fields.get('purpose', fields.get('limit', 0))} {text(fields, 'identifier')} {fields.get('after', 0)}"
     if opcode == "countGranted":
         return f"0 0 {text(fields, 'purpose') or '-'} {text(fields, 'except') or '-'}"
+    if opcode == "people":
+        reasons = sum(1 << REASONS.index(reason) for reason in expand(fields["reasons"]))
+        numbers = ",".join(str(number) for number in (reasons, *(fields[name] for name in ("after", "from", "until", "asOf"))))
+        texts = [text(fields, name) for name in ("purpose", "except", "declaration", "revision", "recipient", "document")]
+        return f"{enums['peopleSelection'][fields['selection']]} {fields['peopleMax']} {numbers} {','.join(texts)}"
+    if opcode == "applyCatalog":
+        return f"{int(fields['dryRun'])} 0 {text(fields, 'document') or '-'} -"
     if opcode in ("check", "checkPurposes"):
         value = expand(fields["identifier"]).encode().hex()
         asked = words(fields, "purposes") if opcode == "checkPurposes" else "-"
@@ -107,7 +135,7 @@ def arguments(opcode, fields):
 
 
 requests = ["check", "checkPurposes", "checkSubjects", "catalog", "explain", "record", "history", "statistics",
-            "countGranted"]
+            "countGranted", "people", "applyCatalog"]
 count = 0
 for path in sorted((root / "vectors").glob("*.json")):
     for vector in json.loads(path.read_text()):

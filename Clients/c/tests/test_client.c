@@ -1,5 +1,5 @@
-// The wire client, from within: `test_client` reads the lines of client_vectors.py, `test_client SOCKET` asks the
-// server there, which knows that customer:7 has agreed to the newsletter and nothing else.
+// The wire client, from within: `test_client` reads the lines of client_vectors.py, `test_client SOCKET CATALOG` asks
+// the server there, which has applied this catalog and knows that customer:7 has agreed to the newsletter and nothing else.
 #include "../consent_client.c"
 
 #include <pthread.h>
@@ -19,6 +19,9 @@ enum { SUBJECTS_MAX = 65535, SET_WORDS_MAX = (SUBJECTS_MAX + 63) / 64 };
 
 static uint64_t granted[SET_WORDS_MAX], denied[SET_WORDS_MAX];
 
+// Of the catalog that the server has applied.
+static const char *catalog_path = "";
+
 // What an answer of the ledger is taken into.
 static union {
     consent_explanation explanation;
@@ -26,6 +29,8 @@ static union {
     consent_history_page page;
     consent_statistics statistics;
     consent_granted_count count;
+    consent_people_page people;
+    consent_catalog_changes changes;
 } ledger;
 
 // Of a `recorded` that is broken by its count alone; zero: as many as it says.
@@ -44,7 +49,8 @@ static consent_client *client_awaiting(const unsigned char *bytes, consent_answe
     bool is_asked = opcode == CONSENT_OPCODE_HELLO || opcode == CONSENT_OPCODE_PING || opcode == CONSENT_OPCODE_CATALOG
         || opcode == CONSENT_OPCODE_CHECK_PURPOSES || opcode == CONSENT_OPCODE_CHECK_SUBJECTS
         || opcode == CONSENT_OPCODE_EXPLAIN || opcode == CONSENT_OPCODE_RECORD || opcode == CONSENT_OPCODE_HISTORY
-        || opcode == CONSENT_OPCODE_STATISTICS || opcode == CONSENT_OPCODE_COUNT_GRANTED;
+        || opcode == CONSENT_OPCODE_STATISTICS || opcode == CONSENT_OPCODE_COUNT_GRANTED
+        || opcode == CONSENT_OPCODE_PEOPLE || opcode == CONSENT_OPCODE_APPLY_CATALOG;
     awaited *asked = &client->queue[0];
     *asked = (awaited){.request = u32(bytes + 8), .opcode = is_asked ? opcode : CONSENT_OPCODE_CHECK, .answer = answer};
     if (asked->opcode == CONSENT_OPCODE_CHECK_PURPOSES) asked->count = bytes[13];
@@ -109,6 +115,15 @@ static char *print_text(char *text, consent_text value) {
     return text;
 }
 
+static char *print_identifiers(char *text, const consent_identifier *identifiers, size_t count) {
+    for (size_t position = 0; position < count; position++) {
+        text += sprintf(text, "%s%u=", position ? "+" : "", identifiers[position].type);
+        text = print_text(text, (consent_text){identifiers[position].value, identifiers[position].size});
+    }
+    *text = 0;
+    return text;
+}
+
 static char *print_event(char *text, const consent_event *event) {
     for (int position = 0; position < 16; position++) text += sprintf(text, "%02x", event->key[position]);
     text += sprintf(text, "/%u/%u/%u/%u/%d/%u/%lld/%lld", event->purpose_bit, event->state, event->method, event->party,
@@ -121,13 +136,7 @@ static char *print_event(char *text, const consent_event *event) {
         text = print_text(text, *texts[position]);
     }
     *text++ = '/';
-    for (size_t position = 0; position < event->identifier_count; position++) {
-        const consent_identifier *one = event->identifiers + position;
-        text += sprintf(text, "%s%u=", position ? "+" : "", one->type);
-        text = print_text(text, (consent_text){one->value, one->size});
-    }
-    *text = 0;
-    return text;
+    return print_identifiers(text, event->identifiers, event->identifier_count);
 }
 
 static void print_ledger(const awaited *asked, char *text) {
@@ -170,6 +179,27 @@ static void print_ledger(const awaited *asked, char *text) {
     } else if (asked->opcode == CONSENT_OPCODE_COUNT_GRANTED) {
         sprintf(text, "%llu/%llu/%llu", (unsigned long long)ledger.count.sequence,
             (unsigned long long)ledger.count.granted, (unsigned long long)ledger.count.known);
+    } else if (asked->opcode == CONSENT_OPCODE_PEOPLE) {
+        text += sprintf(text, "%d/%llu/%llu|", ledger.people.has_more, (unsigned long long)ledger.people.head,
+            (unsigned long long)ledger.people.next);
+        for (size_t position = 0; position < ledger.people.count; position++) {
+            const consent_found_person *person = ledger.people.people + position;
+            text += sprintf(text, "%s%llu/%u/%lld/%lld/", position ? "," : "", (unsigned long long)person->number,
+                person->state, (long long)person->since, (long long)person->until);
+            const consent_text *texts[] = {&person->purpose, &person->declaration, &person->revision};
+            for (size_t number = 0; number < sizeof texts / sizeof *texts; number++) {
+                text = print_text(text, *texts[number]);
+                *text++ = '/';
+            }
+            text = print_identifiers(text, person->identifiers, person->identifier_count);
+        }
+    } else if (asked->opcode == CONSENT_OPCODE_APPLY_CATALOG) {
+        text += sprintf(text, "%u/%llu|", ledger.changes.catalog_version, (unsigned long long)ledger.changes.sequence);
+        for (size_t position = 0; position < ledger.changes.count; position++) {
+            if (position) *text++ = ',';
+            text = print_text(text, ledger.changes.changes[position]);
+        }
+        *text = 0;
     }
 }
 
@@ -287,6 +317,29 @@ static void is_asked(
         char *but_not = values + strlen(values) + 1;
         but_not[from_hex(asked, (unsigned char *)but_not)] = 0;
         consent_client_count_granted(client, values, *but_not ? but_not : NULL, &ledger.count);
+    } else if (strcmp(opcode, "people") == 0) {
+        consent_people_question question = {.selection = type, .count_max = bit};
+        long long from, until;
+        unsigned long long after, as_of;
+        unsigned reasons;
+        if (sscanf(value, "%u,%llu,%lld,%lld,%llu", &reasons, &after, &from, &until, &as_of) != 5) exit(2);
+        question.reasons = (uint8_t)reasons;
+        question.after = after;
+        question.from = from;
+        question.until = until;
+        question.as_of = as_of;
+        consent_text *texts[] = {&question.purpose, &question.but_not, &question.declaration, &question.revision,
+            &question.recipient, &question.document};
+        char *end = values;
+        for (size_t position = 0; position < sizeof texts / sizeof *texts; position++) {
+            const char *one = strsep(&asked, ",");
+            *texts[position] = (consent_text){end, from_hex(one, (unsigned char *)end)};
+            end += texts[position]->size;
+        }
+        consent_client_people(client, &question, &ledger.people);
+    } else if (strcmp(opcode, "applyCatalog") == 0) {
+        size_t document_size = from_hex(value, (unsigned char *)values);
+        consent_client_apply_catalog(client, values, document_size, type, &ledger.changes);
     } else if (strcmp(opcode, "record") == 0) {
         // The events of the frame itself, as an answer's are read.
         frame whole = {.payload = bytes + HEADER_BYTES, .size = size - HEADER_BYTES};
@@ -417,6 +470,42 @@ static void record_and_read(consent_client *client, uint32_t bit) {
     CHECK(consent_client_poll(client) == 0 && !consent_client_is_going_away(client), "poll");
 }
 
+// Customer 7 is the only one with an e-mail address too; what is applied is what is applied already.
+static void lists_and_applies(consent_client *client) {
+    consent_people_question question = {.selection = CONSENT_PEOPLE_AUDIENCE, .count_max = 1,
+        .purpose = consent_text_of("newsletter")};
+    consent_people_page page;
+    CHECK(consent_client_people(client, &question, &page) == 0 && page.count == 1 && page.head > 0, "people");
+    if (page.count != 1) return;
+    CHECK(page.people[0].identifier_count == 2 && page.people[0].state == CONSENT_STATE_GIVEN, "people");
+    CHECK(is_text(page.people[0].purpose, "newsletter") && is_text(page.people[0].revision, "1.2"), "people");
+    question.after = page.next;
+    size_t rest = 0;
+    while (page.has_more && consent_client_people(client, &question, &page) == 0) {
+        rest += page.count;
+        question.after = page.next;
+    }
+    CHECK(rest == 0, "everybody else has withdrawn");
+    question.purpose = consent_text_of("no-such");
+    CHECK(consent_client_people(client, &question, &page) == CONSENT_ERROR_QUESTION_INVALID && page.count == 0, "people");
+    consent_catalog_changes changes;
+    static const char BROKEN[] = "format: 99\n";
+    CHECK(consent_client_apply_catalog(client, BROKEN, sizeof BROKEN - 1, true, &changes)
+        == CONSENT_ERROR_CATALOG_REJECTED && changes.count == 0, "catalog");
+    CHECK(consent_client_apply_catalog(client, BROKEN, sizeof BROKEN - 1, false, &changes)
+        == CONSENT_ERROR_CATALOG_REJECTED && changes.sequence == 0, "catalog");
+    FILE *file = fopen(catalog_path, "rb");
+    CHECK(file != NULL, "catalog");
+    if (!file) return;
+    static char document[FRAME_BYTES_MAX];
+    size_t size = fread(document, 1, sizeof document, file);
+    fclose(file);
+    CHECK(consent_client_apply_catalog(client, document, size, true, &changes) == 0, "dry run");
+    CHECK(changes.catalog_version == 1 && changes.sequence == 0 && changes.count == 0, "dry run");
+    CHECK(consent_client_apply_catalog(client, document, size, false, &changes) == 0, "applied");
+    CHECK(changes.catalog_version == 1 && changes.sequence == 0, "it was applied already");
+}
+
 // What the caller got wrong is said without a word to the server.
 static void refuses_what_cannot_be_sent(consent_client *client) {
     static char long_text[UINT16_MAX + 2];
@@ -441,6 +530,17 @@ static void refuses_what_cannot_be_sent(consent_client *client) {
     CHECK(consent_client_statistics(client, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
     CHECK(consent_client_count_granted(client, NULL, NULL, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
     CHECK(consent_client_poll(NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
+    consent_people_page page;
+    consent_people_question question = {.selection = CONSENT_PEOPLE_OUTDATED_BY + 1};
+    CHECK(consent_client_people(client, &question, &page) == CONSENT_CLIENT_ARGUMENT, "argument");
+    question = (consent_people_question){.selection = CONSENT_PEOPLE_AUDIENCE, .purpose = {long_text, 256}};
+    CHECK(consent_client_people(client, &question, &page) == CONSENT_CLIENT_ARGUMENT && page.count == 0, "argument");
+    question = (consent_people_question){.selection = CONSENT_PEOPLE_AUDIENCE, .document = {long_text, FRAME_BYTES_MAX}};
+    CHECK(consent_client_people(client, &question, &page) == CONSENT_ERROR_FRAME_TOO_LARGE, "argument");
+    consent_catalog_changes changes;
+    CHECK(consent_client_apply_catalog(client, NULL, 0, true, &changes) == CONSENT_CLIENT_ARGUMENT, "argument");
+    CHECK(consent_client_apply_catalog(client, long_text, FRAME_BYTES_MAX, true, &changes)
+        == CONSENT_ERROR_FRAME_TOO_LARGE, "argument");
 }
 
 static void ask_server(const char *socket_path) {
@@ -480,6 +580,7 @@ static void ask_server(const char *socket_path) {
         client, CONSENT_CUSTOMER, both, 2, bit, granted, denied, &answer) == 0, "subjects");
     CHECK(granted[0] == 2 && denied[0] == 0, "subjects");
     record_and_read(client, bit);
+    lists_and_applies(client);
     refuses_what_cannot_be_sent(client);
     CHECK(consent_client_ping(client) == 0, "still there");
     consent_client_close(client);
@@ -491,6 +592,7 @@ static void ask_server(const char *socket_path) {
 }
 
 int main(int count, char **arguments) {
+    if (count > 2) catalog_path = arguments[2];
     if (count > 1) ask_server(arguments[1]);
     else run_vectors();
     if (failures) printf("consent_client: %d failures\n", failures);

@@ -5,6 +5,7 @@ out=$1
 shift
 export CONSENTD_DATA=$out/club
 "$CONSENTD" init --catalog template >/dev/null
+"$CONSENTD" catalog template >"$out/catalog.yaml"
 "$CONSENTD" grant customer:7 email:kari@example.no -p newsletter --declaration club-membership-marketing \
     --revision 1.2 --language nb --method double_opt_in >/dev/null
 "$CONSENTD" serve --listen none >"$out/serve.log" 2>&1 &
@@ -18,7 +19,7 @@ until grep -qs '^ready' "$out/serve.log"; do
 done
 socket=$(sed -n 's/^listening on unix://p' "$out/serve.log")
 while [ "$1" != -- ]; do
-    "$out/$1" "$socket"
+    "$out/$1" "$socket" "$out/catalog.yaml"
     shift
 done
 shift
