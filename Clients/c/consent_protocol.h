@@ -238,7 +238,8 @@ enum {
     CONSENT_PEOPLE_ASK_AGAIN = 2,
     CONSENT_PEOPLE_ENDING = 3,
     CONSENT_PEOPLE_ACTIVE = 4,
-    CONSENT_PEOPLE_OUTDATED_BY = 5
+    CONSENT_PEOPLE_OUTDATED_BY = 5,
+    CONSENT_PEOPLE_COMING_OF_AGE = 6
 };
 
 static inline int consent_is_people(int code) {
@@ -248,6 +249,7 @@ static inline int consent_is_people(int code) {
     case CONSENT_PEOPLE_ENDING:
     case CONSENT_PEOPLE_ACTIVE:
     case CONSENT_PEOPLE_OUTDATED_BY:
+    case CONSENT_PEOPLE_COMING_OF_AGE:
         return 1;
     default: return 0;
     }
