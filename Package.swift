@@ -57,14 +57,19 @@ let package = Package(
         .target(
             name: "ConsentLedger", dependencies: ["ConsentModel", grdb, sqlite, crypto], swiftSettings: common),
         .target(
+            name: "ConsentProof", dependencies: ["ConsentModel", "ConsentCatalog", "ConsentLedger", crypto],
+            swiftSettings: common),
+        .target(
             name: "ConsentEngine",
-            dependencies: ["ConsentModel", "ConsentCatalog", "ConsentIndex", "ConsentLedger", "ConsentKernel"],
+            dependencies: [
+                "ConsentModel", "ConsentCatalog", "ConsentIndex", "ConsentLedger", "ConsentProof", "ConsentKernel",
+            ],
             swiftSettings: common),
         .target(
             name: "ConsentServer",
             dependencies: [
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
-                "ConsentSync",
+                "ConsentSync", "ConsentProof",
             ],
             swiftSettings: common),
         .target(
@@ -80,7 +85,7 @@ let package = Package(
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
                 "ConsentServer", "ConsentSync", "ConsentEdge", "ConsentRegister", "ConsentClient", "ConsentBench",
-                "ConsentWire", arguments,
+                "ConsentWire", "ConsentProof", arguments,
             ],
             swiftSettings: common),
         .target(
@@ -121,8 +126,8 @@ let package = Package(
         .testTarget(
             name: "ConsentEngineTests",
             dependencies: [
-                "ConsentEngine", "ConsentLedger", "ConsentIndex", "ConsentCatalog", "ConsentModel", "ConsentKernel",
-                "ConsentReader", "ConsentTestSupport", grdb, crypto,
+                "ConsentEngine", "ConsentLedger", "ConsentProof", "ConsentIndex", "ConsentCatalog", "ConsentModel",
+                "ConsentKernel", "ConsentReader", "ConsentTestSupport", grdb, crypto,
             ],
             swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
@@ -138,6 +143,12 @@ let package = Package(
             dependencies: [
                 "ConsentEdge", "ConsentEngine", "ConsentServer", "ConsentSync", "ConsentCatalog", "ConsentWire",
                 "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+            ],
+            swiftSettings: common),
+        .testTarget(
+            name: "ConsentProofTests",
+            dependencies: [
+                "ConsentProof", "ConsentLedger", "ConsentModel", "ConsentKernel", "ConsentTestSupport", crypto,
             ],
             swiftSettings: common),
         .testTarget(

@@ -57,6 +57,10 @@ enum {
     CONSENT_OPCODE_NODE_STATUS = 182,
     CONSENT_OPCODE_ENFORCEMENT = 55,
     CONSENT_OPCODE_ENFORCED_BY = 183,
+    CONSENT_OPCODE_CHECKPOINT = 56,
+    CONSENT_OPCODE_CHECKPOINTED = 184,
+    CONSENT_OPCODE_PROVE = 57,
+    CONSENT_OPCODE_PROVED = 185,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
@@ -316,6 +320,8 @@ enum {
     CONSENT_ERROR_IDENTIFIER_MALFORMED = 102,
     CONSENT_ERROR_NATIONAL_ID_IS_HASH = 103,
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
+    CONSENT_ERROR_EVENT_UNKNOWN = 42,
+    CONSENT_ERROR_RECEIPT_IMPOSSIBLE = 43,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
     CONSENT_ERROR_TOKEN_UNKNOWN = 92,
@@ -416,6 +422,8 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_IDENTIFIER_MALFORMED: return "Rule at the door: an identifier holds control characters or is not UTF-8. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NATIONAL_ID_IS_HASH: return "Rule at the door: a national id is the hash that a history shows in its place. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
+    case CONSENT_ERROR_EVENT_UNKNOWN: return "There is no event with this sequence.";
+    case CONSENT_ERROR_RECEIPT_IMPOSSIBLE: return "There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";

@@ -41,8 +41,9 @@ VERSION = 1
 
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
-    "applyCatalog": 34, "erase": 35, "link": 36, "unlink": 37, "issueToken": 38, "confirmToken": 39, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
-    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "subscribe": 64, "takeSnapshot": 65,
+    "applyCatalog": 34, "erase": 35, "link": 36, "unlink": 37, "issueToken": 38, "confirmToken": 39, "history": 48,
+    "catalog": 49, "catalogDocument": 50, "statistics": 51, "countGranted": 52, "people": 53, "status": 54,
+    "enforcement": 55, "checkpoint": 56, "prove": 57, "subscribe": 64, "takeSnapshot": 65,
     "enforced": 66,
 }
 ANSWERS = {
@@ -50,6 +51,7 @@ ANSWERS = {
     "recorded": 160, "appliedCatalog": 162, "erased": 163, "linked": 164, "unlinked": 165, "tokenIssued": 166, "tokenConfirmed": 167, "historyPage": 176, "catalogPurposes": 177,
     "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
+    "checkpointed": 184, "proved": 185,
     "subscribed": 192, "snapshotBegun": 193,
     "error": 255,
 }
@@ -88,6 +90,8 @@ RESERVED = {
     "people": (0xFF, 0, 0xFFFFE000), "peoplePage": (0xFE, 0, 0xFFFFFFFF),
     "status": (0xFF, 0xFFFF, 0xFFFFFFFF), "nodeStatus": (0xFC, 0, 0),
     "enforcement": (0xFF, 0xFFFF, 0xFFFFFFFF), "enforcedBy": (0xFF, 0, 0xFFFFFFFF),
+    "checkpoint": (0xFF, 0xFFFF, 0xFFFFFFFF), "checkpointed": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "prove": (0xFF, 0xFF00, 0xFFFFFFFF), "proved": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "subscribe": (0xFF, 0xFFFF, 0xFFFFFFFF), "subscribed": (0xFF, 0xFF00, 0xFFFFFFFF),
     "takeSnapshot": (0xFF, 0xFFFF, 0xFFFFFFFF), "snapshotBegun": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "enforced": (0xFF, 0xFFFF, 0xFFFFFFFF), "heartbeat": (0xFE, 0xFFFF, 0), "catalogRules": (0xFF, 0, 0),
@@ -135,11 +139,12 @@ ERASURE_REASON = {
     "child_service": 6,
 }
 LINK_ACTION = {"linked": 1, "joined_to": 2, "unlinked": 3, "separated": 4}
+PROOF_KIND = {"event": 1, "dpv_receipt": 2, "kantara_receipt": 3}
 ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
-    "erasureReason": ERASURE_REASON, "linkAction": LINK_ACTION,
+    "erasureReason": ERASURE_REASON, "linkAction": LINK_ACTION, "proofKind": PROOF_KIND,
     "syncVerdict": SYNC_VERDICT, "cutOffReason": CUT_OFF_REASON,
 }
 
@@ -159,6 +164,7 @@ ERRORS = {
     "subscribeExpected": (28, False), "onlyFollowing": (29, True),
     "questionInvalid": (41, False),
     "questionInvalid": (41, False), "personUnknown": (48, False),
+    "eventUnknown": (42, False), "receiptImpossible": (43, False),
     "identifierMissing": (64, False),
     "identifierRefused": (65, False), "identifiersTooMany": (66, False), "admissionPurposeUnknown": (67, False),
     "purposeInactive": (68, False), "basisNeedsNoConsent": (69, False), "basisCannotBeWithdrawn": (70, False),
@@ -413,7 +419,7 @@ def encode(opcode, f):
             flags, argument, word = flag_bits(f, ["more"]), len(f["events"]), len(f.get("links", []))
             payload = (u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
                        + b"".join(map(recorded_link_bytes, f.get("links", []))))
-        case "catalog" | "catalogDocument" | "statistics" | "status":
+        case "catalog" | "catalogDocument" | "statistics" | "status" | "checkpoint":
             pass
         case "nodeStatus":
             flags, argument, word = flag_bits(f, ["ready", "edge"]), len(f["edges"]), f["catalogVersion"]
@@ -421,6 +427,10 @@ def encode(opcode, f):
                        + bytes.fromhex(f["deployment"]) + bytes.fromhex(f["history"]) + text8(f["serverVersion"])
                        + b"".join(text16(f[one]) for one in ("upstream", "notReady", "trouble"))
                        + b"".join(map(following_edge_bytes, f["edges"])))
+        case "prove":
+            argument, payload = quad(PROOF_KIND[f["kind"]]), u64(f["sequence"])
+        case "checkpointed" | "proved":
+            payload = f["document"].encode()
         case "enforcement":
             payload = u64(f["sequence"])
         case "enforcedBy":
@@ -1645,7 +1655,7 @@ def reads():
     for size in (0, 51, 53, U32_MAX):
         broken(f"event size {size} instead of 52", page(before + u32(size) + event_body(FEWEST)))
 
-    for opcode in ("catalog", "catalogDocument", "statistics", "status"):
+    for opcode in ("catalog", "catalogDocument", "statistics", "status", "checkpoint"):
         valid = Valid(opcode)
         for request in (0, 1, 17, U32_MAX):
             valid(f"request id {request}", {"request": request})
@@ -1711,6 +1721,36 @@ def reads():
     for count in (0, 1, 3, U16_MAX):
         broken(f"count {count}, 2 there", with_header(data, argument=count))
     texts_in_answer(broken, data, {"first name": ("checks", 1), "second name": ("events", 1)})
+
+
+# Documents that show to others what the ledger holds
+
+def proofs():
+    valid = Valid("prove")
+    for kind in PROOF_KIND:
+        valid(f"{kind}", {"kind": kind, "sequence": "2"})
+    for sequence in (0, 1, SEQUENCE_MAX, U64_MAX):
+        valid(f"event {sequence}", {"kind": "event", "sequence": str(sequence)})
+    valid("with the largest request id", {"request": U32_MAX, "kind": "event", "sequence": "1"})
+    broken = Broken("prove")
+    data = encode("prove", {"request": 23, "kind": "event", "sequence": "72623859790382856"})
+    common_damage(broken, "prove", data)
+    truncations(broken, data)
+    junk(broken, data)
+    for kind in (0, 4, 255):
+        broken(f"kind {kind}", with_header(data, argument=kind))
+    broken("order: a reserved bit before the layout", frame("prove", argument=1, word=1, request=23), "reservedBitSet")
+
+    for opcode, document in (("checkpointed", '{"format":"consentd.checkpoint.1"}'),
+                             ("proved", '{"format":"consentd.proof.1","name":"kåre Ω 語 😀"}')):
+        valid = Valid(opcode)
+        valid("a document", {"document": document})
+        valid("an empty document", {"document": ""})
+        valid("with the largest request id", {"request": U32_MAX, "document": document})
+        data = encode(opcode, {"request": 1, "document": document})
+        broken = client_side(opcode, data, is_rest=True)
+        for name, bad in NOT_UTF8.items():
+            broken(f"not UTF-8: {name}", with_payload(data, b"{" + bad))
 
 
 # Who the node is, and who follows it
@@ -2245,7 +2285,8 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 erasure, links, tokens, reads, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
+                 erasure, links, tokens, reads, proofs, statuses, people, pushes, errors, frames, incompletes, larges,
+                 session, following):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

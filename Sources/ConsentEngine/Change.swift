@@ -1,6 +1,7 @@
 import ConsentCatalog
 package import ConsentLedger
 package import ConsentModel
+package import ConsentProof
 import Synchronization
 
 /// What became of one event that was offered.
@@ -39,6 +40,10 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case rights(RightsError)
     /// A question that cannot be answered as it was asked; says why.
     case questionInvalid(String)
+    /// There is no event with this sequence.
+    case eventUnknown(UInt64)
+    /// There can be no receipt of the event.
+    case receipt(ReceiptError)
     /// Another process writes to this node.
     case locked(path: String)
     case failed(String)
@@ -73,6 +78,8 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
             "the catalog contradicts the one that is applied, nothing was applied:\n\(conflicts)"
         case .catalogMissing: "no catalog is applied; 'consentd catalog apply' does that"
         case .locked(let path): "another process has the node at \(path) open for writing"
+        case .eventUnknown(let sequence): "there is no event \(sequence)"
+        case .receipt(let error): "\(error)"
         case .rights(let error): "\(error)"
         case .questionInvalid(let reason), .failed(let reason): reason
         }

@@ -24,6 +24,7 @@ package final class Engine: Sendable {
     private let lock: LockHolder
     let queue: ChangeQueue
     let traces: ErasureTraces
+    let notary: Notary
     private let writer: Mutex<ConsentKernel.Thread?>
     private let questions: QuestionQueue
     private let damage: DamageWatch
@@ -81,11 +82,15 @@ package final class Engine: Sendable {
         queue = try ChangeQueue()
         traces = ErasureTraces(pending: try ledger.read { try $0.erasuresPending() })
         questions = try QuestionQueue(threads: 2)
+        notary = try Notary(folder, ledger, damage: damage, systemNow: systemNow) { [publication] in
+            publication.current.appliedSequence
+        }
         let writer = try Writer(
             ledger, hashKey: hashKey, index: index, in: folder.indexFolder, keys: keys, inService: inService,
             queue: queue, traces: traces, subscribers: subscribers, damage: damage, overlapWeightMin: overlapWeightMin,
             systemNow: systemNow, fatal: fatal)
         self.writer = Mutex(ConsentKernel.Thread(name: "writer") { writer.run() })
+        notary.start()
     }
 
     /// The last events are what a crash of the machine or of the disk is likely to have torn. All of the chain is
@@ -318,6 +323,8 @@ package final class Engine: Sendable {
         }?.join()
         questions.close()
         defer { lock.release() }
+        let signing = Result { try notary.close() }
         try ledger.close()
+        try signing.get()
     }
 }

@@ -46,6 +46,9 @@ final class DamageWatch: Sendable {
         end((try? folder.damage()) ?? "the ledger is damaged; see \(folder.damagePath)")
     }
 
+    /// Whether damage was found.
+    var isDamaged: Bool { isFound.load(ordering: .relaxed) }
+
     private func end(_ finding: String) {
         guard !isFound.exchange(true, ordering: .relaxed) else { return }
         fatal(.ledgerDamaged(finding))

@@ -9,6 +9,8 @@ package import ConsentModel
 ///     index/          a cache of it; may be deleted while no server runs
 ///     keys/           likewise: the way from an idempotency key to its event
 ///     index.key       the key of the identifier hashes: without it the ledger finds nobody. Back it up
+///     signing.key     what checkpoints and receipts are signed with, mode 0600. Back it up
+///     checkpoints     signed statements of where the chain was, one a line; copies of it elsewhere show what was cut off
 ///     token           what clients must show; optional
 ///     damage          what was found wrong with the ledger; while it is there, the node stays closed
 ///     lock            held by the one process that may write
@@ -39,6 +41,7 @@ package struct NodeFolder: Sendable {
         // Hashes in a ledger are of one key for ever, so the key is durable first.
         let key = SystemRandom.bytes(IdentifierHashKey.size)
         try File.replace(keyPath, with: key, mode: 0o640)
+        try makeSigningKey()
         let identity = NodeIdentity(
             history: SystemRandom.bytes(16), deployment: deployment ?? SystemRandom.bytes(16),
             keyCheck: IdentifierHashKey(bytes: key).check)

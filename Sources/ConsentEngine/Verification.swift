@@ -3,6 +3,7 @@ import ConsentIndex
 import ConsentKernel
 import ConsentLedger
 import ConsentModel
+package import ConsentProof
 
 /// What a replay of the ledger found. Every list is empty where all agree.
 package struct VerificationReport: Sendable {
@@ -10,6 +11,10 @@ package struct VerificationReport: Sendable {
     package var subjects = 0
     package var identifiers = 0
     package var headHash: [UInt8] = []
+    /// Checkpoints that the chain was compared with: the node's own, and those that were given.
+    package var checkpoints = 0
+    /// The last event that one of them covers.
+    package var signedThrough: UInt64 = 0
     /// Rows that a running server changed during the replay, and so could not be compared.
     package var changedMeanwhile = 0
     /// Rows of the index and of the map of keys that have not followed the ledger yet. No problem: a process that was
@@ -40,13 +45,18 @@ package struct VerificationReport: Sendable {
 ///
 /// Damage of the ledger is noted in the folder, which keeps the node closed; a sound report ends that.
 ///
-/// - Parameter progress: is told events done and all.
+/// - Parameters:
+///   - kept: checkpoints of this node that were kept elsewhere.
+///   - key: the one that must have signed all checkpoints; nil for the node's own.
+///   - progress: is told events done and all.
+/// - Throws: ``CheckpointMismatch`` for one that is not of this node; nothing is compared, and nothing noted, then.
 package func verify(
-    _ folder: NodeFolder, progress: (UInt64, UInt64) -> Void = { _, _ in }
+    _ folder: NodeFolder, checkpoints kept: [Checkpoint] = [], key: VerificationKey? = nil,
+    progress: (UInt64, UInt64) -> Void = { _, _ in }
 ) throws -> VerificationReport {
     var report: VerificationReport
     do {
-        report = try compareAll(folder, progress)
+        report = try compareAll(folder, kept, key, progress)
     } catch let error as LedgerError {
         if case .corrupt = error { try folder.noteDamage("\(error)") }
         throw error
@@ -59,8 +69,79 @@ package func verify(
     return report
 }
 
-private func compareAll(_ folder: NodeFolder, _ progress: (UInt64, UInt64) -> Void) throws -> VerificationReport {
+/// Why a checkpoint says nothing about a node.
+package enum CheckpointMismatch: Error, Sendable, CustomStringConvertible {
+    case otherHistory(Checkpoint)
+    case otherKey(Checkpoint, expected: VerificationKey)
+    case noKey(Checkpoint)
+
+    package var description: String {
+        switch self {
+        case .otherHistory(let checkpoint):
+            "the checkpoint of event \(checkpoint.sequence) is of another ledger, \(checkpoint.history.hex)"
+        case .otherKey(let checkpoint, let expected):
+            "the checkpoint of event \(checkpoint.sequence) is signed by \(checkpoint.key), not by \(expected)"
+        case .noKey(let checkpoint):
+            "the node has no key that the checkpoint of event \(checkpoint.sequence) could be held against; name it with --key"
+        }
+    }
+}
+
+/// The node's own checkpoints and those that were kept elsewhere, oldest first. What is wrong with the own ones goes into
+/// `problems`: they may have been lost or written over, and the ledger be whole.
+private func checkpoints(
+    of folder: NodeFolder, _ history: [UInt8], _ kept: [Checkpoint], _ wanted: VerificationKey?,
+    _ problems: inout [String]
+) throws -> [Checkpoint] {
+    let key = try wanted ?? folder.signingKey()?.verificationKey
+    for checkpoint in kept {
+        guard checkpoint.history == history else { throw CheckpointMismatch.otherHistory(checkpoint) }
+        guard let key else { throw CheckpointMismatch.noKey(checkpoint) }
+        guard checkpoint.key == key else { throw CheckpointMismatch.otherKey(checkpoint, expected: key) }
+    }
+    var own: [Checkpoint] = []
+    do {
+        own = try folder.checkpoints()
+    } catch let error as ProofError {
+        problems.append("\(folder.checkpointsPath), \(error)")
+    }
+    for checkpoint in own {
+        if checkpoint.history != history {
+            problems.append("\(folder.checkpointsPath): \(CheckpointMismatch.otherHistory(checkpoint))")
+        } else if let key, checkpoint.key != key {
+            problems.append("\(folder.checkpointsPath): \(CheckpointMismatch.otherKey(checkpoint, expected: key))")
+        } else {
+            continue
+        }
+        return kept
+    }
+    return (own + kept).sorted { $0.sequence < $1.sequence }
+}
+
+/// Holds the chain, which follows from itself, against what was signed.
+private func compare(
+    _ snapshot: LedgerSnapshot, with checkpoints: [Checkpoint], _ report: inout VerificationReport
+) throws {
+    var agreed: [UInt64] = []
+    for checkpoint in checkpoints {
+        let good = agreed.last { $0 < checkpoint.sequence } ?? 0
+        if let finding = try snapshot.disagreement(with: checkpoint, after: good) {
+            report.add("\(finding)")
+            return
+        }
+        agreed.append(checkpoint.sequence)
+        report.checkpoints += 1
+        report.signedThrough = checkpoint.sequence
+    }
+}
+
+private func compareAll(
+    _ folder: NodeFolder, _ kept: [Checkpoint], _ key: VerificationKey?, _ progress: (UInt64, UInt64) -> Void
+) throws -> VerificationReport {
     let ledger = try Ledger(path: folder.ledgerPath)
+    var unusable: [String] = []
+    // Read before the ledger is: what is signed is there by then.
+    let signed = try checkpoints(of: folder, ledger.identity.history, kept, key, &unusable)
     let hashKey = try folder.hashKey(of: ledger.identity)
     // Mapped before the ledger is read: a row is newer than the replay, and says so, or has not followed yet.
     let index = openForComparison(folder.indexFolder, ledger, hashKey)
@@ -68,7 +149,9 @@ private func compareAll(_ folder: NodeFolder, _ progress: (UInt64, UInt64) -> Vo
     let header = index.map(IndexHeader.init)
     var (report, head, totals) = try ledger.read { snapshot in
         var replay = try Replay(snapshot, index: index, header: header, keys: keys, hashKey: hashKey)
+        for problem in unusable { replay.report.add(problem, inLedger: false) }
         try replay.run(progress)
+        try compare(snapshot, with: signed, &replay.report)
         let totals = try (snapshot.totals(of: .index), snapshot.totals(of: .keys))
         guard totals.0.rows == replay.report.identifiers, totals.1.rows == replay.keyed else {
             replay.report.add("the ledger names files of other sizes than follow from its events")
@@ -251,6 +334,8 @@ private struct Replay {
         }
         var known = subjects[subject] ?? SubjectRecord(id: subject, salt: [])
         var side = subjects[other] ?? SubjectRecord(id: other, salt: [])
+        // Of who has been erased since, the events do not say any more which identifiers they brought.
+        let isWhole = [subject, other].allSatisfy { emptied[$0] == nil }
         let giver: Int64
         switch link.action {
         case .joinedTo:
@@ -261,7 +346,7 @@ private struct Replay {
             return
         case .linked:
             giver = other
-            if other != 0, side.joinedTo != subject || side.identifiers != link.identifiers {
+            if other != 0, side.joinedTo != subject || isWhole && side.identifiers != link.identifiers {
                 report.add("event \(sequence): subject \(other) has not become part of subject \(subject)")
             }
             _ = known.standings.join(side.standings, by: link)
@@ -282,7 +367,9 @@ private struct Replay {
         let receiver = link.action == .unlinked ? other : subject
         coming.forEachIdentifier { _, hash in
             let owner = owners.updateValue(receiver, forKey: hash) ?? 0
-            if owner != giver { report.add("event \(sequence) moves an identifier of subject \(owner)") }
+            if owner != giver, isWhole || owner != 0 {
+                report.add("event \(sequence) moves an identifier of subject \(owner)")
+            }
         }
         subjects[subject] = known
         if other != 0, link.action != .separated { subjects[other] = side }

@@ -1,4 +1,4 @@
-import ConsentModel
+package import ConsentModel
 import Crypto
 
 // What is hashed, so that anyone can check the chain. Integers are little-endian, text8 is a size byte and UTF-8.
@@ -27,6 +27,14 @@ package struct ChainHash: Equatable, Sendable {
         guard bytes.count == Self.size else { return nil }
         withUnsafeMutableBytes(of: &words) { $0.copyMemory(from: bytes) }
     }
+
+    /// Nil unless there are 32 of them.
+    package init?(bytes: [UInt8]) {
+        guard let hash = bytes.withUnsafeBytes({ ChainHash($0) }) else { return nil }
+        self = hash
+    }
+
+    package init(hashing bytes: [UInt8]) { self = bytes.withUnsafeBytes { ChainHash(hashing: $0) } }
 
     /// Of one or more pieces, one after another.
     init(hashing pieces: UnsafeRawBufferPointer...) {
@@ -68,7 +76,8 @@ package struct ChainHead: Equatable, Sendable {
     package var mark: UInt64 { hash.withBytes { UInt64(littleEndian: $0.load(as: UInt64.self)) } }
 }
 
-enum EventKind: UInt8 {
+/// The numbers never change once released.
+package enum EventKind: UInt8, Sendable, CaseIterable, NamedInSnakeCase {
     case consent = 1
     case catalog = 2
     case revisionBecameCurrent = 3
@@ -133,6 +142,76 @@ struct ChainBytes {
     }
 
     var hash: ChainHash { bytes.withUnsafeBytes { ChainHash(hashing: $0) } }
+
+    var all: [UInt8] { bytes }
+
+    /// Behind what all events have.
+    var body: [UInt8] { Array(bytes.dropFirst(Self.commonSize)) }
+    private static let commonSize = ChainHash.size + 8 + 1 + 8 + 8
+}
+
+/// An event as a link of the chain: what is hashed, in its parts.
+package struct ChainEntry: Sendable, Equatable {
+    package var sequence: UInt64
+    package var kind: EventKind
+    package var recordedAt: Timestamp
+    package var capturedAt: Timestamp
+    /// Of the event before it.
+    package var previous: ChainHash
+    package var body: [UInt8]
+
+    package init(
+        sequence: UInt64, kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp, previous: ChainHash,
+        body: [UInt8]
+    ) {
+        self.sequence = sequence
+        self.kind = kind
+        self.recordedAt = recordedAt
+        self.capturedAt = capturedAt
+        self.previous = previous
+        self.body = body
+    }
+
+    /// Of the event.
+    package var hash: ChainHash {
+        var bytes = ChainBytes()
+        bytes.begin(
+            previous: previous, sequence: sequence, kind: kind, recordedAt: recordedAt.millis,
+            capturedAt: capturedAt.millis)
+        bytes.append(body)
+        return bytes.hash
+    }
+
+    /// What a consent event hashes beyond what all events do.
+    package static func body(_ event: RecordedEvent, commitment: ChainHash) -> [UInt8] {
+        var bytes = ChainBytes()
+        bytes.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
+        return bytes.all
+    }
+
+    /// What the body of an applied catalog says.
+    package static func body(catalogVersion: Int, digest: [UInt8]) -> [UInt8] {
+        var bytes = ChainBytes()
+        bytes.append(UInt64(catalogVersion))
+        bytes.append(digest)
+        return bytes.all
+    }
+
+    /// What an event commits to of a person's identifiers and evidence.
+    package static func commitment(salt: [UInt8], _ event: ConsentEvent) -> ChainHash {
+        Personal.commitment(salt: salt, personal: Personal.encode(event))
+    }
+}
+
+/// What an auditor needs to see of one event.
+package struct ChainEvidence: Sendable, Equatable {
+    package var entry: ChainEntry
+    /// What it says, where it is about a person.
+    package var event: SubjectEvent?
+    /// Of a consent event: what it commits to of identifiers and evidence.
+    package var commitment: ChainHash?
+    /// What they are hashed with; nil where they were erased.
+    package var salt: [UInt8]?
 }
 
 extension IdempotencyKey {

@@ -89,46 +89,65 @@ enum EventColumns {
         return hash
     }
 
+    /// What is hashed of an event, from its row.
+    struct Hashed {
+        var kind: EventKind
+        var chain: ChainBytes
+        /// Nil for one that is about no person.
+        var event: SubjectEvent?
+        /// Of a consent event.
+        var commitment: ChainHash?
+
+        var hash: ChainHash { chain.hash }
+    }
+
     /// Reads an event and computes its hash anew.
     static func verified(_ row: Statement, previous: ChainHash) throws -> (SubjectEvent?, hash: ChainHash) {
+        let hashed = try hashed(row, previous: previous)
+        let said = hashed.kind == .erasure ? ofSubject : hashed.kind == .link ? ofLink : []
+        let isSilent = ofConsent.allSatisfy { row.isNull($0) || said.contains($0) }
+        guard hashed.kind == .consent || isSilent, row.isNull(29) else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))", what: "it says more than an event of its kind can")
+        }
+        let hash = hashed.hash
+        guard try hash == Self.hash(row, 23, of: row.int64(0)) else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))",
+                what: "its content or the one before it was changed: the hash is another")
+        }
+        return (hashed.event, hash)
+    }
+
+    static func hashed(_ row: Statement, previous: ChainHash) throws -> Hashed {
         let sequence = UInt64(clamping: row.int64(0))
         guard let kind = EventKind(rawValue: UInt8(clamping: row.int64(1))) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "its kind is not known")
         }
-        var chain = ChainBytes()
-        chain.begin(
+        var hashed = Hashed(kind: kind, chain: ChainBytes())
+        hashed.chain.begin(
             previous: previous, sequence: sequence, kind: kind, recordedAt: row.int64(2), capturedAt: row.int64(3))
-        var recorded: SubjectEvent?
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
             let commitment = try commitment(row, personal)
-            chain.append(event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
-            recorded = .consent(event)
+            hashed.chain.append(
+                event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
+            (hashed.event, hashed.commitment) = (.consent(event), commitment)
         case .link:
             let (link, personal) = try link(row)
-            chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
-            chain.append(try commitment(row, personal))
-            recorded = .link(link)
+            hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            hashed.chain.append(try commitment(row, personal))
+            hashed.event = .link(link)
         case .catalog:
-            chain.append(UInt64(clamping: row.int64(24)))
-            chain.append(row.bytes(25))
+            hashed.chain.append(UInt64(clamping: row.int64(24)))
+            hashed.chain.append(row.bytes(25))
         case .revisionBecameCurrent: break
         case .erasure:
-            chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
-            recorded = .erasure(try erasure(row))
+            hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            hashed.event = .erasure(try erasure(row))
         }
-        let said = kind == .erasure ? ofSubject : kind == .link ? ofLink : []
-        let isSilent = ofConsent.allSatisfy { row.isNull($0) || said.contains($0) }
-        guard kind == .consent || isSilent, row.isNull(29) else {
-            throw LedgerError.corrupt(where: "event \(sequence)", what: "it says more than an event of its kind can")
-        }
-        let hash = chain.hash
-        guard try hash == Self.hash(row, 23, of: row.int64(0)) else {
-            throw LedgerError.corrupt(
-                where: "event \(sequence)", what: "its content or the one before it was changed: the hash is another")
-        }
-        return (recorded, hash)
+        return hashed
     }
 
     /// What an event committed to.

@@ -52,6 +52,43 @@ package final class LedgerSnapshot {
             ? ChainHead(sequence: sequence, hash: try EventColumns.hash(select, 0, of: Int64(sequence))) : nil
     }
 
+    /// The hashes of events in their order.
+    ///
+    /// - Throws: ``LedgerError`` `corrupt` if one of them is not there.
+    package func hashes(_ sequences: ClosedRange<UInt64>) throws -> [ChainHash] {
+        let select = try prepare("SELECT sequence, hash FROM event WHERE sequence BETWEEN ? AND ? ORDER BY sequence")
+        select.bind(1, Int64(clamping: sequences.lowerBound))
+        select.bind(2, Int64(clamping: sequences.upperBound))
+        var hashes: [ChainHash] = []
+        for sequence in sequences {
+            guard try select.step(), select.int64(0) == sequence else {
+                throw LedgerError.corrupt(where: "event \(sequence)", what: "it is missing")
+            }
+            hashes.append(try EventColumns.hash(select, 1, of: Int64(sequence)))
+        }
+        return hashes
+    }
+
+    /// One event as a link of the chain; nil if there is none with this sequence.
+    ///
+    /// - Throws: ``LedgerError`` `corrupt` if it does not follow from the one before it.
+    package func evidence(of sequence: UInt64) throws -> ChainEvidence? {
+        guard sequence > 0, let before = try chainHead(at: sequence - 1) else { return nil }
+        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        select.bind(1, Int64(clamping: sequence))
+        guard try select.step() else { return nil }
+        _ = try EventColumns.verified(select, previous: before.hash)
+        let hashed = try EventColumns.hashed(select, previous: before.hash)
+        let entry = ChainEntry(
+            sequence: sequence, kind: hashed.kind, recordedAt: Timestamp(millis: select.int64(2)),
+            capturedAt: Timestamp(millis: select.int64(3)), previous: before.hash, body: hashed.chain.body)
+        var evidence = ChainEvidence(entry: entry, event: hashed.event, commitment: hashed.commitment)
+        if case .consent(let recorded) = hashed.event, !recorded.event.identifiers.isEmpty {
+            evidence.salt = Salt.read(select.rawBytes(26))
+        }
+        return evidence
+    }
+
     /// The latest record time; the node's clock never goes back behind it.
     package func lastRecordedAt() throws -> Timestamp {
         let select = try prepare("SELECT recorded_at FROM event ORDER BY sequence DESC LIMIT 1")

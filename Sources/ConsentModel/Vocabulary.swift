@@ -169,6 +169,16 @@ package enum LinkAction: UInt8, Sendable, CaseIterable {
     case separated = 4
 }
 
+/// A document about one event.
+package enum ProofKind: UInt8, Sendable, CaseIterable {
+    /// All that an auditor needs.
+    case event = 1
+    /// For the person: ISO/IEC TS 27560 in the W3C's Data Privacy Vocabulary.
+    case dpvReceipt = 2
+    /// For the person: Kantara Consent Receipt 1.1.
+    case kantaraReceipt = 3
+}
+
 /// How current the index is that answered.
 package enum Freshness: UInt8, Sendable, CaseIterable {
     /// The authoritative node, or an edge within its heartbeat.
@@ -216,3 +226,4 @@ extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}
 extension ErasureReason: NamedInSnakeCase {}
 extension LinkAction: NamedInSnakeCase {}
+extension ProofKind: NamedInSnakeCase {}

@@ -2,6 +2,7 @@ import ConsentCatalog
 package import ConsentEngine
 import ConsentIndex
 import ConsentModel
+import ConsentProof
 package import ConsentSync
 package import ConsentWire
 
@@ -95,6 +96,13 @@ extension Engine {
         case .confirmToken(let asked):
             let answer = TokenConfirmed(try confirmToken(TokenConfirmation(asked)))
             return { answer.encode(request: request, into: &$0) }
+        case .checkpoint:
+            let answer = ProofText(try checkpoint().text)
+            return { answer.encode(.checkpointed, request: request, into: &$0) }
+        case .prove(let asked):
+            let answer = ProofText(
+                try document(asked.kind, of: asked.sequence, sizeMax: WireLimit.frameSizeMax - WireLimit.headerSize))
+            return { answer.encode(.proved, request: request, into: &$0) }
         case .applyCatalog: preconditionFailure("answered by the writer")
         }
     }
@@ -206,6 +214,8 @@ extension Engine {
             case .catalogConflict: .catalogConflict
             case .questionInvalid: .questionInvalid
             case .rights(let error): error.code
+            case .eventUnknown: .eventUnknown
+            case .receipt: .receiptImpossible
             case .catalogMissing, .locked, .failed: .internalFailure
             }
         let answer = ErrorAnswer(WireError(code, "\(error)"))

@@ -28,6 +28,8 @@ package enum Question: Sendable, Equatable {
     case unlink(UnlinkIdentifierRequest)
     case issueToken(IssueTokenRequest)
     case confirmToken(ConfirmTokenRequest)
+    case checkpoint
+    case prove(ProveRequest)
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
@@ -276,6 +278,8 @@ package struct Session {
         case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
         case .people: try ask(.people(PeopleQuestion(frame)), frame, &actions)
+        case .checkpoint: try askBare(.checkpoint, frame, &actions)
+        case .prove: try ask(.prove(ProveRequest(frame)), frame, &actions)
         // What stood against it has been told.
         case .subscribe: break
         case .takeSnapshot, .enforced:
@@ -290,15 +294,15 @@ package struct Session {
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
         case .record, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken: false
-        case .history, .countGranted, .people: true
+        case .history, .countGranted, .people, .checkpoint, .prove: true
         case .hello, .ping, .check, .checkPurposes, .checkSubjects, .explain, .catalog, .catalogDocument, .statistics,
             .status, .enforcement, .subscribe, .takeSnapshot, .enforced:
             nil
         // No requests: whoever sends one is told so, wherever that is.
         case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
             .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
-            .enforcedBy, .erased, .linked, .unlinked, .tokenIssued, .tokenConfirmed, .subscribed, .snapshotBegun,
-            .goingAway, .catalogChanged, .error, .heartbeat,
+            .enforcedBy, .erased, .linked, .unlinked, .tokenIssued, .tokenConfirmed, .checkpointed, .proved,
+            .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
             .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
             nil
         }

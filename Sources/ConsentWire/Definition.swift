@@ -66,6 +66,14 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case enforcement = 0x37
     /// Answer to enforcement.
     case enforcedBy = 0xB7
+    /// Sign where the chain is now.
+    case checkpoint = 0x38
+    /// Answer to checkpoint: a signed statement of where the chain is, as one line.
+    case checkpointed = 0xB8
+    /// A document about one event that can be checked without the node.
+    case prove = 0x39
+    /// Answer to prove.
+    case proved = 0xB9
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -240,6 +248,10 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case nationalIdIsHash = 103
     /// The ledger knows nobody by the identifier. Nothing was stored.
     case personUnknown = 48
+    /// There is no event with this sequence.
+    case eventUnknown = 42
+    /// There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.
+    case receiptImpossible = 43
     /// Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
@@ -317,6 +329,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .identifierMalformed,
             .nationalIdIsHash,
             .personUnknown,
+            .eventUnknown,
+            .receiptImpossible,
             .personErased,
             .textNamesPerson,
             .tokenUnknown,

@@ -7,9 +7,9 @@ struct PythonConstants: Decodable {
     /// What the Python client calls the enumerations of the definition.
     private static let classNames = [
         "basis": "LawfulBasis", "decision": "Decision", "erasureReason": "ErasureReason", "eventState": "EventState",
-        "freshness": "Freshness", "identifierType": "IdentifierType",
-        "linkAction": "LinkAction", "method": "EvidenceMethod", "party": "Party",
-        "peopleSelection": "PeopleSelection", "state": "State",
+        "freshness": "Freshness", "identifierType": "IdentifierType", "linkAction": "LinkAction",
+        "method": "EvidenceMethod", "party": "Party", "peopleSelection": "PeopleSelection", "proofKind": "ProofKind",
+        "state": "State",
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(PythonConstants.self, from: json) }

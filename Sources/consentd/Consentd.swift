@@ -73,7 +73,8 @@ struct Consentd: AsyncParsableCommand {
             History.self, Link.self, Unlink.self, Erase.self, Audience.self, Reconsent.self, Ending.self,
             ComingOfAge.self, Breach.self,
             Notices.self,
-            Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, Rebuild.self, Ping.self,
+            Access.self, Import.self, CatalogGroup.self, Stats.self, Verify.self, CheckpointCommand.self,
+            ProofGroup.self, ReceiptGroup.self, Rebuild.self, Ping.self,
             SampleRegisterCommand.self, Bench.self,
         ])
 }

@@ -3,6 +3,7 @@ import ConsentBench
 import ConsentClient
 import ConsentEngine
 import ConsentLedger
+import ConsentProof
 import ConsentSync
 import Foundation
 
@@ -38,6 +39,8 @@ extension Failure {
             case let error as ConsentClientError: error.exitCode
             case let error as LedgerError: error.exitCode
             case let error as EngineError: error.exitCode
+            case ProofError.notReadable, is CheckpointMismatch: Exit.refused
+            case is ProofError: Exit.damaged
             case is WrongAnswers: Exit.wrongAnswers
             case LoadFailure.planImpossible, is BenchNode.Failure: Exit.refused
             case is LoadFailure: Exit.unreachable
@@ -76,9 +79,9 @@ extension ConsentClientError {
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
                 "personUnknown", "personErased", "identifierConflict", "identifierIsOnlyOne", "identifiersTooMany",
-                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown",
-                "tokenUsed",
-                "tokenLapsed", "textTooLong", "textNamesPerson":
+                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown", "tokenUsed", "tokenLapsed",
+                "textTooLong",
+                "textNamesPerson", "eventUnknown", "receiptImpossible":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed
@@ -103,7 +106,7 @@ extension EngineError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .locked: Exit.unreachable
-        case .catalogRejected, .catalogConflict, .questionInvalid, .rights: Exit.refused
+        case .catalogRejected, .catalogConflict, .questionInvalid, .rights, .eventUnknown, .receipt: Exit.refused
         case .ledger(let error): error.exitCode
         case .busy, .closing, .catalogMissing, .failed: Exit.failed
         }

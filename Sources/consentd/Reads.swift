@@ -168,22 +168,37 @@ struct Verify: AsyncParsableCommand {
             the server and keeps the node closed; when all agree again, it may be opened. With --json it prints the hash \
             of the ledger's end.
 
+            The chain is also held against the signed checkpoints in the node's folder, and against those that you name \
+            with --checkpoint: so it shows, too, if somebody made the chain anew, or cut off its end. A file that is of \
+            another node, is not signed by this one's key (or the one of --key), or was changed, is refused with 5.
+
             EXAMPLES
               consentd verify --data club
               consentd verify --data club --json
+              consentd verify --data club --checkpoint /mnt/elsewhere/club.checkpoints
             """)
 
     @OptionGroup var node: FolderOptions
 
+    @Option(help: "File with checkpoints that were kept elsewhere, one a line; may be given several times.")
+    var checkpoint: [String] = []
+
+    @OptionGroup var signer: SignerOptions
+
     func run() async throws {
         try await reportingFailures {
+            let folder = try node.existingFolder()
+            let kept = try readCheckpoints(checkpoint)
             let bar = ProgressBar("Verifying", unit: "events")
-            let report = try verify(node.existingFolder()) { done, all in bar.show(Int(done), of: Int(all)) }
+            let report = try verify(folder, checkpoints: kept, key: signer.key) { done, all in
+                bar.show(Int(done), of: Int(all))
+            }
             bar.finish(Int(report.events))
             if node.json {
                 Output.json([
                     "sound": report.isSound, "events": report.events, "subjects": report.subjects,
                     "identifiers": report.identifiers, "changedMeanwhile": report.changedMeanwhile,
+                    "checkpoints": report.checkpoints, "signedThrough": report.signedThrough,
                     "rowsBehind": report.rowsBehind, "reopened": report.isReopened,
                     "ledgerDamage": report.ledgerDamage ?? Output.null,
                     "headHash": report.headHash.map { String(format: "%02x", $0) }.joined(),
@@ -200,6 +215,9 @@ struct Verify: AsyncParsableCommand {
                             Output.counted(report.events, "event"), Output.counted(report.subjects, "subject"),
                             Output.counted(report.identifiers, "identifier"),
                         ].joined(separator: ", ")
+                        + (kept.isEmpty
+                            ? ""
+                            : ", \(Output.counted(report.checkpoints, "checkpoint")) to event \(report.signedThrough)")
                         + (report.changedMeanwhile > 0
                             ? ", \(Output.counted(report.changedMeanwhile, "row")) changed meanwhile" : "")
                         + (report.rowsBehind > 0

@@ -92,6 +92,7 @@ extension Answer {
         case .enforcedBy(let enforced): enforced.fields
         case .grantedCount(let count):
             ["sequence": text(count.sequence), "granted": text(count.granted), "known": text(count.known)]
+        case .checkpointed(let text), .proved(let text): ["document": text.document]
         case .erased(let erased):
             [
                 "repeated": erased.isRepeated, "pending": erased.isPending, "emptiedEvents": erased.emptiedEvents,

@@ -75,6 +75,8 @@ extension Request {
             self = .enforcement(sequence: sequence)
         case .grantedCount: self = .countGranted(CountGrantedRequest(purpose: "p3", except: ""))
         case .peoplePage: self = .people(PeopleQuestion(.audience))
+        case .checkpointed: self = .checkpoint
+        case .proved: self = .prove(ProveRequest(.event, of: 1))
         case .erased: self = .erase(someSubject, reason: .unlawful, actor: "")
         case .linked: self = .link(someSubject, to: someSubject, actor: "")
         case .unlinked: self = .unlink(someSubject, actor: "")

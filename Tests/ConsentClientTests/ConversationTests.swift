@@ -94,10 +94,11 @@ import Testing
             .status, .enforcement(sequence: 1002), .erase(someSubject, reason: .unlawful, actor: ""),
             .link(someSubject, to: someSubject, actor: ""), .unlink(someSubject, actor: ""),
             .issueToken(someSubject, purposes: ["p3"]), .confirmToken(ConfirmTokenRequest(token: "")),
+            .checkpoint, .prove(ProveRequest(.event, of: 1)),
         ]
         let kinds = Dictionary(grouping: Vectors.answers, by: { $0.opcode! })
             .filter { $0.key != .welcome && $0.key.rawValue < Opcode.goingAway.rawValue }
-        #expect(kinds.count == 20)
+        #expect(kinds.count == 22)
         for vector in kinds.values.map({ $0[0] }) {
             var fitting = 0
             var bytes = vector.bytes

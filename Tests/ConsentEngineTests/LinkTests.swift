@@ -284,7 +284,7 @@ struct LinkTests {
         #expect(people.count == 1)
         #expect(Set(people.first?.identifiers ?? []) == [cookie, kari, mail])
         question = PeopleQuestion(.askAgain)
-        (question.purpose, question.countMax) = ("p2", 100)
+        (question.purpose, question.countMax, question.reasons) = ("p2", 100, .unknown)
         let asked = try engine.people(question).people.map { Set($0.identifiers) }
         #expect(asked == [[cookie, kari, mail], [device]])
     }
@@ -347,7 +347,7 @@ struct LinkTests {
             "UPDATE subject SET joined_to = NULL WHERE joined_to IS NOT NULL",
             "UPDATE subject SET joined_to = 3 WHERE joined_to IS NOT NULL",
             "UPDATE subject SET separated_at = 1 WHERE separated_at IS NOT NULL",
-            "UPDATE event SET detail = x'01' || substr(detail, 2) WHERE kind = 5",
+            "UPDATE event SET detail = CAST(x'01' || substr(detail, 2) AS BLOB) WHERE kind = 5",
             "UPDATE event SET personal = zeroblob(length(personal)) WHERE kind = 5",
         ] {
             let copy = TemporaryFolder()

@@ -76,9 +76,10 @@ struct DefinitionTests {
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
         try expectNumbers(LinkAction.self, of: "linkAction")
+        try expectNumbers(ProofKind.self, of: "proofKind")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")
         try expectNumbers(CutOffReason.self, of: "cutOffReason")
-        #expect(try definition["enums"].object.count == 13)
+        #expect(try definition["enums"].object.count == 14)
     }
 
     @Test(arguments: [

@@ -261,7 +261,11 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
             type: identifier.type, value: identifier.value,
             purposes: try fields["purposes"].array.map { try $0.text }, request: request, into: &output)
     case .confirmToken: try ConfirmTokenRequest(fields).encode(request: request, into: &output)
-    case .catalog, .catalogDocument, .statistics, .status: BareRequest.encode(opcode, request: request, into: &output)
+    case .prove:
+        ProveRequest(try fields["kind"].named(), of: try fields["sequence"].number())
+            .encode(request: request, into: &output)
+    case .catalog, .catalogDocument, .statistics, .status, .checkpoint:
+        BareRequest.encode(opcode, request: request, into: &output)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return Array(output.bytes)
@@ -359,7 +363,11 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["type"] = .named(issue.identifier.type)
         fields["identifier"] = .text(issue.identifier.value)
     case .confirmToken: fields.merge(try ConfirmTokenRequest(frame).fields) { first, _ in first }
-    case .catalog, .catalogDocument, .statistics, .status: try BareRequest.decode(frame)
+    case .prove:
+        let asked = try ProveRequest(frame)
+        fields["kind"] = .named(asked.kind)
+        fields["sequence"] = .decimal(asked.sequence)
+    case .catalog, .catalogDocument, .statistics, .status, .checkpoint: try BareRequest.decode(frame)
     default: throw NotInDefinition(description: "\(opcode) is no request")
     }
     return .object(fields)
@@ -420,6 +428,7 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             hasMore: try fields["more"].bool, head: try fields["head"].number(), next: try fields["next"].number(),
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
+    case .checkpointed, .proved: ProofText(try fields["document"].text).encode(opcode, request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
     case .linked, .unlinked: try LinkOutcome(fields).encode(opcode, request: request, into: &output)
     case .tokenIssued: try TokenIssued(fields).encode(request: request, into: &output)
@@ -555,6 +564,7 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["head"] = .decimal(page.head)
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
+    case .checkpointed, .proved: fields["document"] = .text(try ProofText(frame, opcode).document)
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
     case .linked, .unlinked: fields.merge(try LinkOutcome(frame, opcode).fields) { first, _ in first }
     case .tokenIssued: fields.merge(try TokenIssued(frame).fields) { first, _ in first }

@@ -16,6 +16,7 @@ struct ExitCodeTests {
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
         ["link", "cookie:1", "--to", "customer:1"], ["unlink", "cookie:1"],
         ["issue-token", "customer:1", "-p", "newsletter"], ["confirm-token", "none"],
+        ["checkpoint"], ["proof", "show", "1"], ["receipt", "make", "1"],
     ]
 
     @Test(arguments: commandsOnANode)
@@ -35,7 +36,7 @@ struct ExitCodeTests {
     private static let otherCommands: [[String]] =
         [
             ["init"], ["edge", "--upstream", "127.0.0.1:1"], ["catalog", "check", "FILE"], ["catalog", "template"],
-            ["sample-register", "FILE"],
+            ["sample-register", "FILE"], ["proof", "verify", "FILE"], ["receipt", "verify", "FILE"],
         ]
         + [
             ["load"], ["prepare", "--data", "FILE"], ["compare"], ["micro"], ["revision"], ["sync"], ["figures"],
@@ -79,7 +80,10 @@ struct ExitCodeTests {
         ["reconsent", "-p", "a", "--dormant-after", "long"], ["ending", "--within", "soon"],
         ["coming-of-age", "--within", "soon"],
         ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
-        ["breach", "--from", "2026-02-01", "--as-of", "0"],
+        ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"],
+        ["proof", "verify", "FILE", "--key", "12"],
+        ["receipt", "customer:1"], ["receipt", "1", "-p", "newsletter"], ["receipt", "1", "--form", "paper"],
+        ["verify", "--key", "12"],
     ])
     func aValueThatCannotBeMeantIsWrongUsage(arguments: [String]) async throws {
         let folder = try Folder()

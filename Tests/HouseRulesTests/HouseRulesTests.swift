@@ -12,13 +12,15 @@ struct HouseRulesTests {
         "ConsentWire": ["ConsentModel"],
         "ConsentIndex": ["CKernel", "ConsentKernel", "ConsentModel", "Synchronization"],
         "ConsentLedger": ["ConsentModel", "Crypto", "Foundation", "GRDB", "GRDBSQLite", "Synchronization"],
+        "ConsentProof": ["ConsentCatalog", "ConsentLedger", "ConsentModel", "Crypto"],
         "ConsentEngine": [
-            "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "Synchronization",
+            "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "ConsentProof",
+            "Synchronization",
         ],
         "ConsentSync": ["ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire", "Synchronization"],
         "ConsentServer": [
-            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentSync",
-            "ConsentWire", "Synchronization",
+            "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentProof",
+            "ConsentSync", "ConsentWire", "Synchronization",
         ],
         "ConsentEdge": [
             "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentServer",

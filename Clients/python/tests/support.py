@@ -20,6 +20,7 @@ from consentd import (
     LawfulBasis,
     PeopleQuestion,
     PeopleSelection,
+    ProofKind,
     PurposeInfo,
     Subject,
 )
@@ -30,6 +31,7 @@ from consentd._wire import (
     CatalogDocumentRequest,
     CatalogPurposes,
     CatalogRequest,
+    CheckpointRequest,
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
@@ -46,6 +48,7 @@ from consentd._wire import (
     LinkRequest,
     PeopleRequest,
     PingRequest,
+    ProveRequest,
     PurposeTable,
     RecordRequest,
     Request,
@@ -204,6 +207,10 @@ def request_answered_by(data: bytes) -> Request:
             return StatusRequest()
         case Opcode.ENFORCED_BY:
             return EnforcementRequest(int.from_bytes(data[16:24], "little"))
+        case Opcode.CHECKPOINTED:
+            return CheckpointRequest()
+        case Opcode.PROVED:
+            return ProveRequest(ProofKind.EVENT, 1)
         case Opcode.STATISTIC_VALUES:
             return StatisticsRequest()
         case _:

@@ -14,6 +14,7 @@ from consentd import (
     IdentifierType,
     Party,
     PeopleSelection,
+    ProofKind,
     ProtocolViolation,
     Subject,
 )
@@ -202,6 +203,8 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 for consent in answer.consents
             ]
             return {"consents": consents}
+        case str():
+            return {"document": answer}
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -402,6 +405,10 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(wire.StatisticsRequest())
         case Opcode.STATUS:
             return encoded(wire.StatusRequest())
+        case Opcode.CHECKPOINT:
+            return encoded(wire.CheckpointRequest())
+        case Opcode.PROVE:
+            return encoded(wire.ProveRequest(ProofKind[fields["kind"].upper()], int(fields["sequence"])))
         case Opcode.ENFORCEMENT:
             return encoded(wire.EnforcementRequest(int(fields["sequence"])))
     return None

@@ -25,6 +25,8 @@ enum Answer: Sendable {
     case unlinked(LinkOutcome)
     case tokenIssued(TokenIssued)
     case tokenConfirmed(TokenConfirmed)
+    case checkpointed(ProofText)
+    case proved(ProofText)
 
     init(_ frame: Frame, _ opcode: Opcode, _ expectation: Expectation) throws(Violation) {
         let answer = try Violation.ifAnswerFails { () throws(AnswerError) -> Answer? in
@@ -51,6 +53,8 @@ enum Answer: Sendable {
             case (.unlinked, .unlinked): .unlinked(try LinkOutcome(frame, .unlinked))
             case (.tokenIssued, .tokenIssued): .tokenIssued(try TokenIssued(frame))
             case (.tokenConfirmed, .tokenConfirmed): .tokenConfirmed(try TokenConfirmed(frame))
+            case (.checkpointed, .checkpointed): .checkpointed(try ProofText(frame, opcode))
+            case (.proved, .proved): .proved(try ProofText(frame, opcode))
             default: nil
             }
         }

@@ -356,6 +356,22 @@ extension ConsentClient {
         }
     }
 
+    /// Signs where the ledger's chain is now, unless that is signed already.
+    ///
+    /// - Returns: one line of JSON. Kept elsewhere, it shows later whether anything before it was changed or cut off:
+    ///   `consentd verify --checkpoint`.
+    public func checkpoint() async throws(ConsentClientError) -> String {
+        guard case .checkpointed(let text) = try await dispatcher.perform(.checkpoint) else { unexpectedAnswer() }
+        return text.document
+    }
+
+    /// A document about one event, signed, as JSON. It holds personal data.
+    public func document(_ kind: ProofKind, of sequence: UInt64) async throws(ConsentClientError) -> String {
+        let request = ProveRequest(.init(word: kind), of: sequence)
+        guard case .proved(let text) = try await dispatcher.perform(.prove(request)) else { unexpectedAnswer() }
+        return text.document
+    }
+
     /// Counters and sizes of the node. Names come and go with its version.
     public func statistics() async throws(ConsentClientError) -> [(name: String, value: UInt64)] {
         guard case .statisticValues(let values) = try await dispatcher.perform(.statistics) else { unexpectedAnswer() }

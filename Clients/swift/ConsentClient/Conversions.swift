@@ -131,6 +131,11 @@ extension ConsentModel.ErasureReason {
     init(word: ErasureReason) { self = Self(rawValue: word.rawValue)! }
 }
 
+extension ConsentModel.ProofKind {
+    /// The same word of the model.
+    init(word: ProofKind) { self = Self(rawValue: word.rawValue)! }
+}
+
 extension ErasureOutcome {
     init(_ erased: Erased) {
         sequence = erased.sequence

@@ -20,6 +20,8 @@ enum Request: Sendable {
     case enforcement(sequence: UInt64)
     case countGranted(CountGrantedRequest)
     case people(PeopleQuestion)
+    case checkpoint
+    case prove(ProveRequest)
     case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
     case link(Subject, to: Subject, actor: String)
     case unlink(Subject, actor: String)
@@ -104,6 +106,8 @@ enum Expectation {
     case unlinked
     case tokenIssued
     case tokenConfirmed
+    case checkpointed
+    case proved
 }
 
 /// No purpose of the catalog has this name.
@@ -168,6 +172,12 @@ extension Request {
         case .people(let question):
             question.encode(request: id, into: &output)
             return .peoplePage(after: question.after)
+        case .checkpoint:
+            BareRequest.encode(.checkpoint, request: id, into: &output)
+            return .checkpointed
+        case .prove(let asked):
+            asked.encode(request: id, into: &output)
+            return .proved
         case .erase(let subject, let reason, let actor):
             EraseRequest.encode(
                 type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,

@@ -147,6 +147,16 @@ public enum ErasureReason: UInt8, Vocabulary {
     case childService = 6
 }
 
+/// A document about one event that can be checked without the node.
+public enum ProofKind: UInt8, Vocabulary {
+    /// All that an auditor needs: the text as it was shown, evidence, the event's place in the chain, and signatures.
+    case event = 1
+    /// A receipt for the person: ISO/IEC TS 27560 in the W3C's Data Privacy Vocabulary.
+    case dpvReceipt = 2
+    /// A receipt for the person: Kantara Consent Receipt 1.1; of a consent only.
+    case kantaraReceipt = 3
+}
+
 extension Vocabulary {
     /// The same word of the model, or back: both sides have the same words with the same numbers, which a test holds.
     init(_ word: some RawRepresentable<UInt8>) { self = Self(rawValue: word.rawValue)! }

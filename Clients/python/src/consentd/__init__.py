@@ -16,6 +16,7 @@ from ._protocol import (
     LinkAction,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from ._wire import (
@@ -113,6 +114,7 @@ __all__ = [
     "Party",
     "PeopleQuestion",
     "PeopleSelection",
+    "ProofKind",
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",

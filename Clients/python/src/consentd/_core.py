@@ -24,6 +24,7 @@ from ._protocol import (
     EventState,
     Freshness,
     IdentifierType,
+    ProofKind,
 )
 from ._wire import (
     Answer,
@@ -35,6 +36,7 @@ from ._wire import (
     CatalogRequest,
     Checked,
     CheckedSet,
+    CheckpointRequest,
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
@@ -62,6 +64,7 @@ from ._wire import (
     PeopleQuestion,
     PeopleRequest,
     PingRequest,
+    ProveRequest,
     PurposeTable,
     Recorded,
     RecordedEvent,
@@ -440,6 +443,16 @@ class Core:
             raise InvalidArgument("a sequence has 64 bits")
         (answer,) = yield [EnforcementRequest(sequence)]
         return cast(Enforcement, answer)
+
+    def _checkpoint(self) -> Plan[str]:
+        (answer,) = yield [CheckpointRequest()]
+        return cast(str, answer)
+
+    def _document(self, kind: ProofKind, sequence: int) -> Plan[str]:
+        if not 0 <= sequence < 2**64:
+            raise InvalidArgument("a sequence has 64 bits")
+        (answer,) = yield [ProveRequest(kind, sequence)]
+        return cast(str, answer)
 
     def _ping(self) -> Plan[None]:
         yield [PingRequest(random.getrandbits(64))]

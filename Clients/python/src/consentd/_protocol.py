@@ -54,6 +54,10 @@ class Opcode(IntEnum):
     NODE_STATUS = 182
     ENFORCEMENT = 55
     ENFORCED_BY = 183
+    CHECKPOINT = 56
+    CHECKPOINTED = 184
+    PROVE = 57
+    PROVED = 185
     GOING_AWAY = 224
     CATALOG_CHANGED = 225
     ERROR = 255
@@ -146,6 +150,8 @@ class ErrorCode(IntEnum):
     IDENTIFIER_MALFORMED = 102
     NATIONAL_ID_IS_HASH = 103
     PERSON_UNKNOWN = 48
+    EVENT_UNKNOWN = 42
+    RECEIPT_IMPOSSIBLE = 43
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
     TOKEN_UNKNOWN = 92
@@ -221,6 +227,8 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.IDENTIFIER_MALFORMED: Advice.DO_NOT_RETRY,
     ErrorCode.NATIONAL_ID_IS_HASH: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.EVENT_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.RECEIPT_IMPOSSIBLE: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
     ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
@@ -297,6 +305,8 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.IDENTIFIER_MALFORMED: "identifierMalformed",
     ErrorCode.NATIONAL_ID_IS_HASH: "nationalIdIsHash",
     ErrorCode.PERSON_UNKNOWN: "personUnknown",
+    ErrorCode.EVENT_UNKNOWN: "eventUnknown",
+    ErrorCode.RECEIPT_IMPOSSIBLE: "receiptImpossible",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
     ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
@@ -416,6 +426,12 @@ class PeopleSelection(IntEnum):
     ACTIVE = 4
     OUTDATED_BY = 5
     COMING_OF_AGE = 6
+
+
+class ProofKind(IntEnum):
+    EVENT = 1
+    DPV_RECEIPT = 2
+    KANTARA_RECEIPT = 3
 
 
 class State(IntEnum):

@@ -25,6 +25,7 @@ from ._protocol import (
     Opcode,
     Party,
     PeopleSelection,
+    ProofKind,
     State,
 )
 from .errors import UnknownPurpose
@@ -599,6 +600,7 @@ Answer = (
     | PeoplePage
     | NodeStatus
     | Enforcement
+    | str
     | CatalogPurposes
     | CatalogDocument
     | tuple[tuple[str, int], ...]
@@ -786,6 +788,14 @@ def read_token_confirmed(frame: Frame) -> TokenConfirmed:
     )
     reader.end()
     return confirmed
+
+
+def read_document(frame: Frame) -> str:
+    _require_header(frame)
+    reader = _Reader(frame.payload)
+    document = reader.rest()
+    reader.end()
+    return document
 
 
 def read_people_page(frame: Frame) -> PeoplePage:
@@ -1206,6 +1216,25 @@ class StatusRequest(Request):
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         return frame(Opcode.STATUS, request), Opcode.NODE_STATUS, read_node_status
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRequest(Request):
+    is_counted = True
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        return frame(Opcode.CHECKPOINT, request), Opcode.CHECKPOINTED, read_document
+
+
+@dataclass(frozen=True, slots=True)
+class ProveRequest(Request):
+    is_counted = True
+    kind: ProofKind
+    sequence: int
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        data = frame(Opcode.PROVE, request, _U64.pack(self.sequence), argument=self.kind)
+        return data, Opcode.PROVED, read_document
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import cast
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice, ErasureReason
+from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
     Answer,
     ConfirmationToken,
@@ -255,6 +255,15 @@ class AsyncClient(Core):
     async def links(self, subject: Subject, after: int = 0) -> list[RecordedLink]:
         """What linked and unlinked identifiers of a person, oldest first."""
         return await self._run(self._links(subject, after))
+
+    async def checkpoint(self) -> str:
+        """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
+        ``consentd verify --checkpoint``."""
+        return await self._run(self._checkpoint())
+
+    async def document(self, kind: ProofKind, sequence: int) -> str:
+        """A proof or a receipt of one event, signed, as JSON. It holds personal data."""
+        return await self._run(self._document(kind, sequence))
 
     async def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
-from ._protocol import Advice, ErasureReason
+from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
     Answer,
     ConfirmationToken,
@@ -313,6 +313,15 @@ class Client(Core):
     def links(self, subject: Subject, after: int = 0) -> list[RecordedLink]:
         """What linked and unlinked identifiers of a person, oldest first."""
         return self._run(self._links(subject, after))
+
+    def checkpoint(self) -> str:
+        """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
+        ``consentd verify --checkpoint``."""
+        return self._run(self._checkpoint())
+
+    def document(self, kind: ProofKind, sequence: int) -> str:
+        """A proof or a receipt of one event, signed, as JSON. It holds personal data."""
+        return self._run(self._document(kind, sequence))
 
     def count_granted(self, purpose: str, but_not: str = "") -> GrantedCount:
         """How many identifiers are granted a purpose, and not another; counted in the index."""

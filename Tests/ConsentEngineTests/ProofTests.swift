@@ -1,0 +1,371 @@
+import ConsentEngine
+import ConsentKernel
+import ConsentLedger
+import ConsentModel
+import ConsentProof
+import ConsentTestSupport
+import Foundation
+import GRDB
+import Testing
+
+/// Checkpoints over the chain, proofs of its events, and receipts.
+struct ProofTests {
+    private static let kari: [Identifier] = [.email("kari.nordmann@example.no"), .customer("kari-100001")]
+    private let node: TestNode
+
+    /// Event 1 applies the catalog, 2 to 5 are about people.
+    init() throws {
+        node = try TestNode(
+            SampleCatalog(
+                [.init("p0", bit: 0), .init("p1", bit: 1), .init("mail", bit: 2, basis: "legitimate_interest")],
+                revisions: [.init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1"])]))
+        let rich = ConsentEvent.grant(Self.kari, at: secondsAgo(60)).with {
+            $0.source = EventSource(system: "till", channel: "shop", form: "A")
+            $0.actor = "clerk"
+            $0.evidence = "receipt 7 for Kåre 😀"
+            $0.key = IdempotencyKey(7)
+            $0.isExplicit = true
+            $0.subjectAge = 30
+            $0.expiresAt = now.advanced(bySeconds: 100_000)
+        }
+        let events = [
+            rich, .grant([.customer("ola")]), ConsentEvent([.customer("ola")], "p0", .withdrawn),
+            ConsentEvent([.customer("kari-100001")], "mail", .objected),
+        ]
+        #expect(try node.engine.record(events).outcomes == (2...5).map { .recorded(sequence: $0) })
+    }
+
+    private func copy(_ folder: NodeFolder, _ name: String) throws -> NodeFolder {
+        let copied = NodeFolder(node.temporary.path + "/" + name)
+        try FileManager.default.copyItem(atPath: folder.path, toPath: copied.path)
+        return copied
+    }
+
+    private func problems(
+        _ folder: NodeFolder, checkpoints: [Checkpoint] = []
+    ) throws -> [String] {
+        do { return try verify(folder, checkpoints: checkpoints).problems } catch let error as LedgerError {
+            return ["\(error)"]
+        }
+    }
+
+    private func verifyOffline(_ text: String) throws -> EventProof.Finding {
+        try EventProof.verify(try #require(JSONValue(text: text)), key: node.engine.verificationKey)
+    }
+
+    // MARK: Checkpoints
+
+    @Test func aCheckpointIsSignedOnDemandOnceAndWhenTheNodeCloses() throws {
+        let first = try node.engine.checkpoint()
+        #expect(first.sequence == 5 && first.first == 1 && first.isSigned)
+        #expect(first.key == node.engine.verificationKey)
+        #expect(try node.engine.checkpoint() == first)
+        _ = try node.engine.record([.grant([.customer("per")])])
+        try node.close()
+        let all = try node.folder.checkpoints()
+        #expect(all.count == 2 && all[0] == first && all[1].sequence == 6 && all[1].first == 6)
+        let report = try verify(node.folder)
+        #expect(report.isSound && report.checkpoints == 2 && report.signedThrough == 6)
+        try node.open()
+        #expect(try node.engine.checkpoint() == all[1])
+    }
+
+    @Test func theKeyIsItsOwnersAlone() throws {
+        let path = node.folder.signingKeyPath
+        #expect(try FileDescriptor.open(path, .readOnly).mode() == 0o600)
+        try node.close()
+        try FileManager.default.setAttributes([.posixPermissions: 0o640], ofItemAtPath: path)
+        #expect(throws: LedgerError.self) { try node.open() }
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+        try node.open()
+        try node.close()
+        // Another key would make checkpoints that nobody could hold against those that are there.
+        for bytes in [SystemRandom.bytes(32), SystemRandom.bytes(31)] {
+            try File.replace(path, with: bytes, mode: 0o600)
+            #expect(throws: LedgerError.self) { try node.open() }
+        }
+        try File.remove(path)
+        #expect(throws: LedgerError.self) { try node.open() }
+    }
+
+    @Test func aNodeOfAnOlderVersionMakesItsKeyWhenItOpens() throws {
+        try node.close()
+        try File.remove(node.folder.signingKeyPath)
+        try File.remove(node.folder.checkpointsPath)
+        #expect(try verify(node.folder).isSound)
+        try node.open()
+        #expect(try node.engine.checkpoint().sequence == 5)
+    }
+
+    @Test func moreEventsThanACheckpointCoversAreSignedInParts() throws {
+        let people = (0..<4096).map { Identifier.customer("many-\($0)") }
+        for _ in 0..<17 { _ = try node.engine.record(people.map { .grant([$0], at: nil) }) }
+        let last = try node.engine.checkpoint()
+        try node.close()
+        let all = try node.folder.checkpoints()
+        #expect(all.count == 2 && all[0].sequence == UInt64(Checkpoint.eventsMax) && all[1] == last)
+        #expect(last.sequence == 5 + 17 * 4096 && all[1].first == all[0].sequence + 1)
+        try node.open()
+        #expect(try verifyOffline(try node.engine.document(.event, of: 65_536, sizeMax: 1 << 20)).sequence == 65_536)
+    }
+
+    @Test func aLineThatWasNotWrittenToItsEndIsWrittenAnew() throws {
+        try node.close()
+        let path = node.folder.checkpointsPath
+        let whole = try File.read(path)
+        try File.replace(path, with: whole + Array("{\"format\":\"consentd".utf8))
+        #expect(try verify(node.folder).isSound)
+        try node.open()
+        _ = try node.engine.record([.grant([.customer("per")])])
+        try node.close()
+        #expect(try File.read(path).starts(with: whole))
+        #expect(try node.folder.checkpoints().map(\.sequence) == [5, 6])
+    }
+
+    // MARK: What verify finds by them
+
+    /// The ledger of another day is sound in itself: only what was signed shows that it lacks something.
+    @Test func anEndThatWasCutOffIsFound() throws {
+        try node.close()
+        let earlier = try copy(node.folder, "earlier")
+        try node.open()
+        _ = try node.engine.record([ConsentEvent([.customer("kari-100001")], "p0", .withdrawn)])
+        let kept = try node.engine.checkpoint()
+        try node.close()
+        #expect(try problems(earlier) == [])
+        let found = try problems(earlier, checkpoints: [kept])
+        #expect(found.count == 1 && found[0].contains("event 6") && found[0].contains("cut off"), "\(found)")
+        // Its own file of checkpoints says so, too, and the node stays closed.
+        _ = try verify(earlier)
+        try File.replace(earlier.checkpointsPath, with: File.read(node.folder.checkpointsPath))
+        #expect(try problems(earlier).contains { $0.contains("cut off") })
+        #expect(throws: LedgerError.self) { try Engine(earlier) { _ in } }
+    }
+
+    /// Whoever holds the folder but for its past can make a whole chain anew.
+    @Test func aPastThatWasMadeAnewIsFoundWithTheEventsAmongWhichItIs() throws {
+        _ = try node.engine.checkpoint()
+        try node.close()
+        let earlier = try copy(node.folder, "earlier")
+        try node.open()
+        _ = try node.engine.record([.grant([.customer("per")])])
+        let kept = try node.engine.checkpoint()
+        try node.close()
+        let other = try Engine(earlier) { _ in }
+        _ = try other.record([ConsentEvent([.customer("per")], "p0", .refused)])
+        try other.close()
+        #expect(try problems(earlier) == [])
+        let found = try problems(earlier, checkpoints: [kept])
+        #expect(found.contains { $0.contains("events 6 to 6") && $0.contains("made anew") }, "\(found)")
+    }
+
+    @Test func theNodeDoesNotSignAChainThatContradictsWhatItSigned() throws {
+        try node.close()
+        let earlier = try copy(node.folder, "earlier")
+        try node.open()
+        _ = try node.engine.record([.grant([.customer("per")])])
+        try node.close()
+        try File.replace(earlier.checkpointsPath, with: File.read(node.folder.checkpointsPath))
+        let engine = try Engine(earlier) { _ in }
+        #expect(throws: (any Error).self) { try engine.checkpoint() }
+        #expect(throws: (any Error).self) { try engine.close() }
+        #expect(try earlier.checkpoints().map(\.sequence) == [5, 6])
+        #expect(throws: LedgerError.self) { try Engine(earlier) { _ in } }
+    }
+
+    @Test func aCheckpointOfAnotherNodeOrKeyIsRefusedAndHurtsNobody() throws {
+        let other = try TestNode(SampleCatalog.consents(bits: 0..<1))
+        let foreign = try other.engine.checkpoint()
+        let own = try node.engine.checkpoint()
+        try node.close()
+        #expect(throws: CheckpointMismatch.self) { try verify(node.folder, checkpoints: [foreign]) }
+        #expect(throws: CheckpointMismatch.self) {
+            try verify(node.folder, checkpoints: [own], key: other.engine.verificationKey)
+        }
+        #expect(try verify(node.folder, checkpoints: [own], key: own.key).isSound)
+        // Of the node's own file, too, nothing is wrong with the ledger.
+        try File.replace(node.folder.checkpointsPath, with: Array((foreign.text + "\n").utf8))
+        let report = try verify(node.folder)
+        #expect(!report.isSound && report.ledgerDamage == nil, "\(report)")
+        try File.replace(node.folder.checkpointsPath, with: Array("nonsense\n".utf8))
+        let nonsense = try verify(node.folder)
+        #expect(!nonsense.isSound && nonsense.ledgerDamage == nil, "\(nonsense)")
+        #expect(!File.exists(node.folder.damagePath))
+    }
+
+    /// Changed, removed, inserted, put in another place, cut off: at random, in the ledger itself, with and without what
+    /// follows from it made to fit.
+    @Test func everyRandomChangeOfTheChainIsFound() throws {
+        var random = SeededGenerator(salt: 503)
+        let people = (0..<6).map { Identifier.customer("r\($0)") }
+        for _ in 0..<60 {
+            let person = random.pick(people)
+            let event =
+                random.oneIn(3)
+                ? ConsentEvent([person], "p0", .withdrawn) : .grant([person], random.pick(["p0", "p1"]))
+            _ = try node.engine.record([event])
+            if random.oneIn(9) { _ = try node.engine.checkpoint() }
+        }
+        try node.close()
+        let head = try verify(node.folder).events
+        for round in 0..<24 {
+            let (statements, place) = mutation(&random, head)
+            let changed = try copy(node.folder, "round\(round)")
+            try changed.changeLedger(["DROP TRIGGER event_is_append_only"] + statements)
+            let report = try verify(changed)
+            #expect(!report.isSound && report.ledgerDamage != nil, "seed \(TestSeed.value), \(statements)")
+            #expect(
+                report.problems.contains { $0.contains("event \(place)") || $0.contains("to \(place)") },
+                "\(statements): \(place) is not in \(report.problems)")
+            try FileManager.default.removeItem(atPath: changed.path)
+        }
+    }
+
+    /// What is done to the ledger, and the event at which it must be found.
+    private func mutation(_ random: inout SeededGenerator, _ head: UInt64) -> ([String], UInt64) {
+        let event = 2 + UInt64(random.below(Int(head) - 2))
+        let columns =
+            "kind, recorded_at, captured_at, subject, purpose, state, revision, language, method, party, explicit, "
+            + "age, expires_at, refers_to, source, actor, key, personal, commitment, catalog, previous, hash, detail"
+        switch random.below(5) {
+        case 0:
+            let change = random.pick([
+                "captured_at = captured_at - 1", "recorded_at = recorded_at + 1", "actor = actor || 'x'",
+                "hash = zeroblob(32)", "personal = zeroblob(length(personal))", "language = language || 'x'",
+            ])
+            return (["UPDATE event SET \(change) WHERE sequence = \(event)"], event)
+        case 1: return (["DELETE FROM event WHERE sequence = \(event)"], event)
+        case 2:
+            // Those behind it move up, and take their hashes along.
+            return (
+                [
+                    "UPDATE event SET sequence = sequence + 1000001 WHERE sequence >= \(event)",
+                    "UPDATE event SET sequence = sequence - 1000000 WHERE sequence > 1000000",
+                    "INSERT INTO event (sequence, \(columns)) SELECT \(event), \(columns) FROM event WHERE sequence = "
+                        + "\(event + 1)",
+                ], event + 1
+            )
+        case 3:
+            let other = event == head ? event - 1 : event + 1
+            return (
+                [
+                    "UPDATE event SET sequence = 1000000 WHERE sequence = \(event)",
+                    "UPDATE event SET sequence = \(event) WHERE sequence = \(other)",
+                    "UPDATE event SET sequence = \(other) WHERE sequence = 1000000",
+                ], min(event, other)
+            )
+        default: return (["DELETE FROM event WHERE sequence >= \(event)"], event)
+        }
+    }
+
+    // MARK: Proofs
+
+    @Test func theProofOfAConsentHoldsWithoutTheNode() throws {
+        let text = try node.engine.document(.event, of: 2, sizeMax: 1 << 20)
+        let finding = try verifyOffline(text)
+        #expect(finding.sequence == 2 && finding.isTextShown)
+        let json = try #require(JSONValue(text: text))
+        #expect(json["event"]?["evidence"]?.text == "receipt 7 for Kåre 😀")
+        #expect(json["event"]?["identifiers"]?.list?.count == 2)
+        #expect(json["shown"]?["language"]?.text == "nb" && json["shown"]?["revision"]?.text == "1.0")
+        #expect(try EventProof.verify(json, key: nil).key == node.engine.verificationKey)
+        // The whole catalog may be more than an answer can hold.
+        let short = try node.engine.document(.event, of: 2, sizeMax: 100)
+        #expect(try !verifyOffline(short).isTextShown)
+        #expect(throws: EngineError.self) { try node.engine.document(.event, of: 0, sizeMax: 1 << 20) }
+        #expect(throws: EngineError.self) { try node.engine.document(.event, of: 6, sizeMax: 1 << 20) }
+    }
+
+    @Test func everyKindOfEventHasAProof() throws {
+        _ = try node.engine.erase(ErasureRequest(Self.kari[0], reason: .consentWithdrawn))
+        for sequence in 1...6 as ClosedRange<UInt64> {
+            let text = try node.engine.document(.event, of: sequence, sizeMax: 1 << 20)
+            #expect(try verifyOffline(text).sequence == sequence)
+            #expect(!text.contains("kari") && !text.contains("receipt 7"))
+        }
+    }
+
+    @Test func nothingInAProofCanBeChanged() throws {
+        let json = try #require(JSONValue(text: try node.engine.document(.event, of: 2, sizeMax: 1 << 20)))
+        let key = node.engine.verificationKey
+        var found = 0
+        func expectRefused(_ changed: JSONValue, _ what: String) {
+            found += 1
+            #expect(throws: ProofError.self, "\(what)") { try EventProof.verify(changed, key: key) }
+        }
+        for part in ["event", "chain", "shown"] {
+            guard case .object(let members) = json[part] else { continue }
+            for (name, value) in members {
+                // Said for people; the chain names the revision, which holds them.
+                let isTold =
+                    part == "shown"
+                    && !["title", "body", "plain", "language", "declaration", "revision"].contains(name)
+                if isTold { continue }
+                let changed: JSONValue =
+                    switch value {
+                    case .text(let text): .text(Self.changed(text))
+                    case .number(let number): .number(number + 1)
+                    case .bool(let bool): .bool(!bool)
+                    case .list(let list): .list(list + ["00"])
+                    case .null, .object: .text("x")
+                    }
+                if name == "erased" || value.isNull { continue }
+                expectRefused(json.with([part: json[part]!.with([name: changed])]), "\(part).\(name)")
+            }
+        }
+        #expect(found > 25)
+        expectRefused(json.with(["catalog": .null]), "no catalog")
+        let catalog = try #require(json["catalog"])
+        let document = try #require(catalog["document"]?.text)
+        expectRefused(
+            json.with(["catalog": catalog.with(["document": .text(document.replacing("p1", with: "p9"))])]), "catalog")
+        let other = try TestNode(SampleCatalog.consents(bits: 0..<1))
+        #expect(throws: ProofError.self) { try EventProof.verify(json, key: other.engine.verificationKey) }
+    }
+
+    private static func changed(_ text: String) -> String {
+        guard let last = text.last else { return "x" }
+        if let moment = Timestamp(iso8601: text) { return moment.advanced(millis: 1).iso8601 }
+        return text.dropLast() + (last == "1" ? "2" : "1")
+    }
+
+    // MARK: Receipts
+
+    @Test func aReceiptOfEitherFormHoldsUntilItIsChanged() throws {
+        for kind in [ProofKind.dpvReceipt, .kantaraReceipt] {
+            let json = try node.engine.receipt(of: 2, kind)
+            let finding = try Receipt.verify(json, key: node.engine.verificationKey)
+            #expect(finding.kind == kind)
+            let changed = json.with([kind == .dpvReceipt ? "dct:language" : "language": "sv"])
+            #expect(throws: ProofError.self) { try Receipt.verify(changed, key: nil) }
+            #expect(throws: ProofError.self) { try Receipt.verify(json.without("proof"), key: nil) }
+            #expect(json.canonical.contains("kari.nordmann@example.no"))
+        }
+        let both = try [ProofKind.dpvReceipt, .kantaraReceipt].map { try node.engine.receipt(of: 2, $0) }
+        #expect(both[0]["dct:identifier"] == both[1]["consentReceiptID"])
+        #expect(both[1]["version"] == "KI-CR-v1.1.0" && both[1]["piiControllers"]?.list?.count == 1)
+        #expect(both[0]["dpv:hasConsentStatus"]?.list?.first?["@type"] == "dpv:ConsentGiven")
+    }
+
+    @Test func thereIsAReceiptOfANoInTheFormThatHasIt() throws {
+        let json = try node.engine.receipt(of: 4, .dpvReceipt)
+        #expect(json["dpv:hasConsentStatus"]?.list?.first?["@type"] == "dpv:ConsentWithdrawn")
+        _ = try Receipt.verify(json, key: nil)
+        #expect(throws: EngineError.self) { try node.engine.receipt(of: 4, .kantaraReceipt) }
+    }
+
+    @Test func whereThereCanBeNoReceiptTheReasonIsSaid() throws {
+        func reason(_ sequence: UInt64) throws -> ReceiptError? {
+            do {
+                _ = try node.engine.receipt(of: sequence, .dpvReceipt)
+            } catch EngineError.receipt(let error) {
+                return error
+            }
+            return nil
+        }
+        #expect(try reason(1) == .noAct(1))
+        _ = try node.engine.erase(ErasureRequest(Self.kari[0], reason: .consentWithdrawn))
+        #expect(try reason(2) == .erased(2) && reason(6) == .noAct(6))
+        #expect(throws: EngineError.self) { try node.engine.receipt(of: 77, .dpvReceipt) }
+    }
+}
