@@ -9,7 +9,6 @@ enum {
 };
 
 enum {
-    CONSENT_LIMIT_ACCESS_PAGE_MAX = 500,
     CONSENT_LIMIT_EVENTS_PER_RECORD_MAX = 4096,
     CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
     CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
@@ -20,6 +19,7 @@ enum {
     CONSENT_LIMIT_IDENTIFIERS_PER_EVENT_MAX = 16,
     CONSENT_LIMIT_PEOPLE_PAGE_MAX = 1000,
     CONSENT_LIMIT_PURPOSE_WORDS_MAX = 15,
+    CONSENT_LIMIT_PURPOSES_PER_TOKEN_MAX = 64,
     CONSENT_LIMIT_REQUESTS_IN_FLIGHT_MAX = 1024,
     CONSENT_LIMIT_SUBJECTS_PER_CHECK_MAX = 65535
 };
@@ -61,14 +61,19 @@ enum {
     CONSENT_OPCODE_CHECKPOINTED = 184,
     CONSENT_OPCODE_PROVE = 57,
     CONSENT_OPCODE_PROVED = 185,
-    CONSENT_OPCODE_ACCESS_LOG = 58,
-    CONSENT_OPCODE_ACCESS_PAGE = 186,
-    CONSENT_OPCODE_READ_AS = 59,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
     CONSENT_OPCODE_ERASE = 35,
     CONSENT_OPCODE_ERASED = 163,
+    CONSENT_OPCODE_LINK = 36,
+    CONSENT_OPCODE_LINKED = 164,
+    CONSENT_OPCODE_UNLINK = 37,
+    CONSENT_OPCODE_UNLINKED = 165,
+    CONSENT_OPCODE_ISSUE_TOKEN = 38,
+    CONSENT_OPCODE_TOKEN_ISSUED = 166,
+    CONSENT_OPCODE_CONFIRM_TOKEN = 39,
+    CONSENT_OPCODE_TOKEN_CONFIRMED = 167,
     CONSENT_OPCODE_SUBSCRIBE = 64,
     CONSENT_OPCODE_SUBSCRIBED = 192,
     CONSENT_OPCODE_TAKE_SNAPSHOT = 65,
@@ -237,7 +242,8 @@ enum {
     CONSENT_PEOPLE_ASK_AGAIN = 2,
     CONSENT_PEOPLE_ENDING = 3,
     CONSENT_PEOPLE_ACTIVE = 4,
-    CONSENT_PEOPLE_OUTDATED_BY = 5
+    CONSENT_PEOPLE_OUTDATED_BY = 5,
+    CONSENT_PEOPLE_COMING_OF_AGE = 6
 };
 
 static inline int consent_is_people(int code) {
@@ -247,6 +253,7 @@ static inline int consent_is_people(int code) {
     case CONSENT_PEOPLE_ENDING:
     case CONSENT_PEOPLE_ACTIVE:
     case CONSENT_PEOPLE_OUTDATED_BY:
+    case CONSENT_PEOPLE_COMING_OF_AGE:
         return 1;
     default: return 0;
     }
@@ -315,10 +322,13 @@ enum {
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_EVENT_UNKNOWN = 42,
     CONSENT_ERROR_RECEIPT_IMPOSSIBLE = 43,
-    CONSENT_ERROR_READER_REFUSED = 44,
-    CONSENT_ERROR_READ_EXPECTED = 45,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
+    CONSENT_ERROR_TOKEN_UNKNOWN = 92,
+    CONSENT_ERROR_TOKEN_USED = 93,
+    CONSENT_ERROR_TOKEN_LAPSED = 94,
+    CONSENT_ERROR_IDENTIFIER_UNLINKED = 95,
+    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96,
     CONSENT_ERROR_DAMAGED = 24,
     CONSENT_ERROR_FEED_NOT_READY = 25,
     CONSENT_ERROR_TOO_MANY_EDGES = 26,
@@ -403,7 +413,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_TEXT_TOO_LONG: return "Rule at the door: a text is over its limit. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_NOTHING_TO_CONFIRM: return "Rule at the door: no grant waits to be confirmed. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_KEY_REUSED: return "Rule at the door: the idempotency key belongs to another event. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIER_CONFLICT: return "Rule at the door: the identifiers name two people. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_CONFLICT: return "Rule at the door, and to link: the identifiers name two people. Nothing of it was stored.";
     case CONSENT_ERROR_AGE_IMPLAUSIBLE: return "Rule at the door: no person has this age. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_PARTY_CANNOT_CONSENT: return "Rule at the door: consent by another party than the person or a guardian. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_CAPTURED_TOO_EARLY: return "Rule at the door: capture time before 1970, or its first moment. Only in outcomes of record; nothing of the event was stored.";
@@ -414,10 +424,13 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_EVENT_UNKNOWN: return "There is no event with this sequence.";
     case CONSENT_ERROR_RECEIPT_IMPOSSIBLE: return "There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.";
-    case CONSENT_ERROR_READER_REFUSED: return "Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.";
-    case CONSENT_ERROR_READ_EXPECTED: return "Only a request that reads personal data can stand in readAs.";
-    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door: the person was erased; only what the person does anew, captured after that, is taken. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_USED: return "The token was used before; it counts once. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
+    case CONSENT_ERROR_IDENTIFIER_UNLINKED: return "Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE: return "The person is known by this identifier alone. Nothing was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
     case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
     case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";

@@ -35,19 +35,21 @@ HELLO_SIZE_MAX = HEADER_SIZE + 2 + 2 + 4 + 16 + 2 * (1 + 255) + 2 + 65535
 EVENTS_PER_RECORD_MAX = 4096
 IDENTIFIER_SIZE_MAX = 255
 EVIDENCE_SIZE_MAX = 4096
+PURPOSES_PER_TOKEN_MAX = 64
 PURPOSE_WORDS_MAX = 15
 VERSION = 1
 
 REQUESTS = {
     "hello": 1, "ping": 2, "check": 16, "checkPurposes": 17, "checkSubjects": 18, "explain": 19, "record": 32,
-    "applyCatalog": 34, "erase": 35, "history": 48, "catalog": 49, "catalogDocument": 50, "statistics": 51,
-    "countGranted": 52, "people": 53, "status": 54, "enforcement": 55, "checkpoint": 56, "prove": 57,
-    "accessLog": 58, "readAs": 59, "subscribe": 64, "takeSnapshot": 65,
+    "applyCatalog": 34, "erase": 35, "link": 36, "unlink": 37, "issueToken": 38, "confirmToken": 39, "history": 48,
+    "catalog": 49, "catalogDocument": 50, "statistics": 51, "countGranted": 52, "people": 53, "status": 54,
+    "enforcement": 55, "checkpoint": 56, "prove": 57, "accessLog": 58, "readAs": 59,
+    "subscribe": 64, "takeSnapshot": 65,
     "enforced": 66,
 }
 ANSWERS = {
     "welcome": 129, "pong": 130, "checked": 144, "checkedPurposes": 145, "checkedSubjects": 146, "explained": 147,
-    "recorded": 160, "appliedCatalog": 162, "erased": 163, "historyPage": 176, "catalogPurposes": 177,
+    "recorded": 160, "appliedCatalog": 162, "erased": 163, "linked": 164, "unlinked": 165, "tokenIssued": 166, "tokenConfirmed": 167, "historyPage": 176, "catalogPurposes": 177,
     "catalogText": 178,
     "statisticValues": 179, "grantedCount": 180, "peoplePage": 181, "nodeStatus": 182, "enforcedBy": 183,
     "checkpointed": 184, "proved": 185, "accessPage": 186,
@@ -77,7 +79,11 @@ RESERVED = {
     "record": (0xFF, 0, 0xFFFFFFFF), "recorded": (0xFF, 0, 0xFFFFFFFF),
     "applyCatalog": (0xFE, 0xFFFF, 0xFFFFFFFF), "appliedCatalog": (0xFE, 0, 0),
     "erase": (0xFF, 0xFF00, 0xFFFFFF00), "erased": (0xFC, 0, 0),
-    "history": (0xFF, 0, 0xFFFFFF00), "historyPage": (0xFE, 0, 0xFFFFFFFF),
+    "link": (0xFF, 0xFFFF, 0xFFFF0000), "linked": (0xFF, 0, 0),
+    "unlink": (0xFF, 0xFFFF, 0xFFFFFF00), "unlinked": (0xFF, 0, 0),
+    "issueToken": (0xFF, 0, 0xFFFFFF00), "tokenIssued": (0xFF, 0, 0xFFFFFFFF),
+    "confirmToken": (0xFE, 0xFFFF, 0xFFFFFFFF), "tokenConfirmed": (0xFF, 0, 0xFFFFFFFF),
+    "history": (0xFE, 0, 0xFFFFFF00), "historyPage": (0xFE, 0, 0),
     "catalog": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogPurposes": (0xFF, 0, 0),
     "catalogDocument": (0xFF, 0xFFFF, 0xFFFFFFFF), "catalogText": (0xFF, 0xFFFF, 0),
     "statistics": (0xFF, 0xFFFF, 0xFFFFFFFF), "statisticValues": (0xFF, 0, 0xFFFFFFFF),
@@ -130,7 +136,7 @@ SYNC_VERDICT = {
     "forked": 6,
 }
 CUT_OFF_REASON = {"too_slow": 1, "silent": 2, "draining": 3, "outdated": 4, "history_changed": 5}
-PEOPLE_SELECTION = {"audience": 1, "ask_again": 2, "ending": 3, "active": 4, "outdated_by": 5}
+PEOPLE_SELECTION = {"audience": 1, "ask_again": 2, "ending": 3, "active": 4, "outdated_by": 5, "coming_of_age": 6}
 ERASURE_REASON = {
     "no_longer_needed": 1, "consent_withdrawn": 2, "objection": 3, "unlawful": 4, "legal_obligation": 5,
     "child_service": 6,
@@ -139,12 +145,13 @@ ACCESS_QUESTION = {
     "explain": 1, "history": 2, "audience": 3, "ask_again": 4, "ending": 5, "active": 6, "outdated_by": 7, "proof": 8,
     "receipt": 9, "access_log": 10,
 }
+LINK_ACTION = {"linked": 1, "joined_to": 2, "unlinked": 3, "separated": 4}
 PROOF_KIND = {"event": 1, "dpv_receipt": 2, "kantara_receipt": 3}
 ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
     "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
-    "erasureReason": ERASURE_REASON, "proofKind": PROOF_KIND,
+    "erasureReason": ERASURE_REASON, "linkAction": LINK_ACTION, "proofKind": PROOF_KIND,
     "accessQuestion": ACCESS_QUESTION,
     "syncVerdict": SYNC_VERDICT, "cutOffReason": CUT_OFF_REASON,
 }
@@ -180,6 +187,8 @@ ERRORS = {
     "identifierEmpty": (100, False), "identifierTooLong": (101, False), "identifierMalformed": (102, False),
     "nationalIdIsHash": (103, False),
     "personErased": (90, False), "textNamesPerson": (91, False),
+    "tokenUnknown": (92, False), "tokenUsed": (93, False), "tokenLapsed": (94, False),
+    "identifierUnlinked": (95, False), "identifierIsOnlyOne": (96, False),
 }
 
 # What the server of the vectors is like.
@@ -246,6 +255,12 @@ def recorded_event_bytes(recorded):
 
 
 PURPOSE_FLAGS = ["active", "explicit", "doubleOptIn", "profiling", "directMarketing", "sharing"]
+
+
+def recorded_link_bytes(link):
+    return (u64(link["sequence"]) + time(link["recordedAt"]) + u64(link["other"]) + bytes.fromhex(link["hash"])
+            + u8(LINK_ACTION[link["action"]]) + u8(len(link["identifiers"])) + u16(0) + text8(link["actor"])
+            + b"".join(u8(IDENTIFIER_TYPE[one["type"]]) + text8(one["value"]) for one in link["identifiers"]))
 
 
 def purpose_bytes(purpose):
@@ -390,12 +405,37 @@ def encode(opcode, f):
                        + b"".join(map(text8, f["objections"]))
                        + b"".join(u8(IDENTIFIER_TYPE[one["type"]]) + bytes.fromhex(one["hash"])
                                   for one in f["identifiers"]))
+        case "link":
+            word = quad(IDENTIFIER_TYPE[f["type"]], IDENTIFIER_TYPE[f["personType"]])
+            payload = text8(f["actor"]) + text8(f["identifier"]) + f["person"].encode()
+        case "unlink":
+            word = quad(IDENTIFIER_TYPE[f["type"]])
+            payload = text8(f["actor"]) + f["identifier"].encode()
+        case "linked" | "unlinked":
+            argument, word = len(f["denied"]), f["identifiers"]
+            payload = (u64(f["sequence"]) + time(f["recordedAt"]) + bytes.fromhex(f["hash"])
+                       + b"".join(map(text8, f["denied"])))
+        case "issueToken":
+            argument, word = len(f["purposes"]), quad(IDENTIFIER_TYPE[f["type"]])
+            payload = b"".join(map(text8, f["purposes"])) + f["identifier"].encode()
+        case "tokenIssued":
+            argument = len(f["events"])
+            payload = time(f["endsAt"]) + text8(f["token"]) + b"".join(map(u64, f["events"]))
+        case "confirmToken":
+            flags = flag_bits(f, ["guardian"])
+            payload = b"".join(text8(f[one]) for one in ("token", "system", "channel", "form", "actor"))
+        case "tokenConfirmed":
+            argument = len(f["consents"])
+            payload = b"".join(u64(one["sequence"]) + u64(one["refersTo"]) + text8(one["purpose"])
+                               + text8(one["declaration"]) + text8(one["revision"]) for one in f["consents"])
         case "history":
+            flags = flag_bits({"links": False} | f, ["links"])
             argument, word = f["limit"], quad(IDENTIFIER_TYPE[f["type"]])
             payload = u64(f["after"]) + f["identifier"].encode()
         case "historyPage":
-            flags, argument = flag_bits(f, ["more"]), len(f["events"])
-            payload = u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
+            flags, argument, word = flag_bits(f, ["more"]), len(f["events"]), len(f.get("links", []))
+            payload = (u64(f["head"]) + b"".join(map(recorded_event_bytes, f["events"]))
+                       + b"".join(map(recorded_link_bytes, f.get("links", []))))
         case "catalog" | "catalogDocument" | "statistics" | "status" | "checkpoint":
             pass
         case "nodeStatus":
@@ -1393,10 +1433,168 @@ def erasure():
     texts_in_answer(broken, data, {"actor": ("clerk-7", 1), "objection": ("profiling", 1)})
 
 
+# Links
+
+def links():
+    valid = Valid("link")
+    login = {"actor": "web", "type": "cookie", "identifier": "f3a1", "personType": "customer", "person": "100"}
+    valid("a cookie with a customer", login)
+    valid("by nobody in particular", login | {"actor": ""})
+    valid("an e-mail address with itself",
+          login | {"type": "email", "identifier": "kari@example.no", "personType": "email", "person": "kari@example.no"})
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "actor": "語" * 85, "type": "other", "identifier": "o" * 255, "personType": "device",
+           "person": "d" * 255})
+    broken = Broken("link")
+    data = encode("link", login | {"request": 26})
+    common_damage(broken, "link", data)
+    fixed = text8("web") + text8("f3a1")
+    for size in range(len(fixed)):
+        broken(f"payload cut to {size} bytes", with_payload(data, fixed[:size]))
+    broken("no person", with_payload(data, fixed), "identifierInvalid")
+    broken("no identifier", with_payload(data, text8("web") + text8("") + b"100"), "identifierInvalid")
+    broken("a person of 256 bytes", with_payload(data, fixed + b"a" * 256), "identifierInvalid")
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", with_header(data, word=quad(kind, 1)), "identifierInvalid")
+        broken(f"identifier type {kind} of the person", with_header(data, word=quad(5, kind)), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"actor not UTF-8: {name}", with_payload(data, sized8(bad) + text8("f3a1") + b"100"))
+        broken(f"identifier not UTF-8: {name}", with_payload(data, text8("web") + sized8(bad) + b"100"),
+               "identifierInvalid")
+        broken(f"person not UTF-8: {name}", with_payload(data, fixed + bad), "identifierInvalid")
+    broken("order: a reserved bit before the layout", with_header(with_payload(data, b""), word=1 << 16),
+           "reservedBitSet")
+    broken("order: the layout before the type", with_header(with_payload(data, b""), word=0))
+
+    valid = Valid("unlink")
+    wrong = {"actor": "clerk-7", "type": "cookie", "identifier": "f3a1"}
+    valid("a cookie", wrong)
+    for name, kind, value, form in IDENTIFIERS:
+        valid(name, wrong | {"type": kind, "identifier": value}, normalForm=form)
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "actor": "語" * 85, "type": "other", "identifier": "o" * 255})
+    broken = Broken("unlink")
+    data = encode("unlink", wrong | {"request": 27})
+    common_damage(broken, "unlink", data)
+    for size in range(len(text8("clerk-7"))):
+        broken(f"payload cut to {size} bytes", with_payload(data, text8("clerk-7")[:size]))
+    broken("no identifier", with_payload(data, text8("clerk-7")), "identifierInvalid")
+    broken("an identifier of 256 bytes", with_payload(data, text8("clerk-7") + b"a" * 256), "identifierInvalid")
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", with_header(data, word=kind), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"actor not UTF-8: {name}", with_payload(data, sized8(bad) + b"f3a1"))
+        broken(f"identifier not UTF-8: {name}", with_payload(data, text8("clerk-7") + bad), "identifierInvalid")
+
+    for opcode in ("linked", "unlinked"):
+        valid = Valid(opcode)
+        done = {"identifiers": 1, "sequence": "1006", "recordedAt": "1795258800000", "hash": "5a" * 32,
+                "denied": ["profiling"]}
+        valid("with a no", done)
+        valid("without one", done | {"denied": []})
+        valid("with the largest numbers and the longest texts",
+              {"request": U32_MAX, "identifiers": U32_MAX, "sequence": str(SEQUENCE_MAX), "recordedAt": str(I64_MAX),
+               "hash": "ff" * 32, "denied": ["p" * 255, "é" * 127]})
+        data = encode(opcode, done | {"request": 1})
+        broken = client_side(opcode, data)
+        for count in (0, 2, U16_MAX):
+            broken(f"{count} purposes said, 1 there", with_header(data, argument=count))
+        texts_in_answer(broken, data, {"purpose": ("profiling", 1)})
+    Valid("linked")("that changed nothing", {"identifiers": 0, "sequence": "0", "recordedAt": "1795258800000",
+                                             "hash": "00" * 32, "denied": []})
+
+
+# Tokens
+
+def tokens():
+    valid = Valid("issueToken")
+    kari = {"purposes": ["newsletter"], "type": "email", "identifier": "kari@example.no"}
+    valid("one purpose", kari)
+    valid("two purposes", kari | {"purposes": ["newsletter", "sms"]})
+    valid("as many purposes as may be", kari | {"purposes": [f"p{n}" for n in range(PURPOSES_PER_TOKEN_MAX)]})
+    for name, kind, value, form in IDENTIFIERS:
+        valid(name, kari | {"type": kind, "identifier": value}, normalForm=form)
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "purposes": ["語" * 85], "type": "other", "identifier": "o" * 255})
+    broken = Broken("issueToken")
+    data = encode("issueToken", kari | {"request": 24})
+    common_damage(broken, "issueToken", data)
+    start = HEADER_SIZE + 1 + len("newsletter")
+    for size in range(start - HEADER_SIZE):
+        broken(f"payload cut to {size} bytes", with_payload(data, data[HEADER_SIZE:HEADER_SIZE + size]))
+    broken("no identifier", with_payload(data, data[HEADER_SIZE:start]), "identifierInvalid")
+    broken("an identifier of 256 bytes", with_payload(data, data[HEADER_SIZE:start] + b"a" * 256), "identifierInvalid")
+    for count in (0, PURPOSES_PER_TOKEN_MAX + 1, U16_MAX):
+        broken(f"{count} purposes said", with_header(data, argument=count))
+    many = text8("p") * (PURPOSES_PER_TOKEN_MAX + 1)
+    broken("more purposes than may be, all there",
+           frame("issueToken", many + b"kari@example.no", argument=PURPOSES_PER_TOKEN_MAX + 1, word=2, request=24))
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind}", with_header(data, word=kind), "identifierInvalid")
+    for control in CONTROLS:
+        broken(f"control character {control:02x} in the identifier",
+               with_payload(data, data[HEADER_SIZE:start] + b"a" + bytes([control])), "identifierInvalid")
+    for name, bad in NOT_UTF8.items():
+        broken(f"purpose not UTF-8: {name}", with_payload(data, sized8(bad) + b"kari@example.no"))
+        broken(f"identifier not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:start] + bad), "identifierInvalid")
+    broken("order: a reserved bit before the count", with_header(data, argument=0, word=0x102), "reservedBitSet")
+    broken("order: the count before the identifier", with_header(data, argument=0, word=0))
+
+    valid = Valid("tokenIssued")
+    issued = {"endsAt": "1795863600000", "token": "A" * 42 + "-", "events": ["1002"]}
+    valid("for one grant", issued)
+    valid("for two grants", issued | {"events": ["1002", "1003"]})
+    valid("with the largest numbers and the longest text",
+          {"request": U32_MAX, "endsAt": str(I64_MAX), "token": "t" * 255, "events": [str(U64_MAX)] * 64})
+    data = encode("tokenIssued", issued | {"request": 1})
+    broken = client_side("tokenIssued", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"{count} events said, 1 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"token": ("A" * 42 + "-", 1)})
+
+    valid = Valid("confirmToken")
+    confirm = {"guardian": False, "token": "A" * 42 + "-", "system": "web", "channel": "mail", "form": "link",
+               "actor": ""}
+    valid("by the person", confirm)
+    valid("by a guardian", confirm | {"guardian": True})
+    valid("that is no token, from nowhere", {"guardian": False, "token": "", "system": "", "channel": "", "form": "",
+                                             "actor": ""})
+    valid("with the largest request id and the longest texts",
+          {"request": U32_MAX, "guardian": True, "token": "t" * 255, "system": "s" * 255, "channel": "c" * 255,
+           "form": "f" * 255, "actor": "語" * 85})
+    broken = Broken("confirmToken")
+    data = encode("confirmToken", confirm | {"actor": "clerk-7", "request": 25})
+    common_damage(broken, "confirmToken", data)
+    truncations(broken, data)
+    junk(broken, data)
+    for name, bad in NOT_UTF8.items():
+        broken(f"token not UTF-8: {name}", with_payload(data, sized8(bad) + text8("") * 4))
+        broken(f"actor not UTF-8: {name}", with_payload(data, text8("") * 4 + sized8(bad)))
+    broken("order: a reserved bit before the layout", with_header(with_payload(data, b""), word=1), "reservedBitSet")
+
+    valid = Valid("tokenConfirmed")
+    consent = {"sequence": "1005", "refersTo": "1002", "purpose": "newsletter", "declaration": "club",
+               "revision": "1.2"}
+    valid("one consent", {"consents": [consent]})
+    valid("two consents", {"consents": [consent, consent | {"sequence": "1006", "refersTo": "1003", "purpose": "sms"}]})
+    valid("with the largest numbers and the longest texts",
+          {"request": U32_MAX, "consents": [{"sequence": str(SEQUENCE_MAX), "refersTo": str(SEQUENCE_MAX),
+                                             "purpose": "p" * 255, "declaration": "d" * 255,
+                                             "revision": "語" * 85}] * 64})
+    data = encode("tokenConfirmed", {"request": 1, "consents": [consent]})
+    broken = client_side("tokenConfirmed", data)
+    for count in (0, 2, U16_MAX):
+        broken(f"{count} consents said, 1 there", with_header(data, argument=count))
+    texts_in_answer(broken, data, {"purpose": ("newsletter", 1), "declaration": ("club", 1), "revision": ("1.2", 1)})
+
+
 # Reads
 
 def reads():
-    valid = Valid("history")
+    asked = Valid("history")
+
+    def valid(name, fields, **more): asked(name, {"links": False} | fields, **more)
+    valid("with links", {"links": True, "limit": 0, "type": "email", "after": "0", "identifier": "kari@example.no"})
     for name, kind, value, _ in IDENTIFIERS:
         valid(name, {"limit": 0, "type": kind, "after": "0", "identifier": value},
               normalForm=normal_form(kind, value))
@@ -1422,7 +1620,9 @@ def reads():
     broken("order: a reserved bit before the layout", frame("history", b"", word=0x0102, request=16),
            "reservedBitSet")
 
-    valid = Valid("historyPage")
+    pages = Valid("historyPage")
+
+    def valid(name, fields): pages(name, {"links": []} | fields)
     few = RECORDED | {"sequence": "1003", "event": FEWEST | {"capturedAt": "1795258800000"}}
     valid("no event", {"more": False, "head": "1001", "events": []})
     valid("one event with every field", {"more": False, "head": "1002", "events": [RECORDED]})
@@ -1443,10 +1643,35 @@ def reads():
            "events": [{"sequence": str(U64_MAX), "recordedAt": str(I64_MAX), "refersTo": str(U64_MAX),
                        "hash": "ff" * 32, "event": LONGEST}]})
     valid("65 events", {"more": True, "head": "70", "events": [few | {"sequence": str(n + 1)} for n in range(65)]})
+    link = {"sequence": "1004", "recordedAt": "1795258900000", "other": "18", "hash": "a5" * 32, "action": "linked",
+            "actor": "web", "identifiers": [{"type": "cookie", "value": "f3a1"}]}
+    valid("an event and a link", {"more": False, "head": "1004", "events": [RECORDED], "links": [link]})
+    for action in LINK_ACTION:
+        valid(f"link action {action}", {"more": False, "head": "1004", "events": [], "links": [link | {"action": action}]})
+    valid("a link of who was erased", {"more": False, "head": "1004", "events": [],
+                                       "links": [link | {"other": "0", "actor": "", "identifiers": []}]})
+    valid("links with the largest numbers and longest texts",
+          {"request": U32_MAX, "more": True, "head": str(U64_MAX), "events": [],
+           "links": [{"sequence": str(U64_MAX), "recordedAt": str(I64_MAX), "other": str(U64_MAX), "hash": "ff" * 32,
+                      "action": "separated", "actor": "語" * 85,
+                      "identifiers": [{"type": "other", "value": "i" * 255}] * 16}] * 3})
+    linking = encode("historyPage", {"request": 1, "more": False, "head": "1004", "events": [], "links": [link]})
+    broken = Broken("historyPage", "client")
+    truncations(broken, linking, name="payload with a link")
+    for count in (0, 2, U32_MAX):
+        broken(f"{count} links said, 1 there", with_header(linking, word=count))
+    for action in (0, 5, 255):
+        broken(f"link action {action}", patched(linking, HEADER_SIZE + 8 + 56, u8(action)))
+    for count in (0, 2, 255):
+        broken(f"{count} identifiers of a link said, 1 there", patched(linking, HEADER_SIZE + 8 + 57, u8(count)))
+    broken("a reserved byte of a link", patched(linking, HEADER_SIZE + 8 + 58, u8(1)))
+    for kind in TYPES_UNKNOWN:
+        broken(f"identifier type {kind} of a link", patched(linking, HEADER_SIZE + 8 + 60 + len(text8("web")), u8(kind)))
+    texts_in_answer(broken, linking, {"actor of a link": ("web", 1), "identifier of a link": ("f3a1", 1)})
     head = u64(1002)
 
     def page(body, count=1): return frame("historyPage", head + body, argument=count)
-    before = encode("historyPage", {"request": 1, "more": False, "head": "0",
+    before = encode("historyPage", {"request": 1, "more": False, "head": "0", "links": [],
                                     "events": [RECORDED]})[HEADER_SIZE + 8:][:56]
     data = page(before + sized(event_body(EVERY)))
     broken = client_side("historyPage", data)
@@ -1752,6 +1977,7 @@ def people():
     valid("ask again, for every reason", nothing | {"selection": "ask_again", "purpose": "p3",
                                                     "reasons": ASK_AGAIN_REASONS, "until": "1795258800000"})
     valid("ending soon", nothing | {"selection": "ending", "until": "4102444800000"})
+    valid("coming of age", nothing | {"selection": "coming_of_age", "until": "4102444800000"})
     valid("active in a window", nothing | {"selection": "active", "from": "1795258800000", "until": "1795345200000"})
     valid("active in a window, for a recipient, as of a sequence",
           nothing | {"selection": "active", "from": "1795258800000", "until": "1795345200000", "asOf": "1",
@@ -1768,7 +1994,7 @@ def people():
     data = encode("people", nothing | {"request": 22, "selection": "audience", "purpose": "newsletter"})
     common_damage(broken, "people", data)
     truncations(broken, data)
-    for code in (0, 6, 128, 255):
+    for code in (0, 7, 128, 255):
         broken(f"selection {code}", with_header(data, word=code))
     for name, bad in NOT_UTF8.items():
         broken(f"document not UTF-8: {name}", with_payload(data, data[HEADER_SIZE:] + bad))
@@ -1943,6 +2169,10 @@ def larges():
         "explain": ("identifierInvalid", frame("explain", argument=3, word=1, request=19), 0),
         "record": ("malformed", frame("record", argument=1, request=19), 0),
         "erase": ("identifierInvalid", frame("erase", text8(""), argument=1, word=1, request=19), 1),
+        "link": ("identifierInvalid", frame("link", text8("") + text8("a"), word=quad(5, 1), request=19), 3),
+        "unlink": ("identifierInvalid", frame("unlink", text8(""), word=1, request=19), 1),
+        "issueToken": ("identifierInvalid", frame("issueToken", text8(""), argument=1, word=1, request=19), 1),
+        "confirmToken": ("malformed", frame("confirmToken", request=19), 0),
         "history": ("identifierInvalid", frame("history", u64(0), word=1, request=19), 8),
         "catalog": ("malformed", frame("catalog", request=19), 0),
         "catalogDocument": ("malformed", frame("catalogDocument", request=19), 0),
@@ -2167,7 +2397,8 @@ def file_text(rows):
 
 def generated():
     for part in (handshake, pings, checks, checks_of_purposes, checks_of_subjects, explanations, records, catalogs,
-                 erasure, reads, proofs, accesses, statuses, people, pushes, errors, frames, incompletes, larges, session, following):
+                 erasure, links, tokens, reads, proofs, accesses, statuses, people, pushes, errors, frames, incompletes, larges,
+                 session, following):
         part()
     return {file: file_text(rows) for file, rows in sorted(FILES.items())}
 

@@ -47,10 +47,14 @@ import Crypto
 //   purposes         list of: bit (number), id, controller, titles (list of: language, title; by language), basis,
 //                    dataCategories (list of text, sorted), explicit, doubleOptIn (flags), validityDuration
 //                    (optional number of seconds), profiling, directMarketing, sharing (flags), minimumAge
-//                    (optional number), failPolicy (text), maxStaleness (number of seconds), active (flag)
+//                    (optional number), failPolicy (text), maxStaleness (number of seconds), active (flag), and where
+//                    it is said text "doubleOptInLifetime" and the number of its seconds
 //                                                              by bit
 //   declarations     list of: id, revisions (list of: digest (bytes); by effectiveAt)
 //                                                              by id
+//
+// What was added later stands in it only where a catalog says it, so that an older catalog keeps its bytes. No purpose or
+// declaration begins with a text, so it cannot be taken for one.
 //
 // Sorting is by Unicode scalars, which for ids and language tags is by bytes.
 
@@ -169,6 +173,10 @@ private struct CanonicalForm {
         append(purpose.failPolicy.rawValue)
         append(purpose.maxStaleness.seconds)
         append(purpose.isActive)
+        if let lifetime = purpose.doubleOptInLifetime {
+            append("doubleOptInLifetime")
+            append(lifetime.seconds)
+        }
     }
 
     /// Traps past 4 GiB, which no catalog within its limits comes near.

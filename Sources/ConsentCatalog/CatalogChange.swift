@@ -21,6 +21,8 @@ package enum CatalogChange: Sendable, Equatable {
     case titleChanged(purpose: String)
     /// What edges answer when they have lost their upstream.
     case operational(purpose: String)
+    /// How long tokens count that are issued from now on.
+    case tokenLifetimeChanged(purpose: String, old: Period, new: Period)
     case declarationAdded(String)
     /// `breaking`: a consent to the revision before it does not carry over, so those people must be asked again from
     /// `effectiveAt` on. `affectedPurposes`: those for which some consent counts at some moment with one catalog and
@@ -42,7 +44,7 @@ package enum CatalogChange: Sendable, Equatable {
             purposes
         case .controllerAdded, .controllerChanged, .controllerRemoved, .recipientAdded, .recipientChanged,
             .recipientRemoved, .dataCategoryAdded, .dataCategoryChanged, .dataCategoryRemoved, .purposeMoved,
-            .titleChanged, .operational, .declarationAdded:
+            .titleChanged, .operational, .tokenLifetimeChanged, .declarationAdded:
             []
         }
     }
@@ -84,6 +86,8 @@ extension CatalogChange: CustomStringConvertible {
         case .purposeMoved(let id, let old, let new): "purpose '\(id)' moves from controller '\(old)' to '\(new)'"
         case .titleChanged(let id): "purpose '\(id)' has another title"
         case .operational(let id): "purpose '\(id)' is answered otherwise by edges that have lost their upstream"
+        case .tokenLifetimeChanged(let id, let old, let new):
+            "tokens that confirm '\(id)' count for \(new.seconds) s instead of \(old.seconds) s from now on"
         case .declarationAdded(let id): "declaration '\(id)' is added"
         case .revisionAdded(let name, let breaking, let effectiveAt, _):
             "revision \(name.text) is added and becomes current at \(effectiveAt.iso8601); "
@@ -149,6 +153,10 @@ private func purposeChanges(
     if before.title != purpose.title { changes.append(.titleChanged(purpose: id)) }
     if before.failPolicy != purpose.failPolicy || before.maxStaleness != purpose.maxStaleness {
         changes.append(.operational(purpose: id))
+    }
+    let (lifetime, newLifetime) = (before.tokenLifetime, purpose.tokenLifetime)
+    if lifetime != newLifetime {
+        changes.append(.tokenLifetimeChanged(purpose: id, old: lifetime, new: newLifetime))
     }
     return changes
 }

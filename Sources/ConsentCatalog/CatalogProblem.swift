@@ -57,6 +57,7 @@ enum CatalogRule: String, CaseIterable {
     case timeInvalid = "time-invalid"
     case periodInvalid = "period-invalid"
     case ageInvalid = "age-invalid"
+    case lifetimeWithoutDoubleOptIn = "lifetime-without-double-opt-in"
     case basisUnknown = "basis-unknown"
     case failPolicyUnknown = "fail-policy-unknown"
     case stalenessWithoutStatic = "staleness-without-static"

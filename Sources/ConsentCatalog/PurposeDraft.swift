@@ -3,7 +3,8 @@ import ConsentModel
 /// A purpose as the text says it.
 struct PurposeDraft {
     static let keys = [
-        "id", "bit", "controller", "title", "basis", "dataCategories", "explicit", "doubleOptIn", "validityDuration",
+        "id", "bit", "controller", "title", "basis", "dataCategories", "explicit", "doubleOptIn",
+        "doubleOptInLifetime", "validityDuration",
         "profiling", "directMarketing", "sharing", "minimumAge", "failPolicy", "maxStaleness", "active",
     ]
     /// Known so that they can be refused with their reason.
@@ -23,6 +24,7 @@ struct PurposeDraft {
         purpose.dataCategories = dataCategories.map(\.value)
         purpose.requiresExplicit = map.flag("explicit")
         purpose.requiresDoubleOptIn = map.flag("doubleOptIn")
+        purpose.doubleOptInLifetime = Self.doubleOptInLifetime(map, isWanted: purpose.requiresDoubleOptIn)
         purpose.validity = map.optionalPeriod("validityDuration")
         purpose.isProfiling = map.flag("profiling")
         purpose.isDirectMarketing = map.flag("directMarketing")
@@ -72,6 +74,16 @@ struct PurposeDraft {
                 "\(quoted(text)) is no lawful basis\(suggestion) (known: \(LawfulBasis.names))")
         }
         return .contract
+    }
+
+    private static func doubleOptInLifetime(_ map: YamlMap, isWanted: Bool) -> Period? {
+        let lifetime = map.optionalPeriod("doubleOptInLifetime")
+        if !isWanted, map.has("doubleOptInLifetime") {
+            map.problems.report(
+                .lifetimeWithoutDoubleOptIn, at: map.place(of: "doubleOptInLifetime"),
+                "'doubleOptInLifetime' of \(map.name) has no effect without 'doubleOptIn: true'")
+        }
+        return lifetime
     }
 
     private static func minimumAge(_ map: YamlMap) -> Int? {

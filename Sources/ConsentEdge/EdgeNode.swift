@@ -179,7 +179,8 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase, .checkpoint, .prove, .accessLog:
+        case .history, .countGranted, .people, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken,
+            .checkpoint, .prove, .accessLog:
             return notHere(request)
         }
     }

@@ -60,36 +60,74 @@ struct ActiveConsents {
         }
     }
 
-    /// - Parameter history: all events of one person, also those of before an erasure.
-    func findings(_ history: [SubjectEvent]) -> [Finding] {
-        let known = history.filter { $0.sequence <= asOf && $0.recordedAt <= until }
+    /// - Parameter subject: a number of the ledger, judged by all events of it, also those of before an erasure. Who became
+    ///   part of somebody else is found as long as it was not.
+    func findings(of subject: Int64, in histories: SubjectHistories) throws -> [Finding] {
+        let known = try histories.timeline(of: subject).filter { $0.sequence <= asOf && $0.recordedAt <= until }
         // Before the first event, nobody knew this person.
         guard let begin = known.first.map({ max($0.recordedAt, from) }) else { return [] }
-        return purposes.compactMap { purpose in
-            let acts = known.compactMap { Self.act($0, for: purpose) }
-            return acts.isEmpty && !includesOtherBases ? nil : finding(purpose, acts, begin: begin)
+        return try purposes.compactMap { purpose in
+            let steps = try known.compactMap { try Self.step($0, purpose, histories) }
+            return steps.isEmpty && !includesOtherBases ? nil : finding(purpose, steps, begin: begin)
         }
     }
 
-    private typealias RecordedAct = (recordedAt: Timestamp, act: Act)
+    /// What an event does to where somebody stands for one purpose.
+    private struct RecordedStep {
+        var recordedAt: Timestamp
+        /// Whether nobody of that number is left.
+        var isEnd = false
+        var change: (inout Standing) -> Void
+    }
 
-    /// Nil for an event about another purpose.
-    private static func act(_ event: SubjectEvent, for purpose: Purpose) -> RecordedAct? {
+    /// Nil for an event that says nothing about the purpose.
+    private static func step(
+        _ event: SubjectEvent, _ purpose: Purpose, _ histories: SubjectHistories
+    ) throws -> RecordedStep? {
         switch event {
-        case .consent(let event): event.event.purpose == purpose.id ? (event.recordedAt, Act(event)) : nil
-        case .erasure(let erasure): (erasure.recordedAt, erasure.act)
+        case .consent(let event):
+            guard event.event.purpose == purpose.id else { return nil }
+            return RecordedStep(recordedAt: event.recordedAt) { $0.fold(Act(event)) }
+        case .erasure(let erasure): return RecordedStep(recordedAt: erasure.recordedAt) { $0.fold(erasure.act) }
+        case .link(let link):
+            switch link.action {
+            case .linked:
+                guard link.other != 0 else { return nil }
+                let other = try standing(of: link.other, purpose, until: link.sequence, histories)
+                return RecordedStep(recordedAt: link.recordedAt) {
+                    $0 = $0.joined(with: other, sequence: link.sequence, at: link.recordedAt)
+                }
+            case .joinedTo: return RecordedStep(recordedAt: link.recordedAt, isEnd: true) { _ in }
+            case .unlinked: return nil
+            case .separated:
+                let other = try standing(of: link.other, purpose, until: link.sequence, histories)
+                return RecordedStep(recordedAt: link.recordedAt) { $0 = other.separated }
+            }
         }
     }
 
-    private func finding(_ purpose: Purpose, _ events: [RecordedAct], begin: Timestamp) -> Finding? {
+    /// Where a subject stood for a purpose before an event.
+    private static func standing(
+        of subject: Int64, _ purpose: Purpose, until sequence: UInt64, _ histories: SubjectHistories
+    ) throws -> Standing {
+        var standing = Standing()
+        for event in try histories.timeline(of: subject) where event.sequence < sequence {
+            try step(event, purpose, histories)?.change(&standing)
+        }
+        return standing
+    }
+
+    private func finding(_ purpose: Purpose, _ events: [RecordedStep], begin: Timestamp) -> Finding? {
+        let end = events.first(where: \.isEnd)?.recordedAt
         let recorded = events.map(\.recordedAt).filter { $0 > begin }
         let moments = Set([begin] + recorded + turns.filter { $0 > begin }).sorted()
         var finding: Finding?
         var standing = Standing()
         var rest = events[...]
         for (position, moment) in moments.enumerated() {
+            if let end, moment >= end { break }
             while let event = rest.first, event.recordedAt <= moment {
-                standing.fold(event.act)
+                event.change(&standing)
                 rest.removeFirst()
             }
             guard let verdict = verdict(purpose, standing, at: moment) else { continue }

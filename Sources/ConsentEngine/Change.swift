@@ -93,14 +93,14 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
 enum Change {
     case record([Result<JudgedEvent, AdmissionError>], @Sendable (Result<RecordResult, EngineError>) -> Void)
     case applyCatalog(CatalogDocument, @Sendable (Result<CatalogResult, EngineError>) -> Void)
-    case erase(ErasureRequest, @Sendable (Result<ErasureReport, EngineError>) -> Void)
+    case person(PersonChange)
     case access(AccessEntry, @Sendable (Result<UInt64, EngineError>) -> Void)
 
     /// Events that it may append.
     var weight: Int {
         switch self {
         case .record(let events, _): events.count
-        case .applyCatalog, .erase, .access: 1
+        case .applyCatalog, .person, .access: 1
         }
     }
 
@@ -108,8 +108,9 @@ enum Change {
     var needsWholeLedger: Bool {
         switch self {
         case .record, .access: false
-        // A catalog changes what is decided about everybody; an erasure reaches back to all that is stored of a person.
-        case .applyCatalog, .erase: true
+        // A catalog changes what is decided about everybody; what is done with a person as a whole reaches back to all that
+        // is stored of the person.
+        case .applyCatalog, .person: true
         }
     }
 
@@ -117,7 +118,7 @@ enum Change {
         switch self {
         case .record(_, let complete): complete(.failure(error))
         case .applyCatalog(_, let complete): complete(.failure(error))
-        case .erase(_, let complete): complete(.failure(error))
+        case .person(let change): change.fail(error)
         case .access(_, let complete): complete(.failure(error))
         }
     }

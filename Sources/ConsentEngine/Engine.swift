@@ -215,8 +215,29 @@ package final class Engine: Sendable {
         of identifier: Identifier, after: UInt64, countMax: Int
     ) throws -> (events: [RecordedEvent], head: UInt64) {
         try withSubject(identifiedBy: identifier) { subject, snapshot in
-            let events = try subject.map { try snapshot.events(of: $0, after: after, countMax: countMax) } ?? []
+            let entries =
+                try subject.map { try snapshot.events(of: $0, after: after, countMax: countMax, withLinks: false) }
+                ?? []
+            let events = entries.compactMap { if case .consent(let event) = $0 { event } else { nil } }
             return (events, try snapshot.head().sequence)
+        }
+    }
+
+    /// As above, and what linked and unlinked identifiers.
+    package func timeline(
+        of identifier: Identifier, after: UInt64, countMax: Int
+    ) throws -> (entries: [PersonEvent], head: UInt64) {
+        try withSubject(identifiedBy: identifier) { subject, snapshot in
+            let entries =
+                try subject.map { try snapshot.events(of: $0, after: after, countMax: countMax, withLinks: true) } ?? []
+            let told = entries.compactMap { entry -> PersonEvent? in
+                switch entry {
+                case .consent(let event): .consent(event)
+                case .link(let link): .link(link)
+                case .erasure: nil
+                }
+            }
+            return (told, try snapshot.head().sequence)
         }
     }
 
@@ -225,14 +246,21 @@ package final class Engine: Sendable {
         identifiedBy identifier: Identifier, _ body: (SubjectRecord?, LedgerSnapshot) throws -> Result
     ) throws -> Result {
         let hash = hashKey.hash(identifier)
-        // The ledger is never behind the index, so a subject that is found here is there.
-        let owner = publication.current.owner(of: hash)
-        return try ledger.read { snapshot in
-            guard let owner else { return try body(nil, snapshot) }
-            guard let subject = try snapshot.subject(Int64(owner)), subject.has(hash) else {
+        while true {
+            // The ledger is never behind the index, so a subject that is found here is there.
+            let owner = publication.current.owner(of: hash)
+            let result: Result? = try ledger.read { snapshot in
+                guard let owner else { return try body(nil, snapshot) }
+                if let subject = try snapshot.subject(Int64(owner)), subject.has(hash) {
+                    return try body(subject, snapshot)
+                }
+                // It may have changed hands in the ledger, and the index follows.
+                let isFollowed = try publication.current.appliedSequence >= snapshot.head().sequence
+                guard isFollowed, publication.current.owner(of: hash) == owner else { return nil }
                 throw LedgerError.corrupt(indexLeadsTo: owner)
             }
-            return try body(subject, snapshot)
+            if let result { return result }
+            Wakeup.pause(millis: 1)
         }
     }
 
@@ -284,6 +312,7 @@ package final class Engine: Sendable {
             ("groups_committed", subscribers.groupCount),
             ("changes_turned_away", queue.refusedCount),
             ("erasures_pending", UInt64(try ledger.read { try $0.erasuresPending() }.count)),
+            ("tokens_waiting", try ledger.read { try $0.waitingTokenCount() }),
             ("uptime_seconds", UInt64((Clock.monotonicNanos() - startedAt) / 1_000_000_000)),
         ]
     }

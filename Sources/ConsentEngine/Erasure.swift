@@ -78,22 +78,21 @@ extension Engine {
         _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis,
         complete: @escaping @Sendable (Result<ErasureReport, EngineError>) -> Void
     ) {
-        queue.submit(
-            .erase(request) { [traces, tracesWaits] result in
-                // All wait at the same time, though one after the other is looked after.
-                let end = Clock.monotonicNanos() + tracesWaitMillis * 1_000_000
-                let answer: @Sendable (Int64) -> Void = { end in
-                    complete(
-                        result.map { report in
-                            var report = report
-                            report.isPending = !traces.waitUntilGone(report.sequence, until: end)
-                            return report
-                        })
-                }
-                guard case .success = result else { return complete(result) }
-                // Where too many wait, it is erased all the same.
-                do { try tracesWaits.submit { answer(end) } } catch { answer(0) }
-            })
+        carryOut({ try $0.erase(request) }) { [traces, tracesWaits] result in
+            // All wait at the same time, though one after the other is looked after.
+            let end = Clock.monotonicNanos() + tracesWaitMillis * 1_000_000
+            let answer: @Sendable (Int64) -> Void = { end in
+                complete(
+                    result.map { report in
+                        var report = report
+                        report.isPending = !traces.waitUntilGone(report.sequence, until: end)
+                        return report
+                    })
+            }
+            guard case .success = result else { return complete(result) }
+            // Where too many wait, it is erased all the same.
+            do { try tracesWaits.submit { answer(end) } } catch { answer(0) }
+        }
     }
 }
 
@@ -141,15 +140,22 @@ extension Group {
             throw RightsError.personUnknown(request.identifier)
         }
         if work.record.isErased { return try repeated(work.record) }
-        let events = try consents(of: work.record)
+        let events = try consents(of: work)
         let named = events.flatMap(\.event.identifiers) + [request.identifier]
         guard !named.contains(where: { $0.isTelling && $0.isNamed(in: request.actor) }) else {
             throw RightsError.actorNamesPerson
         }
+        let parts = try parts(of: work)
         let erasure = draft.appendErasure(
-            of: &work.record, reason: request.reason, actor: request.actor, recordedAt: now)
+            of: &work.record, parts: parts.map(\.record), reason: request.reason, actor: request.actor,
+            recordedAt: now)
+        for part in parts {
+            draft.eraseSalt(of: &part.record)
+            (part.record.erasedAt, part.record.erasure) = (now, erasure.sequence)
+            part.isTouched = true
+        }
         work.isTouched = true
-        work.twins = nil
+        forgetTwins(of: work)
         erasures.append(erasure)
         var report = ErasureReport(erasure)
         report.emptiedEvents = events.count { !$0.event.identifiers.isEmpty }
@@ -169,9 +175,9 @@ extension Group {
     }
 
     /// The consent events of a person, newest first.
-    private func consents(of record: SubjectRecord) throws -> [RecordedEvent] {
+    func consents(of work: SubjectWork) throws -> [RecordedEvent] {
         var sequences: [UInt64] = []
-        try draft.forEachEvent(of: record) { sequence, _, state, _ in
+        try draft.forEachEvent(of: ([work] + parts(of: work)).map(\.record)) { sequence, _, state, _ in
             if state != nil { sequences.append(sequence) }
         }
         return try sequences.compactMap { try draft.event($0) }

@@ -33,6 +33,7 @@ final class Group: @unchecked Sendable {
     private(set) var rows: [RowChange] = []
     private var touched: [SubjectWork] = []
     var erasures: [RecordedErasure] = []
+    private var notedEnd: Timestamp?
     private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
@@ -138,7 +139,10 @@ final class Group: @unchecked Sendable {
         if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
-        if let known { try judge(&event, ofErased: known) }
+        if let known {
+            try judge(&event, ofErased: known)
+            try judge(event, ofSeparated: known.record)
+        }
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known {
             try refuseMerging(event.identifiers, hashes, into: known.record)
@@ -170,6 +174,12 @@ final class Group: @unchecked Sendable {
         guard event.capturedAt! > erasedAt, isActOfPerson || !subject.record.isErased else {
             throw AdmissionError.personErased(at: erasedAt)
         }
+    }
+
+    /// What was captured while the identifier was somebody else's says nothing of whose it is now, but for a "no".
+    private func judge(_ event: ConsentEvent, ofSeparated subject: SubjectRecord) throws(AdmissionError) {
+        guard let moment = subject.separatedAt, !event.state.takesAway, event.capturedAt! <= moment else { return }
+        throw .identifierUnlinked(at: moment)
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
@@ -208,7 +218,8 @@ final class Group: @unchecked Sendable {
         let record = subject.record
         var newer: [(Twin, UInt64)] = []
         subject.earlierTwins = knownTwins[record.id]
-        try draft.forEachEvent(of: record, after: subject.earlierTwins?.lastEvent ?? 0) {
+        let history = try ([subject] + parts(of: subject)).map(\.record)
+        try draft.forEachEvent(of: history, after: subject.earlierTwins?.lastEvent ?? 0) {
             newer.append((Twin(purposeBit: $1, state: $2, capturedAt: $3), $0))
         }
         // Only what is stored is remembered: what is not may never be.
@@ -224,7 +235,7 @@ final class Group: @unchecked Sendable {
         for (twin, sequence) in newer { subject.twins?[twin, default: []].append(sequence) }
     }
 
-    private func append(
+    func append(
         _ event: ConsentEvent, _ subject: SubjectWork, _ purposeBit: Int, refersTo: UInt64
     ) -> UInt64 {
         let place = EventPlace(
@@ -266,7 +277,7 @@ final class Group: @unchecked Sendable {
         let isEmptied = recorded.event.identifiers.isEmpty && !recorded.event.state.isInternal
         if isEmptied {
             let owner = try owner(of: event.identifiers.map(hashOfStored), event.identifiers)
-            guard let owner, owner.record.id == recorded.subject else {
+            guard let owner, try isPart(recorded.subject, of: owner) else {
                 return .refused(.keyReused(sequence: sequence))
             }
             guard event.state.takesAway else { return .refused(.personErased(at: owner.record.erasedAt ?? now)) }
@@ -274,6 +285,25 @@ final class Group: @unchecked Sendable {
         }
         let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
+    }
+
+    /// Whether what was recorded about a subject is a person's.
+    private func isPart(_ subject: Int64, of person: SubjectWork) throws -> Bool {
+        try subject == person.record.id || load(subject).record.joinedTo == person.record.id
+    }
+
+    /// Those who became part of a subject, as the group leaves them.
+    func parts(of work: SubjectWork) throws -> [SubjectWork] {
+        let drafted = subjects.values.filter { $0.record.joinedTo == work.record.id }.map(\.record.id)
+        let stored = try draft.storedParts(of: work.record.id)
+        return try Set(stored + drafted).sorted().map(load).filter { $0.record.joinedTo == work.record.id }
+    }
+
+    func setOwner(of hash: IdentifierHash, _ subject: SubjectWork) { newOwners[hash] = subject }
+
+    func forgetTwins(of work: SubjectWork) {
+        (work.twins, work.earlierTwins) = (nil, nil)
+        knownTwins.forget(work.record.id)
     }
 
     private func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
@@ -307,7 +337,7 @@ final class Group: @unchecked Sendable {
         return found
     }
 
-    private func load(_ id: Int64) throws -> SubjectWork {
+    func load(_ id: Int64) throws -> SubjectWork {
         if let known = subjects[id] { return known }
         guard let record = try previous?.subjects[id]?.record ?? draft.subject(id) else {
             throw LedgerError.corrupt(indexLeadsTo: UInt32(id))
@@ -315,7 +345,7 @@ final class Group: @unchecked Sendable {
         return remember(SubjectWork(record, isNew: false))
     }
 
-    private func addSubject() throws -> SubjectWork {
+    func addSubject() throws -> SubjectWork {
         remember(SubjectWork(try draft.newSubject(salt: newSalt()), isNew: true))
     }
 
@@ -393,15 +423,25 @@ final class Group: @unchecked Sendable {
             let verdict = decide(standing, catalog: catalog, purpose: purpose, at: now)
             guard verdict.reason == .expired, let expiresAt = verdict.expiresAt else { continue }
             if let next, !isUndone(standing, purposeBit: entry.purposeBit, by: next) { continue }
-            var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
-            event.party = .system
-            event.capturedAt = expiresAt
-            event.revision = act.revision
-            _ = append(event, work, purpose.bit, refersTo: act.sequence)
+            recordEnd(of: act.sequence, purpose, act.revision, at: expiresAt, work)
         }
         // Also where nothing is recorded, such as for a revision that took over: the row is decided anew.
         work.isTouched = true
     }
+
+    /// Records that a grant has ended.
+    func recordEnd(
+        of grant: UInt64, _ purpose: Purpose, _ revision: RevisionName?, at moment: Timestamp, _ work: SubjectWork
+    ) {
+        var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
+        event.party = .system
+        event.capturedAt = moment
+        event.revision = revision
+        _ = append(event, work, purpose.bit, refersTo: grant)
+    }
+
+    /// Says that something ends by itself at a moment, apart from consents that count.
+    func noteEnd(_ moment: Timestamp) { notedEnd = min(notedEnd ?? moment, moment) }
 
     private func isUndone(_ standing: Standing, purposeBit: Int, by next: Catalog) -> Bool {
         guard let purpose = next.purpose(bit: purposeBit) else { return false }
@@ -455,7 +495,7 @@ final class Group: @unchecked Sendable {
 
     /// Ends the deciding: what follows from the group for the index, and when the first of its consents ends.
     func conclude() throws -> Timestamp? {
-        var firstEnd: Timestamp?
+        var firstEnd = notedEnd
         let ended = outdatings.filter { $0.endsAt == nil }.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
         let restores = !ended.isEmpty && draft.isEnding(anyOf: ended)
         touched = subjects.values.filter(\.isTouched).sorted { $0.record.id < $1.record.id }

@@ -70,10 +70,12 @@ extension Engine {
             left -= 1
             page.next = UInt64(subject.id)
             // Nobody can be asked or reached who is a number.
-            if subject.isErased, question.selection != .active { return true }
+            if subject.isErased || subject.joinedTo != nil, question.selection != .active { return true }
             let findings = try find(subject)
             guard !findings.isEmpty else { return true }
-            let identifiers = try histories.identifiers(of: subject, countMax: FoundPerson.identifiersMax)
+            let identifiers = try histories.identifiers(of: subject, countMax: FoundPerson.identifiersMax) {
+                subject.has($0.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash($0))
+            }
             page.people += findings.map {
                 FoundPerson(
                     subject: UInt64(subject.id), purpose: $0.purpose, state: $0.state, revision: $0.revision,
@@ -94,7 +96,8 @@ extension Engine {
         case .ending: return try ending(question, catalog, now)
         case .active:
             let active = try ActiveConsents(question, catalog, snapshot)
-            return { subject in active.findings(try histories.timeline(of: subject)) }
+            return { subject in try active.findings(of: subject.id, in: histories) }
+        case .comingOfAge: return try comingOfAge(question, catalog, now)
         case .outdatedBy:
             let notice = try RevisionNotice(question.revision, in: proposed(question.document) ?? catalog, at: now)
             return notice.findings
@@ -158,6 +161,28 @@ extension Engine {
                 let verdict = decide(entry.standing, catalog: catalog, purpose: purpose, at: now)
                 guard let end = verdict.grantedUntil, end <= until else { return nil }
                 return Finding(purpose.id, verdict, entry.standing)
+            }
+        }
+    }
+
+    private func comingOfAge(
+        _ question: PeopleQuestion, _ catalog: Catalog, _ now: Timestamp
+    ) throws -> (SubjectRecord) throws -> [Finding] {
+        let only = question.purpose.isEmpty ? nil : try catalog.purpose(asked: question.purpose)
+        guard only.map({ $0.minimumAge != nil }) ?? true else {
+            throw EngineError.questionInvalid("nobody comes of age for '\(question.purpose)': it has no minimum age")
+        }
+        guard let until = question.until else {
+            throw EngineError.questionInvalid("the moment until which people come of age has not been given")
+        }
+        return { subject in
+            subject.standings.all.compactMap { entry in
+                guard let purpose = catalog.purpose(bit: entry.purposeBit), only.map({ $0.bit == purpose.bit }) ?? true,
+                    let moment = comesOfAge(entry.standing, purpose: purpose), moment <= until
+                else { return nil }
+                let verdict = decide(entry.standing, catalog: catalog, purpose: purpose, at: now)
+                guard verdict.decision == .granted else { return nil }
+                return Finding(purpose.id, verdict, since: entry.standing.decidingAct?.capturedAt, until: moment)
             }
         }
     }

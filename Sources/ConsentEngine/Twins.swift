@@ -37,6 +37,9 @@ final class KnownTwins {
 
     subscript(subject: Int64) -> Twins? { people[subject] }
 
+    /// For a history that came to be another one.
+    func forget(_ subject: Int64) { count -= people.removeValue(forKey: subject)?.count ?? 0 }
+
     /// Adds events that are stored.
     ///
     /// - Parameter newer: see ``Twins/add(_:)``.

@@ -222,6 +222,8 @@ private struct Replay {
     var keyed = 0
     /// The first event of each subject that has lost its personal part, if no erasure after it says why.
     var emptied: [Int64: UInt64] = [:]
+    /// Those who became part of each subject.
+    var partsReplayed: [Int64: [Int64]] = [:]
     /// Whose identifier each hash is, from the events.
     var owners: [IdentifierHash: Int64] = [:]
 
@@ -262,6 +264,7 @@ private struct Replay {
         let now = try max(snapshot.lastRecordedAt(), Timestamp(millis: Clock.realtimeMillis()))
         try compareSubjects(now)
         try compareHeader()
+        try compareTokens()
         if index == nil { report.add("the index cannot be opened; 'consentd rebuild' makes it anew", inLedger: false) }
         if keys == nil {
             report.add("the map of keys cannot be opened; 'consentd rebuild' makes it anew", inLedger: false)
@@ -277,6 +280,7 @@ private struct Replay {
             defer { subjects[event.subject]?.lastEvent = sequence }
             guard case .consent(let recorded) = event else {
                 if case .erasure(let erasure) = event { replay(erasure) }
+                if case .link(let link) = event { replay(link) }
                 return
             }
             guard let purpose = catalog.purpose(id: recorded.event.purpose) else {
@@ -300,6 +304,11 @@ private struct Replay {
     private mutating func replay(_ erasure: RecordedErasure) {
         let subject = erasure.subject
         emptied[subject] = nil
+        for part in partsReplayed[subject] ?? [] {
+            emptied[part] = nil
+            subjects[part]?.erasedAt = erasure.recordedAt
+            subjects[part]?.erasure = erasure.sequence
+        }
         withUnsafeMutablePointer(to: &subjects[subject, default: SubjectRecord(id: subject, salt: [])]) {
             $0.pointee.standings.erase(by: erasure)
             ($0.pointee.erasedAt, $0.pointee.erasure) = (erasure.recordedAt, erasure.sequence)
@@ -313,6 +322,57 @@ private struct Replay {
                     "event \(erasure.sequence) gives an identifier to subject \(subject) that is \(owner)'s")
             }
         }
+    }
+
+    private mutating func replay(_ link: RecordedLink) {
+        let (sequence, subject, other) = (link.sequence, link.subject, link.other)
+        let coming = SubjectRecord(id: subject, salt: [], identifiers: link.identifiers)
+        if link.named.isEmpty, link.action != .joinedTo, emptied[subject] == nil { emptied[subject] = sequence }
+        for identifier in link.named {
+            let hash = identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
+            if !coming.has(hash) { report.add("event \(sequence) names an identifier that it is not about") }
+        }
+        var known = subjects[subject] ?? SubjectRecord(id: subject, salt: [])
+        var side = subjects[other] ?? SubjectRecord(id: other, salt: [])
+        // Of who has been erased since, the events do not say any more which identifiers they brought.
+        let isWhole = [subject, other].allSatisfy { emptied[$0] == nil }
+        let giver: Int64
+        switch link.action {
+        case .joinedTo:
+            known.joinedTo = other
+            subjects[subject] = known
+            for part in partsReplayed[subject] ?? [] { subjects[part]?.joinedTo = other }
+            partsReplayed[other, default: []] += [subject] + (partsReplayed.removeValue(forKey: subject) ?? [])
+            return
+        case .linked:
+            giver = other
+            if other != 0, side.joinedTo != subject || isWhole && side.identifiers != link.identifiers {
+                report.add("event \(sequence): subject \(other) has not become part of subject \(subject)")
+            }
+            _ = known.standings.join(side.standings, by: link)
+            (side.standings, side.identifiers) = (Standings(), [])
+            known.identifiers += link.identifiers
+        case .unlinked:
+            giver = subject
+            known.remove(link.identifiers)
+            side.standings = known.standings.separated
+            side.identifiers = link.identifiers
+            side.separatedAt = link.recordedAt
+        case .separated:
+            giver = subject
+            if known.identifiers != link.identifiers {
+                report.add("event \(sequence): nothing was taken off subject \(other) for subject \(subject)")
+            }
+        }
+        let receiver = link.action == .unlinked ? other : subject
+        coming.forEachIdentifier { _, hash in
+            let owner = owners.updateValue(receiver, forKey: hash) ?? 0
+            if owner != giver, isWhole || owner != 0 {
+                report.add("event \(sequence) moves an identifier of subject \(owner)")
+            }
+        }
+        subjects[subject] = known
+        if other != 0, link.action != .separated { subjects[other] = side }
     }
 
     private mutating func replay(_ recorded: RecordedEvent, purposeBit: Int) {
@@ -367,6 +427,9 @@ private struct Replay {
             }
             if subject.erasedAt != replayed.erasedAt || subject.erasure != replayed.erasure {
                 report.add("subject \(subject.id): whether and when the person was erased is not what the events say")
+            }
+            if subject.joinedTo != replayed.joinedTo || subject.separatedAt != replayed.separatedAt {
+                report.add("subject \(subject.id): what it was linked with or taken off is not what the events say")
             }
             if subject.salt.isEmpty, subject.erasedAt == nil {
                 report.add("subject \(subject.id): its salt is gone, but no event says that the person was erased")
@@ -437,6 +500,21 @@ private struct Replay {
             report.add("event \(recorded.sequence): the map of keys does not lead to it", inLedger: false)
         } else {
             report.rowsBehind += 1
+        }
+    }
+
+    /// What confirms requests must be for grants of that person, of whom something is left.
+    private mutating func compareTokens() throws {
+        try snapshot.forEachToken { token in
+            let subject = try snapshot.subject(token.subject)
+            if subject.map(\.isErased) ?? true {
+                report.add("subject \(token.subject): a token is left, but the person is not there or was erased")
+            }
+            for sequence in token.events {
+                let recorded = try snapshot.event(sequence)
+                if let recorded, recorded.subject == token.subject, recorded.event.state.isGrant { continue }
+                report.add("event \(sequence): a token is for it, but it is no grant of subject \(token.subject)")
+            }
         }
     }
 

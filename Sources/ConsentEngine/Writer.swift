@@ -252,14 +252,14 @@ final class Writer: @unchecked Sendable {
             case .access(let entry, let complete):
                 let sequence = group.log(entry)
                 results.append { _ in { complete(.success(sequence)) } }
-            case .erase(let request, let complete):
+            case .person(let change):
                 do {
-                    let report = try group.erase(request)
+                    let acknowledge = try change.carryOut(group)
                     // What comes after is later, and so counts.
                     clock.pass()
-                    results.append { _ in { complete(.success(report)) } }
+                    results.append { _ in acknowledge }
                 } catch let error as RightsError {
-                    results.append { _ in { complete(.failure(.rights(error))) } }
+                    results.append { _ in { change.fail(.rights(error)) } }
                 }
             }
         }
@@ -380,7 +380,10 @@ final class Writer: @unchecked Sendable {
     }
 
     private func recordEnds() throws {
-        try store { try $0.recordEnds(countMax: Self.dueSubjectsMax) }
+        try store { group in
+            try group.recordEnds(countMax: Self.dueSubjectsMax)
+            try group.recordLapses(countMax: Self.dueSubjectsMax)
+        }
         mustLookForEnds = true
     }
 

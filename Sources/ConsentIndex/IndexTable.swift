@@ -655,6 +655,16 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         return unsafe UInt32(truncatingIfNeeded: ckernel_load(ownerWord(slot)) >> 32)
     }
 
+    /// Says that a row is another subject's from now on.
+    func setOwner(_ slot: Slot, _ owner: UInt32) {
+        let word = unsafe ownerWord(slot)
+        let known = unsafe ckernel_load(word)
+        guard UInt32(truncatingIfNeeded: known >> 32) != owner else { return }
+        xorOwnersDigest(unsafe ownerDigest(slot))
+        unsafe ckernel_store(word, known & 0xFFFF_FFFF | UInt64(owner) << 32)
+        xorOwnersDigest(unsafe ownerDigest(slot))
+    }
+
     private func ownerWord(_ slot: Slot) -> UnsafeMutablePointer<UInt64> {
         unsafe owners.unsafelyUnwrapped + (slot.words - firstRow) / rowWords
     }
@@ -827,6 +837,11 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
                     totals.digest ^= Self.digest(tag: tag, outdated)
                 } else {
                     totals.digest ^= unsafe digest(slot)
+                }
+                if unsafe owners != nil {
+                    let known = unsafe ckernel_load(ownerWord(slot))
+                    totals.ownersDigest ^=
+                        Self.mixed(tag, known) ^ Self.mixed(tag, known & 0xFFFF_FFFF | UInt64(owner) << 32)
                 }
             } else {
                 totals.rows += 1

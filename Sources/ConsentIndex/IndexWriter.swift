@@ -206,20 +206,21 @@ package final class IndexWriter {
 
     /// Sets what an identifier's row says. Putting the same twice changes nothing.
     ///
-    /// - Parameter owner: the subject in the ledger whose identifier it is; where there is no ledger, zero.
+    /// - Parameter owner: the subject in the ledger whose identifier it is; nil leaves it as it is, and a new row nobody's.
     /// - Throws: if the index had to grow and could not; then nothing was changed.
-    package func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32 = 0) throws(SystemError) {
+    package func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32? = nil) throws(SystemError) {
         precondition(row.sequence <= Limit.sequenceMax, "an index row has 40 bits for a sequence")
         let wordCount = max(row.permitted.wordCount, row.denied.wordCount)
         if wordCount > table.geometry.words { try grow(identifiers: table.rows, purposes: wordCount * 64) }
         if let slot = unsafe table.find(hash) {
             unsafe table.update(slot, to: row)
+            if let owner { unsafe table.setOwner(slot, owner) }
             return
         }
         if table.usedSlots >= table.geometry.usedMax {
             try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
         }
-        table.insert(hash, row, owner: owner)
+        table.insert(hash, row, owner: owner ?? 0)
     }
 
     /// Sets what an identifier's row says, as another copy of the index has it.

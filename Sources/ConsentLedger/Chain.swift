@@ -12,7 +12,7 @@ import Crypto
 //     body 2      = catalog version u64 · digest of the catalog 32 bytes
 //     body 3      = nothing: a revision became current by time
 //     body 4      = see AccessEvent.swift
-//     body 6      = see SubjectEvent.swift
+//     body 5, 6   = see SubjectEvent.swift
 //     commitment  = SHA-256( salt of the subject · personal )
 //     personal    = count u8 · count × ( type u8 · value text8 ) · evidence u16 size and UTF-8
 //
@@ -83,6 +83,7 @@ package enum EventKind: UInt8, Sendable, CaseIterable, NamedInSnakeCase {
     case catalog = 2
     case revisionBecameCurrent = 3
     case access = 4
+    case link = 5
     case erasure = 6
 }
 
@@ -236,19 +237,21 @@ extension IdempotencyKey {
 
 /// The personal part of an event: how it is stored, and committed to.
 enum Personal {
-    static func encode(_ event: ConsentEvent) -> [UInt8] {
+    static func encode(_ event: ConsentEvent) -> [UInt8] { encode(event.identifiers, evidence: event.evidence) }
+
+    static func encode(_ identifiers: [Identifier], evidence: String) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(event.identifiers.reduce(3 + event.evidence.utf8.count) { $0 + 2 + $1.value.utf8.count })
-        bytes.append(UInt8(event.identifiers.count))
-        for identifier in event.identifiers {
+        bytes.reserveCapacity(identifiers.reduce(3 + evidence.utf8.count) { $0 + 2 + $1.value.utf8.count })
+        bytes.append(UInt8(identifiers.count))
+        for identifier in identifiers {
             bytes.append(identifier.type.rawValue)
             bytes.append(UInt8(identifier.value.utf8.count))
             bytes += identifier.value.utf8
         }
-        let size = event.evidence.utf8.count
+        let size = evidence.utf8.count
         bytes.append(UInt8(truncatingIfNeeded: size))
         bytes.append(UInt8(truncatingIfNeeded: size >> 8))
-        bytes += event.evidence.utf8
+        bytes += evidence.utf8
         return bytes
     }
 

@@ -22,6 +22,8 @@ package final class Draft: @unchecked Sendable {
     /// What becomes of everybody's consents at once.
     package private(set) var outdatings: [Outdating] = []
     private(set) var erasures: [DraftedErasure] = []
+    /// As they will be, by their hashes.
+    private(set) var tokens: [[UInt8]: StoredToken] = [:]
     /// What becomes of salts, in this order: new ones by ascending numbers of their subjects.
     private(set) var salts: [(subject: Int64, value: [UInt8])] = []
     private var chain = ChainBytes()
@@ -69,19 +71,23 @@ package final class Draft: @unchecked Sendable {
         withMoreThan purposes: PurposeSet, _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
     ) throws { try known().forEachProjection(withMoreThan: purposes, outdatings: outdatings, body) }
 
-    /// What a subject's events with a later sequence than `after` say shortly, newest first.
+    /// What a person's events with a later sequence than `after` say shortly, newest first.
+    ///
+    /// - Parameter parts: the person's subject and those who became part of it.
     package func forEachEvent(
-        of subject: SubjectRecord, after: UInt64 = 0,
+        of parts: [SubjectRecord], after: UInt64 = 0,
         _ body: (_ sequence: UInt64, _ purposeBit: Int, EventState?, Timestamp) -> Void
     ) throws {
-        var sequence = subject.lastEvent
-        while sequence > after {
-            let link =
-                try drafted(sequence).map { try $0.link(of: subject.id) } ?? known().link(sequence, of: subject.id)
+        var ends = HistoryEnds(parts.map { ($0.id, $0.lastEvent) })
+        while let (subject, sequence) = ends.newest, sequence > after {
+            let link = try drafted(sequence).map { try $0.link(of: subject) } ?? known().link(sequence, of: subject)
             body(sequence, link.purposeBit, link.state, link.capturedAt)
-            sequence = link.previous
+            ends.step(to: link.previous)
         }
     }
+
+    /// Those who became part of a subject, as it is stored.
+    package func storedParts(of subject: Int64) throws -> [Int64] { try known().parts(of: subject) }
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
@@ -91,6 +97,20 @@ package final class Draft: @unchecked Sendable {
 
     /// A stored erasure by its sequence.
     package func erasure(_ sequence: UInt64) throws -> RecordedErasure? { try known().erasure(sequence) }
+
+    /// A confirmation token; nil for one that was never issued, or is forgotten.
+    package func token(_ hash: [UInt8]) throws -> StoredToken? { try tokens[hash] ?? known().token(hash) }
+
+    /// Those of one subject that wait.
+    package func waitingTokens(of subject: Int64) throws -> [StoredToken] {
+        let stored = try known().waitingTokens(of: subject).filter { tokens[$0.hash] == nil }
+        return stored + tokens.values.filter { $0.subject == subject && $0.state == .waiting }
+    }
+
+    /// Stored ones whose time is over.
+    package func tokensDue(at now: Timestamp, countMax: Int) throws -> [StoredToken] {
+        try known().tokensDue(at: now, countMax: countMax)
+    }
 
     private func drafted(_ sequence: UInt64) -> DraftedEvent? {
         let first = end.head.sequence + 1 - UInt64(events.count)
@@ -175,9 +195,12 @@ package final class Draft: @unchecked Sendable {
     /// Appends the event that says that a person was erased. What is personal in the person's events before it is taken
     /// out when the draft is stored, and so is what the subject keeps beyond the suppression entry.
     ///
-    /// - Parameter subject: is changed as the event says.
+    /// - Parameters:
+    ///   - subject: is changed as the event says.
+    ///   - parts: those who became part of it; what is personal in their events goes, too.
     package func appendErasure(
-        of subject: inout SubjectRecord, reason: ErasureReason, actor: String, recordedAt: Timestamp
+        of subject: inout SubjectRecord, parts: [SubjectRecord], reason: ErasureReason, actor: String,
+        recordedAt: Timestamp
     ) -> RecordedErasure {
         let detail = RecordedErasure.detail(reason, identifiers: subject.identifiers)
         let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
@@ -187,7 +210,10 @@ package final class Draft: @unchecked Sendable {
             .erasure, recordedAt: recordedAt, capturedAt: recordedAt, place: place, actor: actor, detail: detail)
         erasures.append(
             DraftedErasure(
-                lastEvent: subject.lastEvent, subject: subject.id, salt: subject.salt, sequence: sequence))
+                parts: ([subject] + parts).map { .init(lastEvent: $0.lastEvent, subject: $0.id, salt: $0.salt) },
+                sequence: sequence))
+        let erased = Set(([subject] + parts).map(\.id))
+        tokens = tokens.filter { !erased.contains($0.value.subject) }
         let erasure = RecordedErasure(
             sequence: sequence, subject: subject.id, recordedAt: recordedAt, reason: reason,
             identifiers: subject.identifiers, actor: actor, hash: end.head.hash.bytes)
@@ -197,6 +223,38 @@ package final class Draft: @unchecked Sendable {
         subject.standings.erase(by: erasure)
         return erasure
     }
+
+    /// Takes the salt of somebody who became part of a person that is erased now.
+    package func eraseSalt(of part: inout SubjectRecord) { replaceSalt(of: &part, with: []) }
+
+    /// Appends one of the two events that say that an identifier changed hands.
+    ///
+    /// - Parameters:
+    ///   - subject: is changed only in where its history ends.
+    ///   - other: the number of the other side, zero if there is none.
+    ///   - identifiers: that changed hands, as in a ``SubjectRecord``.
+    ///   - named: those of them that were named, national ids replaced by their hashes.
+    package func appendLink(
+        _ action: LinkAction, of subject: inout SubjectRecord, other: Int64, identifiers: [UInt8],
+        named: [Identifier], actor: String, recordedAt: Timestamp
+    ) -> RecordedLink {
+        let detail = RecordedLink.detail(action, other: other, identifiers: identifiers)
+        let personal = Personal.encode(named, evidence: "")
+        let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
+        beginChain(.link, recordedAt: recordedAt, capturedAt: recordedAt)
+        chain.append(subject: subject.id, actor: actor, detail: detail)
+        chain.append(Personal.commitment(salt: subject.salt, personal: personal))
+        let sequence = append(
+            .link, recordedAt: recordedAt, capturedAt: recordedAt, place: place, personal: personal, actor: actor,
+            detail: detail)
+        subject.lastEvent = sequence
+        return RecordedLink(
+            sequence: sequence, subject: subject.id, recordedAt: recordedAt, action: action, other: other,
+            identifiers: identifiers, named: named, actor: actor, hash: end.head.hash.bytes)
+    }
+
+    /// Adds a confirmation token, or says what has become of one.
+    package func put(_ token: StoredToken) { tokens[token.hash] = token }
 
     private func beginChain(_ kind: EventKind, recordedAt: Timestamp, capturedAt: Timestamp) {
         chain.begin(

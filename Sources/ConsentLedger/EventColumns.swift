@@ -24,6 +24,8 @@ enum EventColumns {
     private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27]
     /// Of these, what an event about a person as a whole says, too.
     private static let ofSubject: [Int32] = [4, 19, 27]
+    /// What links and unlinks also names identifiers.
+    private static let ofLink: [Int32] = ofSubject + [21, 22]
     /// Ages from the door; 255 is none in the chain, and must not be one here.
     private static let ages: ClosedRange<Int64> = 0...150
 
@@ -102,8 +104,8 @@ enum EventColumns {
     /// Reads an event and computes its hash anew.
     static func verified(_ row: Statement, previous: ChainHash) throws -> (SubjectEvent?, hash: ChainHash) {
         let hashed = try hashed(row, previous: previous)
-        let isOfSubject = hashed.kind == .erasure
-        let isSilent = ofConsent.allSatisfy { row.isNull($0) || isOfSubject && ofSubject.contains($0) }
+        let said = hashed.kind == .erasure ? ofSubject : hashed.kind == .link ? ofLink : []
+        let isSilent = ofConsent.allSatisfy { row.isNull($0) || said.contains($0) }
         guard hashed.kind == .consent || isSilent, row.isNull(29) else {
             throw LedgerError.corrupt(
                 where: "event \(row.int64(0))", what: "it says more than an event of its kind can")
@@ -128,20 +130,15 @@ enum EventColumns {
         switch kind {
         case .consent:
             let (event, personal) = try read(row)
-            let kept = try row.isNull(22) ? nil : Self.hash(row, 22, of: row.int64(0))
-            let made = try personal.map { personal in
-                guard let salt = Salt.read(row.rawBytes(26)) else {
-                    throw LedgerError.corrupt(where: "event \(sequence)", what: "its subject's salt is missing")
-                }
-                return Personal.commitment(salt: salt, personal: personal)
-            }
-            guard let commitment = made ?? kept, kept == nil || kept == commitment else {
-                throw LedgerError.corrupt(
-                    where: "event \(sequence)", what: "its personal part is not the one that it committed to")
-            }
+            let commitment = try commitment(row, personal)
             hashed.chain.append(
                 event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             (hashed.event, hashed.commitment) = (.consent(event), commitment)
+        case .link:
+            let (link, personal) = try link(row)
+            hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
+            hashed.chain.append(try commitment(row, personal))
+            hashed.event = .link(link)
         case .catalog:
             hashed.chain.append(UInt64(clamping: row.int64(24)))
             hashed.chain.append(row.bytes(25))
@@ -164,6 +161,32 @@ enum EventColumns {
             sequence: UInt64(clamping: row.int64(0)), recordedAt: Timestamp(millis: row.int64(2)), entry: entry)
     }
 
+    /// What an event committed to.
+    private static func commitment(_ row: Statement, _ personal: [UInt8]?) throws -> ChainHash {
+        let kept = try row.isNull(22) ? nil : hash(row, 22, of: row.int64(0))
+        let made = try personal.map { personal in
+            guard let salt = Salt.read(row.rawBytes(26)) else {
+                throw LedgerError.corrupt(
+                    where: "event \(row.int64(0))", what: "its subject's salt is missing")
+            }
+            return Personal.commitment(salt: salt, personal: personal)
+        }
+        guard let commitment = made ?? kept, kept == nil || kept == commitment else {
+            throw LedgerError.corrupt(
+                where: "event \(row.int64(0))", what: "its personal part is not the one that it committed to")
+        }
+        return commitment
+    }
+
+    static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: [UInt8]?) {
+        let personal = try personal(row)
+        let named = personal.map { Personal.decode($0)?.identifiers }
+        guard !row.isNull(4), !row.isNull(19), !(named == .some(nil)),
+            let link = RecordedLink(row, detail: row.bytes(28), named: (named ?? []) ?? [])
+        else { throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read") }
+        return (link, personal)
+    }
+
     static func erasure(_ row: Statement) throws -> RecordedErasure {
         guard !row.isNull(4), !row.isNull(19), let erasure = RecordedErasure(row, detail: row.bytes(28)) else {
             throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read")
@@ -176,6 +199,7 @@ enum EventColumns {
         switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
         case .consent: .consent(try read(row).recorded)
         case .erasure: .erasure(try erasure(row))
+        case .link: .link(try link(row).recorded)
         case .catalog, .revisionBecameCurrent, .access, nil: nil
         }
     }

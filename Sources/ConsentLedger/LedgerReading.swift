@@ -14,6 +14,11 @@ package final class LedgerReading {
     private let selectDue: Statement
     private let selectEvent: Statement
     private let selectNextEnd: Statement
+    private let selectToken: Statement
+    private let selectTokensDue: Statement
+    private let selectTokensOfSubject: Statement
+    private let selectNextLapse: Statement
+    private let selectParts: Statement
 
     init(_ connection: OpaquePointer) throws {
         self.connection = connection
@@ -33,6 +38,12 @@ package final class LedgerReading {
                 LIMIT ?
             """)
         selectOutdatings = try prepare(Outdatings.select)
+        selectToken = try prepare("\(StoredToken.select) WHERE hash = ?")
+        selectTokensDue = try prepare(
+            "\(StoredToken.select) WHERE state = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?")
+        selectTokensOfSubject = try prepare("\(StoredToken.select) WHERE subject = ? AND state = 0")
+        selectParts = try prepare(SubjectColumns.selectParts)
+        selectNextLapse = try prepare("SELECT min(ends_at) FROM confirmation_token WHERE state = 0")
         revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
     }
 
@@ -85,6 +96,15 @@ package final class LedgerReading {
         }
     }
 
+    /// Those who became part of a subject.
+    package func parts(of subject: Int64) throws -> [Int64] {
+        selectParts.bind(1, subject)
+        defer { selectParts.reset() }
+        var parts: [Int64] = []
+        while try selectParts.step() { parts.append(selectParts.int64(0)) }
+        return parts
+    }
+
     /// Subjects with a consent that may have ended.
     package func subjectsDue(at now: Timestamp, countMax: Int) throws -> [Int64] {
         selectDue.bind(1, now.millis)
@@ -109,10 +129,40 @@ package final class LedgerReading {
         return subjects
     }
 
-    /// The next moment at which some consent may end.
+    /// The next moment at which some consent may end, or a token lapses.
     package func nextEnd() throws -> Timestamp? {
-        defer { selectNextEnd.reset() }
-        return try selectNextEnd.step() ? selectNextEnd.optionalInt64(0).map(Timestamp.init(millis:)) : nil
+        try [selectNextEnd, selectNextLapse].compactMap { select in
+            defer { select.reset() }
+            return try select.step() ? select.optionalInt64(0).map(Timestamp.init(millis:)) : nil
+        }.min()
+    }
+
+    // MARK: Tokens
+
+    /// Nil for one that was never issued, or is forgotten.
+    package func token(_ hash: [UInt8]) throws -> StoredToken? {
+        selectToken.bind(1, hash)
+        return try tokens(selectToken).first
+    }
+
+    /// Waiting ones whose time is over, the earliest first.
+    package func tokensDue(at now: Timestamp, countMax: Int) throws -> [StoredToken] {
+        selectTokensDue.bind(1, now.millis)
+        selectTokensDue.bind(2, countMax)
+        return try tokens(selectTokensDue)
+    }
+
+    /// Those of one subject that wait.
+    package func waitingTokens(of subject: Int64) throws -> [StoredToken] {
+        selectTokensOfSubject.bind(1, subject)
+        return try tokens(selectTokensOfSubject)
+    }
+
+    private func tokens(_ select: Statement) throws -> [StoredToken] {
+        defer { select.reset() }
+        var tokens: [StoredToken] = []
+        while try select.step() { tokens.append(try StoredToken(select)) }
+        return tokens
     }
 
     // MARK: Events

@@ -203,9 +203,11 @@ package final class LedgerSnapshot {
             ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select)), outdatings()) : nil
     }
 
-    /// Events of a subject with a later sequence than `after`, oldest first.
-    package func events(of subject: SubjectRecord, after: UInt64, countMax: Int) throws -> [RecordedEvent] {
-        try histories().events(of: subject, after: after, countMax: countMax)
+    /// What was recorded about a person with a later sequence than `after`, oldest first.
+    package func events(
+        of subject: SubjectRecord, after: UInt64, countMax: Int, withLinks: Bool
+    ) throws -> [SubjectEvent] {
+        try histories().events(of: subject, after: after, countMax: countMax, withLinks: withLinks)
     }
 
     /// For the histories of many people.
@@ -241,6 +243,18 @@ package final class LedgerSnapshot {
         let select = try prepare("\(EventColumns.select) WHERE event.sequence = ? AND event.kind = 6")
         select.bind(1, Int64(clamping: sequence))
         return try select.step() ? try EventColumns.erasure(select) : nil
+    }
+
+    /// Every confirmation token that is known.
+    package func forEachToken(_ body: (StoredToken) throws -> Void) throws {
+        let select = try prepare("\(StoredToken.select) ORDER BY hash")
+        while try select.step() { try body(try StoredToken(select)) }
+    }
+
+    /// Confirmation tokens that have neither been used nor lapsed.
+    package func waitingTokenCount() throws -> UInt64 {
+        let select = try prepare("SELECT count(*) FROM confirmation_token WHERE state = 0")
+        return try select.step() ? UInt64(clamping: select.int64(0)) : 0
     }
 
     /// The keys of events after a sequence, oldest first.

@@ -22,6 +22,8 @@ package final class LedgerTransaction {
     private let emptyEvent: Statement
     private let insertCommitment: Statement
     private let insertPending: Statement
+    private let upsertToken: Statement
+    private let deleteTokens: Statement
     private let general: (String) throws -> Statement
 
     init(_ connection: OpaquePointer) throws {
@@ -29,11 +31,11 @@ package final class LedgerTransaction {
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         insertSubject = try prepare(
-            "INSERT INTO subject (id, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?)")
+            "INSERT INTO subject (id, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)")
         updateSubject = try prepare(
             """
             UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
-                identifiers = ?, standings = ?, erased_at = ?, erasure = ? WHERE id = ?
+                identifiers = ?, standings = ?, erased_at = ?, erasure = ?, joined_to = ?, separated_at = ? WHERE id = ?
             """)
         upsertSalt = try prepare(
             "INSERT INTO salt (subject, value) VALUES (?,?) ON CONFLICT (subject) DO UPDATE SET value = excluded.value")
@@ -59,6 +61,8 @@ package final class LedgerTransaction {
         emptyEvent = try prepare("UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = ?")
         insertCommitment = try prepare("INSERT INTO erased_event (sequence, commitment) VALUES (?,?)")
         insertPending = try prepare("INSERT INTO erasure_pending (sequence) VALUES (?)")
+        upsertToken = try prepare(StoredToken.upsert)
+        deleteTokens = try prepare(StoredToken.deleteOfSubject)
         let purposes = try prepare("SELECT bit, id FROM purpose")
         while try purposes.step() { purposeIDs[purposes.int(0)] = purposes.text(1) }
     }
@@ -75,32 +79,50 @@ package final class LedgerTransaction {
         for (subject, salt) in draft.salts { try put(salt: salt, of: subject) }
         for event in draft.events { try store(event) }
         for erasure in draft.erasures { try empty(erasure) }
+        if !draft.tokens.isEmpty { try store(draft.tokens.values) }
     }
 
-    /// Takes out what is personal in the events before an erasure, back to one before it.
+    private func store(_ tokens: some Sequence<StoredToken>) throws {
+        for token in tokens {
+            token.bind(upsertToken)
+            try upsertToken.run()
+        }
+        guard let newest = tokens.lazy.compactMap(\.endedAt).max() else { return }
+        let forget = try general(StoredToken.deleteEnded)
+        forget.bind(1, newest.advanced(bySeconds: -Limit.endedTokenKept.seconds).millis)
+        try forget.run()
+    }
+
+    /// Takes out what is personal in the events before an erasure, of the person and of all who became part of the person.
     private func empty(_ erasure: DraftedErasure) throws {
-        var sequence = erasure.lastEvent
+        for part in erasure.parts { try empty(part) }
+        insertPending.bind(1, Int64(erasure.sequence))
+        try insertPending.run()
+    }
+
+    private func empty(_ part: DraftedErasure.Part) throws {
+        var sequence = part.lastEvent
         while sequence > 0 {
             selectPersonal.bind(1, Int64(sequence))
-            guard try selectPersonal.step(), selectPersonal.int64(0) == erasure.subject,
+            guard try selectPersonal.step(), selectPersonal.int64(0) == part.subject,
                 (0..<Int64(sequence)).contains(selectPersonal.int64(1))
             else {
                 selectPersonal.reset()
-                throw LedgerError.corrupt(sequence, isNotOf: erasure.subject)
+                throw LedgerError.corrupt(sequence, isNotOf: part.subject)
             }
             let previous = UInt64(clamping: selectPersonal.int64(1))
             let personal = selectPersonal.isNull(2) ? nil : selectPersonal.bytes(2)
             let isEmpty = selectPersonal.int64(3) != 0
             selectPersonal.reset()
             if let personal, !isEmpty {
-                try put(Personal.commitment(salt: erasure.salt, personal: personal), of: sequence)
+                try put(Personal.commitment(salt: part.salt, personal: personal), of: sequence)
                 emptyEvent.bind(1, Int64(sequence))
                 try emptyEvent.run()
             }
             sequence = previous
         }
-        insertPending.bind(1, Int64(erasure.sequence))
-        try insertPending.run()
+        deleteTokens.bind(1, part.subject)
+        try deleteTokens.run()
     }
 
     private func put(_ commitment: ChainHash, of event: UInt64) throws {
@@ -122,7 +144,9 @@ package final class LedgerTransaction {
         statement.bind(position + 7, standingBytes)
         statement.bind(position + 8, subject.erasedAt?.millis)
         statement.bind(position + 9, subject.erasure == 0 ? nil : Int64(subject.erasure))
-        if !isNew { statement.bind(position + 10, subject.id) }
+        statement.bind(position + 10, subject.joinedTo)
+        statement.bind(position + 11, subject.separatedAt?.millis)
+        if !isNew { statement.bind(position + 12, subject.id) }
         try statement.run()
     }
 
@@ -191,7 +215,7 @@ package final class LedgerTransaction {
         try entry.hash.withBytes { hash in
             insertEvent.bindInPlace(22, hash)
             try entry.personal.withUnsafeBytes { personal in
-                if entry.kind == .consent { insertEvent.bindInPlace(19, personal) }
+                if [.consent, .link].contains(entry.kind) { insertEvent.bindInPlace(19, personal) }
                 try insertEvent.run()
             }
         }

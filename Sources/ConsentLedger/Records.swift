@@ -49,6 +49,11 @@ package struct SubjectRecord: Equatable, Sendable {
     /// then is not taken any more.
     package var erasedAt: Timestamp?
     package var erasure: UInt64 = 0
+    /// Whom this is a part of since the two were linked; nil for a person as such. Then nothing else stands here but the
+    /// end of its own history.
+    package var joinedTo: Int64?
+    /// When its first identifier was taken off somebody else; what was captured until then is not taken for it.
+    package var separatedAt: Timestamp?
 
     /// Whether the person was erased and has not come back. Its identifiers are the suppression entry.
     package var isErased: Bool { erasedAt != nil && salt.isEmpty }

@@ -10,6 +10,8 @@ enum Schema {
         migrator.registerMigration("3-registers") { try $0.execute(sql: outdatings) }
         migrator.registerMigration("3-rights") { try $0.execute(sql: version3Rights) }
         migrator.registerMigration("4-salts") { try $0.execute(sql: salts) }
+        migrator.registerMigration("5-tokens") { try $0.execute(sql: version5Tokens) }
+        migrator.registerMigration("5-links") { try $0.execute(sql: version5Links) }
         return migrator
     }
 
@@ -224,5 +226,29 @@ enum Schema {
         ALTER TABLE subject_4 RENAME TO subject;
         -- By day, so that people who come after one another stand on few pages. Days begin at midnight UTC.
         CREATE INDEX subject_ends ON subject (ends_at / 86400000) WHERE ends_at IS NOT NULL;
+        """
+
+    private static let version5Tokens = """
+        -- Tokens that confirm requests: of each its SHA-256, for whom and until when, and which grants it confirms (their
+        -- sequences, 8 bytes each, little-endian). state 0: it waits; 1: used; 2: lapsed; ended_at: since when.
+        CREATE TABLE confirmation_token (
+            hash BLOB PRIMARY KEY NOT NULL CHECK (length(hash) = 32),
+            subject INTEGER NOT NULL REFERENCES subject (id),
+            ends_at INTEGER NOT NULL,
+            state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),
+            ended_at INTEGER,
+            events BLOB NOT NULL CHECK (length(events) > 0 AND length(events) % 8 = 0),
+            CHECK ((state = 0) = (ended_at IS NULL))
+        ) WITHOUT ROWID, STRICT;
+        CREATE INDEX confirmation_token_ends ON confirmation_token (state, ends_at);
+        CREATE INDEX confirmation_token_subject ON confirmation_token (subject);
+        """
+
+    private static let version5Links = """
+        -- Of a subject that was linked with another: who it is part of now, always somebody who is part of nobody. Its events
+        -- stay where they are. Of one that began with an identifier which was taken off somebody: when.
+        ALTER TABLE subject ADD COLUMN joined_to INTEGER;
+        ALTER TABLE subject ADD COLUMN separated_at INTEGER;
+        CREATE INDEX subject_joined ON subject (joined_to) WHERE joined_to IS NOT NULL;
         """
 }

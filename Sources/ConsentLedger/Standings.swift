@@ -25,6 +25,32 @@ package struct Standings: Equatable, Sendable {
         all[position].standing.fold(act)
     }
 
+    /// Takes in where somebody stands who turns out to be the same person.
+    ///
+    /// - Returns: the purposes for which the link itself says no: one side did, and the other said something later.
+    package mutating func join(_ other: Standings, by link: RecordedLink) -> [Int] {
+        var contradicted: [Int] = []
+        for entry in other.all {
+            let position = all.firstIndex { $0.purposeBit >= entry.purposeBit } ?? all.count
+            if position == all.count || all[position].purposeBit != entry.purposeBit {
+                all.insert(PurposeStanding(purposeBit: entry.purposeBit, standing: Standing()), at: position)
+            }
+            let joined = all[position].standing.joined(
+                with: entry.standing, sequence: link.sequence, at: link.recordedAt)
+            if joined.decidingAct?.sequence == link.sequence { contradicted.append(entry.purposeBit) }
+            all[position].standing = joined
+        }
+        return contradicted
+    }
+
+    /// What stands for an identifier that is taken off the person: see ``Standing/separated``.
+    package var separated: Standings {
+        var separated = Standings()
+        separated.all = all.map { PurposeStanding(purposeBit: $0.purposeBit, standing: $0.standing.separated) }
+            .filter { $0.standing != Standing() }
+        return separated
+    }
+
     mutating func erase(by act: Act) {
         for position in all.indices { all[position].standing.fold(act) }
     }

@@ -4,8 +4,10 @@ import ConsentModel
 enum SubjectColumns {
     /// What follows from the events.
     static let derived = """
-        permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings, erased_at, erasure
+        permitted, denied, wide, ends_at, sequence, last_event, identifiers, standings, erased_at, erasure,
+        joined_to, separated_at
         """
+    static let selectParts = "SELECT id, last_event, erasure FROM subject WHERE joined_to = ? ORDER BY id"
     static let select = "SELECT id, salt.value, \(derived) FROM subject LEFT JOIN salt ON salt.subject = subject.id"
 
     static func read(
@@ -24,6 +26,8 @@ enum SubjectColumns {
             standings: standings, lastEvent: UInt64(clamping: row.int64(7)), identifiers: row.bytes(8))
         subject.erasedAt = row.optionalInt64(10).map(Timestamp.init(millis:))
         subject.erasure = UInt64(clamping: row.int64(11))
+        subject.joinedTo = row.optionalInt64(12)
+        subject.separatedAt = row.optionalInt64(13).map(Timestamp.init(millis:))
         return subject
     }
 }

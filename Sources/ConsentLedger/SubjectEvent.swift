@@ -2,8 +2,14 @@ package import ConsentModel
 
 // Events about a person as a whole. What they say beyond the common columns stands in the column `detail`, and is hashed:
 //
+//     body 5      = subject i64 · actor text8 · detail · commitment 32 bytes
+//     detail 5    = action u8 · other subject i64 (0: none) · identifiers 17 bytes each, as in the table of subjects
 //     body 6      = subject i64 · actor text8 · detail
 //     detail 6    = reason u8 · identifiers 17 bytes each, as in the table of subjects
+//
+// What links and unlinks has an event in the history of either side, one right behind the other: `joinedTo` then `linked`,
+// `unlinked` then `separated`; only an identifier that was nobody's has `linked` alone. The commitment is to the
+// identifiers that were named, as that of a consent.
 //
 // The identifiers of a person who was erased are keyed hashes: the suppression entry that keeps a later import from
 // bringing the person back.
@@ -12,11 +18,13 @@ package import ConsentModel
 package enum SubjectEvent: Sendable, Equatable {
     case consent(RecordedEvent)
     case erasure(RecordedErasure)
+    case link(RecordedLink)
 
     package var sequence: UInt64 {
         switch self {
         case .consent(let event): event.sequence
         case .erasure(let erasure): erasure.sequence
+        case .link(let link): link.sequence
         }
     }
 
@@ -24,6 +32,7 @@ package enum SubjectEvent: Sendable, Equatable {
         switch self {
         case .consent(let event): event.subject
         case .erasure(let erasure): erasure.subject
+        case .link(let link): link.subject
         }
     }
 
@@ -31,7 +40,31 @@ package enum SubjectEvent: Sendable, Equatable {
         switch self {
         case .consent(let event): event.recordedAt
         case .erasure(let erasure): erasure.recordedAt
+        case .link(let link): link.recordedAt
         }
+    }
+}
+
+extension RecordedLink {
+    static func detail(_ action: LinkAction, other: Int64, identifiers: [UInt8]) -> [UInt8] {
+        var bytes = [action.rawValue]
+        bytes.appendInteger(other)
+        return bytes + identifiers
+    }
+
+    private static let fixedSize = 9
+
+    /// Nil if the bytes do not have the layout.
+    init?(_ row: Statement, detail: [UInt8], named: [Identifier]) {
+        guard detail.count > Self.fixedSize, let action = LinkAction(rawValue: detail[0]),
+            (detail.count - Self.fixedSize) % SubjectRecord.identifierSize == 0
+        else { return nil }
+        let other = detail.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 1, as: Int64.self) }
+        self.init(
+            sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
+            recordedAt: Timestamp(millis: row.int64(2)), action: action, other: Int64(littleEndian: other),
+            identifiers: Array(detail.dropFirst(Self.fixedSize)), named: named, actor: row.text(19),
+            hash: row.bytes(23))
     }
 }
 
@@ -84,10 +117,15 @@ extension Standings {
 
 /// What a draft does to the personal parts of events that stand before it in the chain.
 struct DraftedErasure: Sendable {
-    /// The last event to be emptied; it leads to those before it.
-    var lastEvent: UInt64
-    var subject: Int64
-    var salt: [UInt8]
+    struct Part: Sendable {
+        /// The last event to be emptied; it leads to those before it.
+        var lastEvent: UInt64
+        var subject: Int64
+        var salt: [UInt8]
+    }
+
+    /// The person, and those who became part of the person.
+    var parts: [Part]
     /// Of the erasure's own event.
     var sequence: UInt64
 }

@@ -47,6 +47,7 @@ package enum AdmissionError: Error, Equatable, Sendable {
     }
     case personErased(at: Timestamp)
     case textNamesPerson(field: String)
+    case identifierUnlinked(at: Timestamp)
 }
 
 /// Judges an event at the door, before anything about the subject is read.
@@ -91,6 +92,16 @@ package func admit(
     }
     if event.state == .confirmed { try admitConsentingAct(event) }
     return (event, purpose)
+}
+
+/// Judges the act that a confirmation token brings about: who, where and how, as the identifiers are those of the grant.
+///
+/// - Throws: the first rule that it breaks.
+package func admitConfirmation(_ event: ConsentEvent) throws(AdmissionError) {
+    try admitTexts(event)
+    var event = event
+    try keepPersonOutOfTexts(&event)
+    try admitConsentingAct(event)
 }
 
 /// Who and where stay in the ledger for ever; only identifiers and evidence can be erased. So the person's own name must
@@ -237,6 +248,8 @@ extension AdmissionError: CustomStringConvertible {
         case .identifierWithoutNormalForm(_, let fault): fault.advice
         case .personErased(let time):
             "the person was erased at \(time.iso8601); only what the person does anew, captured after that, is taken"
+        case .identifierUnlinked(let time):
+            "the identifier was taken off a person at \(time.iso8601); only what was captured after that is taken for it"
         case .textNamesPerson(let field):
             "\(field) holds an identifier of the person, and could never be erased; who acted is said by 'party'"
         }

@@ -115,6 +115,8 @@ package struct Purpose: Sendable, Equatable {
     /// Whether the consent must be an express statement (GDPR art. 9 (2) (a)).
     package var requiresExplicit = false
     package var requiresDoubleOptIn = false
+    /// For how long a token that confirms a request counts; nil is ``Limit/doubleOptInLifetime``.
+    package var doubleOptInLifetime: Period?
     /// How long a consent lasts when the event does not say; nil is without end.
     package var validity: Period?
     package var isProfiling = false
@@ -132,6 +134,11 @@ package struct Purpose: Sendable, Equatable {
         self.title = title
         self.basis = basis
     }
+}
+
+extension Purpose {
+    /// For how long a token that confirms a request counts.
+    package var tokenLifetime: Period { doubleOptInLifetime ?? Limit.doubleOptInLifetime }
 }
 
 /// A declaration of consent (samtykkeerklæring, samtyckesförklaring): the text a person agrees to, through time.

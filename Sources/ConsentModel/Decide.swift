@@ -134,6 +134,16 @@ private func isExplicitEnough(_ act: Act, under inForce: Revision, catalog: Cata
     }
 }
 
+/// When somebody whose guardian consented has certainly come of age for a purpose, by the age that was stated when the
+/// guardian did; nil where no guardian was needed, or no age was stated. A year has 365.25 days, so that no number of
+/// birthdays comes too late by more than a day.
+package func comesOfAge(_ standing: Standing, purpose: Purpose) -> Timestamp? {
+    guard let act = standing.decidingAct, act.state.isGrant, let minimumAge = purpose.minimumAge,
+        act.party == .guardian || standing.isConfirmedByGuardian, let age = act.subjectAge, age < minimumAge
+    else { return nil }
+    return act.capturedAt.advanced(bySeconds: Int64(minimumAge - age) * 31_557_600)
+}
+
 /// An age that nobody has stated is not old enough.
 private func isOldEnough(_ act: Act, _ standing: Standing, purpose: Purpose) -> Bool {
     guard let minimumAge = purpose.minimumAge else { return true }

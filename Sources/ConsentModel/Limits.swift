@@ -12,6 +12,12 @@ package enum Limit {
     package static let shortTextSizeMax = 255
     /// Evidence is a note or a reference, not the document itself.
     package static let evidenceSizeMax = 4096
+    /// For how long a confirmation token counts where its purpose does not say.
+    package static let doubleOptInLifetime = Period(seconds: 7 * 86_400)
+    /// A token that has been used or has lapsed is known as such for this long; then it is nobody's.
+    package static let endedTokenKept = Period(seconds: 90 * 86_400)
+    /// Purposes that one confirmation token may be for.
+    package static let purposesPerTokenMax = 64
     /// How far a capturing system's clock may run ahead.
     package static let captureSkewMillis: Int64 = 5 * 60 * 1000
     /// No electronic record of a consent is older; what says so has a broken clock.

@@ -105,7 +105,7 @@ extension Purpose {
     fileprivate func decidesAs(_ other: Purpose) -> Bool {
         var other = other
         (other.title, other.controller, other.failPolicy) = (title, controller, failPolicy)
-        other.maxStaleness = maxStaleness
+        (other.maxStaleness, other.doubleOptInLifetime) = (maxStaleness, doubleOptInLifetime)
         return self == other
     }
 }

@@ -10,6 +10,8 @@ package enum PeopleSelection: UInt8, Sendable, CaseIterable {
     case active = 4
     /// Granted until a revision takes effect that their consent does not carry over to.
     case outdatedBy = 5
+    /// Granted by a guardian, and of age for the purpose by a coming moment: they have to be asked themselves.
+    case comingOfAge = 6
 }
 
 /// Why somebody is to be asked again.
@@ -54,7 +56,7 @@ package struct PeopleQuestion: Equatable, Sendable {
     package var reasons = AskAgainReasons.all
     /// Of `active`: the first moment of the window.
     package var from: Timestamp?
-    /// Of `active`: its last moment. Of `ending`: the coming moment. Of `askAgain`: nothing newer makes dormant.
+    /// Of `active`: its last moment. Of `ending` and `comingOfAge`: the coming moment. Of `askAgain`: nothing newer makes dormant.
     package var until: Timestamp?
     /// Of `active`: what was recorded later is left out; zero for the end of the ledger.
     package var asOf: UInt64 = 0

@@ -68,6 +68,14 @@ package struct Standing: Sendable, Equatable {
         for act in history { fold(act) }
     }
 
+    /// The grant that waits for the second step of a double opt-in; nil if none does.
+    package var unconfirmedGrant: Act? {
+        guard let decidingAct, decidingAct.state.isGrant, decidingAct.method != .doubleOptIn, !isConfirmed,
+            !isRecordedExpired
+        else { return nil }
+        return decidingAct
+    }
+
     /// Whether a "no" captured at this moment would change nothing, because something later stands against it.
     package func outlives(noOf moment: Timestamp) -> Bool {
         if let decidingAct, !decidingAct.state.takesAway, decidingAct.capturedAt > moment { return true }
@@ -127,4 +135,66 @@ package struct Standing: Sendable, Equatable {
     }
 
     private func later(_ known: Timestamp?, _ new: Timestamp) -> Timestamp { max(known ?? new, new) }
+}
+
+// MARK: Two histories of one person
+
+extension Standing {
+    /// Where one person stands of whom two histories were kept until a link said that they are one person's. Nothing counts
+    /// that did not count in one of them, and a "no" of either is a "no" of the person.
+    ///
+    /// Where one side says no and the other something later, the link itself says no, from its own moment on: only what
+    /// the person does after it can give consent, and no late upload of what was before.
+    ///
+    /// - Parameters:
+    ///   - sequence: of the link.
+    ///   - moment: of the link.
+    package func joined(with other: Standing, sequence: UInt64, at moment: Timestamp) -> Standing {
+        var joined = Standing()
+        joined.erasedAt = latest(erasedAt, other.erasedAt)
+        joined.takenAwayAt = latest(takenAwayAt, other.takenAwayAt)
+        joined.objectionLiftedByPersonAt = latest(
+            lift(\.objectionLiftedByPersonAt, beside: other), other.lift(\.objectionLiftedByPersonAt, beside: self))
+        joined.objectionLiftedByOthersAt = latest(
+            lift(\.objectionLiftedByOthersAt, beside: other), other.lift(\.objectionLiftedByOthersAt, beside: self))
+        let sides = [self, other].filter { side in
+            guard let act = side.decidingAct else { return false }
+            return joined.erasedAt.map { act.capturedAt > $0 } ?? true
+        }
+        if let newest = sides.max(by: { $1.decidingAct!.outranks($0.decidingAct!) }) {
+            (joined.decidingAct, joined.isConfirmed) = (newest.decidingAct, newest.isConfirmed)
+            joined.isConfirmedByGuardian = newest.isConfirmedByGuardian
+            joined.isRecordedExpired = newest.isRecordedExpired
+        }
+        let no = [self, other].compactMap(\.decidingAct).first { $0.state.takesAway }
+        guard let no, joined.decidingAct?.state.takesAway != true else { return joined }
+        var act = Act(sequence: sequence, state: no.state, capturedAt: moment)
+        act.party = .system
+        joined.takenAwayAt = latest(joined.takenAwayAt, moment)
+        (joined.decidingAct, joined.isConfirmed) = (act, false)
+        (joined.isConfirmedByGuardian, joined.isRecordedExpired) = (false, false)
+        return joined
+    }
+
+    /// What stands for an identifier from the moment on at which it is taken off a person: each "no", and nothing that was
+    /// agreed to.
+    package var separated: Standing {
+        var separated = Standing()
+        separated.takenAwayAt = takenAwayAt
+        separated.objectionLiftedByPersonAt = objectionLiftedByPersonAt
+        separated.objectionLiftedByOthersAt = objectionLiftedByOthersAt
+        separated.erasedAt = erasedAt
+        if decidingAct?.state.takesAway == true { separated.decidingAct = decidingAct }
+        return separated
+    }
+
+    /// A lift of one side says nothing of an objection of the other, unless that one was lifted in the same way.
+    private func lift(_ kind: KeyPath<Standing, Timestamp?>, beside other: Standing) -> Timestamp? {
+        guard let objected = other.takenAwayAt else { return self[keyPath: kind] }
+        return other[keyPath: kind].map { $0 > objected } ?? false ? self[keyPath: kind] : nil
+    }
+
+    private func latest(_ first: Timestamp?, _ second: Timestamp?) -> Timestamp? {
+        [first, second].compactMap { $0 }.max()
+    }
 }

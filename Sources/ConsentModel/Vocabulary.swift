@@ -157,6 +157,18 @@ package enum ErasureReason: UInt8, Sendable, CaseIterable {
     case childService = 6
 }
 
+/// What became of identifiers, from the side of one of the two subjects.
+package enum LinkAction: UInt8, Sendable, CaseIterable {
+    /// They came to this subject, and with them all that the other one was, if there was one.
+    case linked = 1
+    /// This subject became part of the other one.
+    case joinedTo = 2
+    /// One was taken off this subject.
+    case unlinked = 3
+    /// This subject began with one that was taken off the other.
+    case separated = 4
+}
+
 /// A document about one event.
 package enum ProofKind: UInt8, Sendable, CaseIterable {
     /// All that an auditor needs.
@@ -213,5 +225,6 @@ extension IdentifierType: NamedInSnakeCase {}
 extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}
 extension ErasureReason: NamedInSnakeCase {}
+extension LinkAction: NamedInSnakeCase {}
 extension ProofKind: NamedInSnakeCase {}
 extension AccessQuestion: NamedInSnakeCase {}

@@ -74,7 +74,7 @@ extension Engine {
         case .history(let asked):
             let page = try historyPage(asked)
             var entry = AccessEntry(.history, by: reader)
-            (entry.after, entry.rows) = (asked.after, UInt64(page.events.count))
+            (entry.after, entry.rows) = (asked.after, UInt64(page.events.count + page.links.count))
             return ({ page.encode(request: request, into: &$0) }, entry, asked.identifier)
         case .people(var asked):
             asked.countMax =
@@ -125,6 +125,18 @@ extension Engine {
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
             return { answer.encode(request: request, into: &$0) }
+        case .link(let asked):
+            let report = try link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor))
+            return { LinkOutcome(report).encode(.linked, request: request, into: &$0) }
+        case .unlink(let asked):
+            let report = try unlink(UnlinkRequest(asked.identifier, actor: asked.actor))
+            return { LinkOutcome(report).encode(.unlinked, request: request, into: &$0) }
+        case .issueToken(let asked):
+            let answer = TokenIssued(try issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)))
+            return { answer.encode(request: request, into: &$0) }
+        case .confirmToken(let asked):
+            let answer = TokenConfirmed(try confirmToken(TokenConfirmation(asked)))
+            return { answer.encode(request: request, into: &$0) }
         case .checkpoint:
             let answer = ProofText(try checkpoint().text)
             return { answer.encode(.checkpointed, request: request, into: &$0) }
@@ -145,21 +157,39 @@ extension Engine {
     /// As many events as are asked for and fit into a frame.
     private func historyPage(_ asked: HistoryRequest) throws -> HistoryPage {
         // One more than asked for tells whether there are more.
-        let (events, head) = try history(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
+        let (entries, head) =
+            asked.wantsLinks
+            ? try timeline(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
+            : try consents(of: asked.identifier, after: asked.after, countMax: asked.countMax + 1)
         let purposes = catalog.catalog
-        var messages: [RecordedEventMessage] = []
+        var page = HistoryPage(hasMore: false, head: head, events: [])
         var size = 0
-        for event in events.prefix(asked.countMax) {
-            guard let purpose = purposes.purpose(id: event.event.purpose) else {
-                throw EngineError.damaged(
-                    at: "event \(event.sequence)", what: "no catalog has its purpose, '\(event.event.purpose)'")
+        for entry in entries.prefix(asked.countMax) {
+            switch entry {
+            case .consent(let event):
+                guard let purpose = purposes.purpose(id: event.event.purpose) else {
+                    throw EngineError.damaged(
+                        at: "event \(event.sequence)", what: "no catalog has its purpose, '\(event.event.purpose)'")
+                }
+                let message = RecordedEventMessage(event, purposeBit: UInt16(purpose.bit))
+                size += message.sizeMax
+                if size <= WireLimit.frameSizeMax - 1024 { page.events.append(message) }
+            case .link(let link):
+                let message = RecordedLinkMessage(link)
+                size += message.sizeMax
+                if size <= WireLimit.frameSizeMax - 1024 { page.links.append(message) }
             }
-            let message = RecordedEventMessage(event, purposeBit: UInt16(purpose.bit))
-            size += message.sizeMax
             if size > WireLimit.frameSizeMax - 1024 { break }
-            messages.append(message)
         }
-        return HistoryPage(hasMore: messages.count < events.count, head: head, events: messages)
+        page.hasMore = page.events.count + page.links.count < entries.count
+        return page
+    }
+
+    private func consents(
+        of identifier: Identifier, after: UInt64, countMax: Int
+    ) throws -> (entries: [PersonEvent], head: UInt64) {
+        let (events, head) = try history(of: identifier, after: after, countMax: countMax)
+        return (events.map(PersonEvent.consent), head)
     }
 
     private func answer(
@@ -270,6 +300,48 @@ extension Erased {
     }
 }
 
+extension LinkOutcome {
+    init(_ report: LinkReport) {
+        self.init(
+            sequence: report.sequence, recordedAt: report.recordedAt.millis, hash: report.hash,
+            identifiers: UInt32(clamping: report.identifiers), denied: report.denied)
+    }
+}
+
+extension RecordedLinkMessage {
+    init(_ link: RecordedLink) {
+        self.init(
+            sequence: link.sequence, recordedAt: link.recordedAt.millis, other: UInt64(clamping: link.other),
+            hash: link.hash, action: link.action, actor: link.actor, identifiers: link.named)
+    }
+}
+
+extension TokenConfirmation {
+    init(_ asked: ConfirmTokenRequest) {
+        self.init(asked.token)
+        party = asked.isByGuardian ? .guardian : .subject
+        source = asked.source
+        actor = asked.actor
+    }
+}
+
+extension TokenIssued {
+    init(_ issued: IssuedToken) {
+        self.init(endsAt: issued.endsAt.millis, token: issued.token, events: issued.events)
+    }
+}
+
+extension TokenConfirmed {
+    init(_ consents: [ConfirmedConsent]) {
+        self.init(
+            consents: consents.map { consent in
+                Consent(
+                    sequence: consent.sequence, refersTo: consent.refersTo, purpose: consent.purpose,
+                    declaration: consent.revision?.declaration ?? "", revision: consent.revision?.revision ?? "")
+            })
+    }
+}
+
 extension CatalogPurposes {
     package init(_ applied: AppliedCatalog) {
         self.init(
@@ -351,6 +423,7 @@ extension AdmissionError {
         case .capturedTooEarly: .capturedTooEarly
         case .personErased: .personErased
         case .textNamesPerson: .textNamesPerson
+        case .identifierUnlinked: .identifierUnlinked
         }
     }
 }
@@ -361,6 +434,12 @@ extension RightsError {
         switch self {
         case .personUnknown: .personUnknown
         case .actorNamesPerson, .actorTooLong: .questionInvalid
+        case .admission(let error): error.code
+        case .linksTwoPeople: .identifierConflict
+        case .identifierIsOnlyOne: .identifierIsOnlyOne
+        case .tokenUnknown: .tokenUnknown
+        case .tokenUsed: .tokenUsed
+        case .tokenLapsed: .tokenLapsed
         }
     }
 }

@@ -24,6 +24,10 @@ package enum Question: Sendable, Equatable {
     case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
+    case link(LinkIdentifierRequest)
+    case unlink(UnlinkIdentifierRequest)
+    case issueToken(IssueTokenRequest)
+    case confirmToken(ConfirmTokenRequest)
     case checkpoint
     case prove(ProveRequest)
     case accessLog(AccessLogQuestion)
@@ -255,6 +259,22 @@ package struct Session {
             let request = try EraseRequest(frame)
             try requireChangesTaken()
             try ask(.erase(request), frame, &actions)
+        case .link:
+            let request = try LinkIdentifierRequest(frame)
+            try requireChangesTaken()
+            try ask(.link(request), frame, &actions)
+        case .unlink:
+            let request = try UnlinkIdentifierRequest(frame)
+            try requireChangesTaken()
+            try ask(.unlink(request), frame, &actions)
+        case .issueToken:
+            let request = try IssueTokenRequest(frame)
+            try requireChangesTaken()
+            try ask(.issueToken(request), frame, &actions)
+        case .confirmToken:
+            let request = try ConfirmTokenRequest(frame)
+            try requireChangesTaken()
+            try ask(.confirmToken(request), frame, &actions)
         case .history: try ask(.read(.history(HistoryRequest(frame)), by: reader), frame, &actions)
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
@@ -284,7 +304,7 @@ package struct Session {
     /// what an edge answers itself.
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
-        case .record, .applyCatalog, .erase: false
+        case .record, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken: false
         case .history, .countGranted, .people, .checkpoint, .prove, .accessLog: true
         case .hello, .ping, .check, .checkPurposes, .checkSubjects, .explain, .catalog, .catalogDocument, .statistics,
             .status, .enforcement, .readAs, .subscribe, .takeSnapshot, .enforced:
@@ -292,9 +312,8 @@ package struct Session {
         // No requests: whoever sends one is told so, wherever that is.
         case .welcome, .pong, .checked, .checkedPurposes, .checkedSubjects, .explained, .recorded, .appliedCatalog,
             .historyPage, .catalogPurposes, .catalogText, .statisticValues, .grantedCount, .peoplePage, .nodeStatus,
-            .enforcedBy, .erased, .checkpointed, .proved, .accessPage, .subscribed, .snapshotBegun, .goingAway,
-            .catalogChanged,
-            .error, .heartbeat,
+            .enforcedBy, .erased, .linked, .unlinked, .tokenIssued, .tokenConfirmed, .checkpointed, .proved,
+            .accessPage, .subscribed, .snapshotBegun, .goingAway, .catalogChanged, .error, .heartbeat,
             .catalogRules, .rulesText, .snapshotChunk, .delta, .cutOff:
             nil
         }

@@ -387,12 +387,20 @@ package struct HistoryPage: Equatable, Sendable {
     package var hasMore: Bool
     package var head: UInt64
     package var events: [RecordedEventMessage]
+    /// What linked and unlinked identifiers, where that was asked for.
+    package var links: [RecordedLinkMessage]
 
-    package init(hasMore: Bool, head: UInt64, events: [RecordedEventMessage]) {
+    package init(
+        hasMore: Bool, head: UInt64, events: [RecordedEventMessage], links: [RecordedLinkMessage] = []
+    ) {
         self.hasMore = hasMore
         self.head = head
         self.events = events
+        self.links = links
     }
+
+    /// The sequence that the page ends with; nil for an empty one.
+    package var last: UInt64? { [events.last?.sequence, links.last?.sequence].compactMap { $0 }.max() }
 
     package init(_ frame: Frame) throws(AnswerError) {
         var reader = unsafe ByteReader(frame.payload)
@@ -403,16 +411,21 @@ package struct HistoryPage: Equatable, Sendable {
             guard let event = unsafe RecordedEventMessage(&reader) else { throw AnswerError(.historyPage) }
             events.append(event)
         }
-        guard unsafe reader.isComplete, unsafe frame.flags & ~1 == 0, unsafe frame.word == 0 else {
-            throw AnswerError(.historyPage)
+        links = []
+        for _ in unsafe 0..<frame.word {
+            guard let link = unsafe RecordedLinkMessage(&reader) else { throw AnswerError(.historyPage) }
+            links.append(link)
         }
+        guard unsafe reader.isComplete, unsafe frame.flags & ~1 == 0 else { throw AnswerError(.historyPage) }
     }
 
     package func encode(request: UInt32, into output: inout OutputBuffer) {
         let start = output.beginFrame(
-            .historyPage, flags: hasMore ? 1 : 0, argument: UInt16(events.count), request: request)
+            .historyPage, flags: hasMore ? 1 : 0, argument: UInt16(events.count), request: request,
+            word: UInt32(links.count))
         output.u64(head)
         for event in events { event.encode(into: &output) }
+        for link in links { link.encode(into: &output) }
         output.endFrame(start)
     }
 }

@@ -314,15 +314,19 @@ package struct HistoryRequest: Equatable, Sendable {
     /// Only events with a later sequence.
     package var after: UInt64
     package var countMax: Int
+    /// Whether what linked and unlinked identifiers is wanted, too.
+    package var wantsLinks: Bool
 
-    package init(identifier: Identifier, after: UInt64 = 0, countMax: Int = 0) {
+    package init(identifier: Identifier, after: UInt64 = 0, countMax: Int = 0, wantsLinks: Bool = false) {
         self.identifier = identifier
         self.after = after
         self.countMax = countMax
+        self.wantsLinks = wantsLinks
     }
 
     package init(_ frame: Frame) throws(WireError) {
-        try unsafe frame.requireZero(argument: .max, word: 0xFF)
+        try unsafe frame.requireZero(flags: 1, argument: .max, word: 0xFF)
+        wantsLinks = unsafe frame.flags & 1 != 0
         var reader = unsafe ByteReader(frame.payload)
         after = unsafe reader.u64()
         guard unsafe reader.isIntact else { throw malformed("history") }
@@ -333,7 +337,8 @@ package struct HistoryRequest: Equatable, Sendable {
 
     package func encode(request: UInt32, into output: inout OutputBuffer) {
         let start = output.beginFrame(
-            .history, argument: UInt16(countMax), request: request, word: UInt32(identifier.type.rawValue))
+            .history, flags: wantsLinks ? 1 : 0, argument: UInt16(countMax), request: request,
+            word: UInt32(identifier.type.rawValue))
         output.u64(after)
         output.utf8(identifier.value)
         output.endFrame(start)

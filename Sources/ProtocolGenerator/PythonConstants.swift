@@ -8,8 +8,9 @@ struct PythonConstants: Decodable {
     private static let classNames = [
         "accessQuestion": "AccessQuestion", "basis": "LawfulBasis", "decision": "Decision",
         "erasureReason": "ErasureReason", "eventState": "EventState",
-        "freshness": "Freshness", "identifierType": "IdentifierType", "method": "EvidenceMethod", "party": "Party",
-        "peopleSelection": "PeopleSelection", "proofKind": "ProofKind", "state": "State",
+        "freshness": "Freshness", "identifierType": "IdentifierType", "linkAction": "LinkAction",
+        "method": "EvidenceMethod", "party": "Party", "peopleSelection": "PeopleSelection", "proofKind": "ProofKind",
+        "state": "State",
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(PythonConstants.self, from: json) }

@@ -39,7 +39,9 @@ struct Access: AsyncParsableCommand {
 
     func run() async throws {
         try await node.withClient { client in
-            let entries = try await client.history(of: subject).map { object($0) }
+            let timeline = try await client.timeline(of: subject)
+            let links = timeline.compactMap { if case .link(let entry) = $0 { entry } else { nil } }
+            let entries = timeline.compactMap { if case .act(let entry) = $0 { object(entry) } else { nil } }
             if csv {
                 try write(AccessRegister(entries).bytes, to: output)
                 if let output { try write(AccessField.table(of: AccessField.columns), to: output + ".fields.csv") }
@@ -51,7 +53,7 @@ struct Access: AsyncParsableCommand {
             for purpose in catalog.purposes {
                 explanations.append((purpose, try await client.explain(subject, purpose: purpose.id)))
             }
-            let export = document.object(subject, entries, explanations)
+            let export = document.object(subject, entries, links, explanations)
             var options: JSONSerialization.WritingOptions = [.sortedKeys, .withoutEscapingSlashes]
             if !node.json { options.insert(.prettyPrinted) }
             let data = try JSONSerialization.data(withJSONObject: export, options: options)
@@ -76,9 +78,10 @@ private struct AccessDocument {
     init(_ catalog: Catalog) { self.catalog = catalog }
 
     func object(
-        _ subject: Subject, _ entries: [[String: Any]], _ explanations: [(Purpose, Explanation)]
+        _ subject: Subject, _ entries: [[String: Any]], _ links: [LinkEntry],
+        _ explanations: [(Purpose, Explanation)]
     ) -> [String: Any] {
-        let identifiers = entries.flatMap { $0["identifiers"] as? [String] ?? [] }
+        let identifiers = identifiers(entries, links)
         let concerned = explanations.filter { purpose, explained in
             explained.decidingSequence != nil || explained.decision == .granted
                 || entries.contains { $0["purpose"] as? String == purpose.id }
@@ -89,7 +92,8 @@ private struct AccessDocument {
         return [
             "format": AccessFile.format, "askedFor": subject.description,
             "exportedAt": Timestamp(millis: Clock.realtimeMillis()).iso8601,
-            "identifiers": Array(Set(identifiers)).sorted(), "events": entries,
+            "identifiers": identifiers.sorted(), "events": entries,
+            "links": links.map(linkObject),
             "purposes": concerned.map(object), "declarations": revisions.compactMap(object),
             "recipients": catalog.recipients.filter { recipients.contains($0.id) }.map { recipient in
                 [
@@ -106,6 +110,19 @@ private struct AccessDocument {
             },
             "fields": Dictionary(uniqueKeysWithValues: AccessField.ofDocument.map { ($0.name, $0.meaning) }),
         ]
+    }
+
+    /// All that the person is known by now: what was taken off is not, unless it came back.
+    private func identifiers(_ entries: [[String: Any]], _ links: [LinkEntry]) -> Set<String> {
+        var known: Set<String> = []
+        var steps = entries.map { entry in
+            (sequence: entry["sequence"] as? UInt64 ?? 0, names: entry["identifiers"] as? [String] ?? [], isGone: false)
+        }
+        steps += links.map { ($0.sequence, $0.subjects.map(\.description), $0.action == .unlinked) }
+        for step in steps.sorted(by: { $0.sequence < $1.sequence }) {
+            if step.isGone { known.subtract(step.names) } else { known.formUnion(step.names) }
+        }
+        return known
     }
 
     /// The revisions that the person was shown, and those of the same declarations that are in force.
@@ -201,6 +218,17 @@ struct AccessField {
             AccessField("identifiers", "everything you are known by; of a national id only a checksum is kept"),
             AccessField("events", "everything that was recorded about you, oldest first"),
             AccessField("events.identifiers", "what you were known by in this event"),
+            AccessField("links", "when identifiers came to you or were taken off you, oldest first"),
+            AccessField("links.sequence", "the event's place in the ledger"),
+            AccessField("links.recordedAt", "when it was recorded (UTC)"),
+            AccessField(
+                "links.state",
+                "linked: they came to you, with all that was recorded for them; unlinked: they were taken off you; separated: "
+                    + "they were taken off somebody else, and your history began"),
+            AccessField("links.person", "the number of the other side, if there is one"),
+            AccessField("links.identifiers", "which identifiers were named"),
+            AccessField("links.actor", "who carried it out"),
+            AccessField("links.hash", "a checksum that ties the event to all before it"),
             AccessField("purposes", "what your data may or may not be used for now"),
             AccessField("purposes.id", "the purpose's id"), AccessField("purposes.title", "its name, by language"),
             AccessField("purposes.controller", "who is responsible, by id"),

@@ -88,9 +88,12 @@ private func moment(_ text: String?, _ option: String) throws -> Moment? {
 }
 
 /// Records acts and says what became of each; exits with `refused` if a rule refused one.
-private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
+///
+/// - Parameter issuesToken: also one that confirms all of them that want double opt-in.
+private func record(_ acts: [ConsentAct], _ node: NodeOptions, issuesToken: Bool = false) async throws {
     var isRefused = false
     try await node.withClient { client in
+        let confirmed = issuesToken ? try await purposesToConfirm(acts, client) : []
         for (act, outcome) in zip(acts, try await client.record(acts)) {
             isRefused = isRefused || outcome.refusal != nil
             let people = act.subjects.map(\.description).joined(separator: " ")
@@ -109,8 +112,21 @@ private func record(_ acts: [ConsentAct], _ node: NodeOptions) async throws {
                 print("\(word)  \(act.state.name) \(act.purpose)  sequence \(outcome.sequence)")
             }
         }
+        if !isRefused, issuesToken {
+            Output.token(try await client.issueToken(acts[0].subjects[0], purposes: confirmed), json: node.json)
+        }
     }
     if isRefused { throw Exit.refused }
+}
+
+/// - Throws: ``Failure`` if there is none; then nothing was recorded.
+private func purposesToConfirm(_ acts: [ConsentAct], _ client: ConsentClient) async throws -> [String] {
+    let known = try await client.purposes()
+    let wanted = acts.map(\.purpose).filter { id in known.contains { $0.id == id && $0.requiresDoubleOptIn } }
+    guard !wanted.isEmpty else {
+        throw Failure(code: Exit.refused, message: "no token is needed: none of the purposes wants double opt-in")
+    }
+    return wanted
 }
 
 struct Grant: AsyncParsableCommand {
@@ -147,6 +163,9 @@ struct Grant: AsyncParsableCommand {
     @Option(help: "The person's age in years.")
     var age: Int?
 
+    @Flag(help: "Also issue a token by which the person confirms it; see 'issue-token'.")
+    var issueToken = false
+
     func run() async throws {
         guard let method = EvidenceMethod(name: method) else {
             throw ValidationError("--method is one of \(EvidenceMethod.names)")
@@ -161,7 +180,7 @@ struct Grant: AsyncParsableCommand {
             acts[position].isExplicit = explicit
             acts[position].subjectAge = age
         }
-        try await record(acts, node)
+        try await record(acts, node, issuesToken: issueToken)
     }
 }
 

@@ -69,8 +69,9 @@ struct Consentd: AsyncParsableCommand {
         subcommands: [
             Init.self, Serve.self, Edge.self, Status.self, Enforced.self, Check.self, Explain.self, Grant.self,
             Withdraw.self,
-            Object.self, Confirm.self,
-            History.self, Erase.self, Audience.self, Reconsent.self, Ending.self, Breach.self,
+            Object.self, Confirm.self, IssueToken.self, ConfirmToken.self,
+            History.self, Link.self, Unlink.self, Erase.self, Audience.self, Reconsent.self, Ending.self,
+            ComingOfAge.self, Breach.self,
             Notices.self,
             Access.self, AccessLog.self, Import.self, CatalogGroup.self, Stats.self, Verify.self,
             CheckpointCommand.self,

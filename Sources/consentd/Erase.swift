@@ -47,7 +47,7 @@ struct Erase: AsyncParsableCommand {
         var outcome: ErasureOutcome?
         var server: ServerInfo?
         try await node.withClient(as: actor) { client in
-            for entry in try await client.history(of: subject) { values.add(entry.act) }
+            for entry in try await client.timeline(of: subject) { values.add(entry) }
             outcome = try await client.erase(subject, reason: reason, by: actor)
             server = client.server
         }

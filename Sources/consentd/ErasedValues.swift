@@ -15,9 +15,17 @@ struct ErasedValues {
         if let normal = try? Identifier(text: subject.description) { add(normal.type.name, normal.value) }
     }
 
-    mutating func add(_ act: ConsentAct) {
-        for subject in act.subjects where !subject.isHash { add(subject.type.name, subject.value) }
-        if !act.evidence.isEmpty { add("evidence", act.evidence) }
+    mutating func add(_ entry: TimelineEntry) {
+        switch entry {
+        case .act(let entry):
+            for subject in entry.act.subjects where !subject.isHash { add(subject.type.name, subject.value) }
+            if !entry.act.evidence.isEmpty { add("evidence", entry.act.evidence) }
+        case .link(let entry):
+            // What was taken off is not the person's, and stays.
+            for subject in entry.subjects where entry.action == .linked && !subject.isHash {
+                add(subject.type.name, subject.value)
+            }
+        }
     }
 
     private mutating func add(_ kind: String, _ text: String) {

@@ -78,7 +78,9 @@ extension ConsentClientError {
         case .server(let code, _):
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
-                "personUnknown", "eventUnknown", "receiptImpossible", "readerRefused":
+                "personUnknown", "personErased", "identifierConflict", "identifierIsOnlyOne", "identifiersTooMany",
+                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown", "tokenUsed", "tokenLapsed", "textTooLong",
+                "textNamesPerson", "eventUnknown", "receiptImpossible", "readerRefused":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed

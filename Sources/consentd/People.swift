@@ -205,6 +205,37 @@ struct Ending: AsyncParsableCommand {
     }
 }
 
+struct ComingOfAge: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List whose guardian consented, and who are to be asked themselves as they come of age.",
+        discussion: """
+            By the age that was stated when the guardian consented: whoever has certainly reached the purpose's minimum \
+            age by then. Who is of age already is listed, too, until they have agreed themselves. Of whom no age was \
+            stated, nothing is known.
+
+            EXAMPLES
+              consentd coming-of-age --within P30D
+              consentd coming-of-age -p junior-club --within P90D --json
+            """)
+
+    @OptionGroup var people: PeopleOptions
+
+    @Option(name: .shortAndLong, help: "Only this purpose.")
+    var purpose: String?
+
+    @Option(help: "How soon, an ISO 8601 period.")
+    var within = "P30D"
+
+    func validate() throws { _ = try period(within, "--within") }
+
+    func run() async throws {
+        var question = PeopleQuestion(.comingOfAge)
+        question.purpose = purpose ?? ""
+        question.until = systemNow.advanced(bySeconds: try period(within, "--within").seconds)
+        try await people.list(question, since: "SINCE", until: "OF AGE")
+    }
+}
+
 struct Breach: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "List whom a breach touched: who had what active in a window of time.",

@@ -22,7 +22,7 @@ struct History: AsyncParsableCommand {
 
     func run() async throws {
         try await node.withClient { client in
-            let entries = try await client.history(of: subject, after: after)
+            let entries = try await client.timeline(of: subject, after: after)
             if node.json {
                 for entry in entries { Output.json(object(entry)) }
                 return
@@ -31,6 +31,17 @@ struct History: AsyncParsableCommand {
             Output.table(
                 (entries.isEmpty ? [] : [["SEQUENCE", "CAPTURED", "STATE", "PURPOSE", "REVISION", "HOW", "WHERE"]])
                     + entries.map(row))
+        }
+    }
+
+    private func row(_ entry: TimelineEntry) -> [String] {
+        switch entry {
+        case .act(let entry): row(entry)
+        case .link(let entry):
+            [
+                "\(entry.sequence)", entry.recordedAt.description, entry.action.name,
+                entry.subjects.map(\.description).joined(separator: " "), "", "", entry.actor,
+            ].map(Output.printable)
         }
     }
 
@@ -43,6 +54,14 @@ struct History: AsyncParsableCommand {
             [act.declaration, act.revision].filter { !$0.isEmpty }.joined(separator: " "),
             how.joined(separator: " "), place,
         ].map(Output.printable)
+    }
+}
+
+/// What was recorded about a person as all commands print it.
+func object(_ entry: TimelineEntry) -> [String: Any] {
+    switch entry {
+    case .act(let entry): object(entry)
+    case .link(let entry): linkObject(entry)
     }
 }
 

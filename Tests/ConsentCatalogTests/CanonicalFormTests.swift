@@ -132,6 +132,7 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
         ("bit: 4", "bit: 5"), ("id: receipts", "id: receipt"), ("controller: group", "controller: shop"),
         ("basis: contract", "basis: legal_obligation"),
         ("basis: contract", "basis: contract\n    dataCategories: [contact]"),
+        ("doubleOptIn: true", "doubleOptIn: true\n    doubleOptInLifetime: P7D"),
         ("doubleOptIn: true", "doubleOptIn: false"), ("validityDuration: P2Y", "validityDuration: P1Y"),
         ("    validityDuration: P2Y\n", ""), ("basis: contract", "basis: contract\n    profiling: true"),
         ("basis: contract", "basis: contract\n    directMarketing: true"), ("    sharing: true\n", ""),

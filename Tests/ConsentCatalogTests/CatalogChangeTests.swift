@@ -129,7 +129,14 @@ private func withRevision(
         #expect(operation == [.operational(purpose: "newsletter")])
         let moved = try changes("controller: group", "controller: shop")
         #expect(moved == [.purposeMoved(purpose: "receipts", oldController: "group", newController: "shop")])
-        #expect((title + operation + moved).flatMap(\.affectedPurposes).isEmpty)
+        let lifetime = try changes("doubleOptIn: true", "doubleOptIn: true\n    doubleOptInLifetime: P2D")
+        let (week, twoDays) = (Period(seconds: 604_800), Period(seconds: 172_800))
+        #expect(lifetime == [.tokenLifetimeChanged(purpose: "newsletter", old: week, new: twoDays)])
+        #expect(
+            lifetime.first?.description
+                == "tokens that confirm 'newsletter' count for 172800 s instead of 604800 s from now on")
+        #expect(try changes("doubleOptIn: true", "doubleOptIn: true\n    doubleOptInLifetime: P7D") == [])
+        #expect((title + operation + moved + lifetime).flatMap(\.affectedPurposes).isEmpty)
     }
 
     @Test func aCompatibleRevisionAffectsNobody() throws {

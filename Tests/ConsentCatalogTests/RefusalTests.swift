@@ -248,6 +248,9 @@ import Testing
     func refusesPeriodsThatAreNone(_ period: String) {
         expectAnnouncedProblems(Sample.with("validityDuration: P2Y", "validityDuration: \(period) # <- period-invalid"))
         expectAnnouncedProblems(Sample.with("maxStaleness: PT15M", "maxStaleness: \(period) # <- period-invalid"))
+        expectAnnouncedProblems(
+            Sample.with(
+                "doubleOptIn: true", "doubleOptIn: true\n    doubleOptInLifetime: \(period) # <- period-invalid"))
     }
 
     @Test func refusesUnknownBases() throws {
@@ -267,6 +270,13 @@ import Testing
 }
 
 @Suite struct PurposeRefusals {
+    @Test func refusesALifetimeOfTokensThatNoPurposeWants() {
+        expectAnnouncedProblems(
+            Sample.with(
+                "doubleOptIn: true",
+                "doubleOptIn: false\n    doubleOptInLifetime: P7D # <- lifetime-without-double-opt-in"))
+    }
+
     @Test func refusesStalenessWithoutAStaticPolicy() {
         expectAnnouncedProblems(
             Sample.with("maxStaleness: PT15M", "maxStaleness: PT15M # <- staleness-without-static")

@@ -76,7 +76,10 @@ extension Answer {
                 "changes": applied.changes,
             ]
         case .historyPage(let page, _):
-            ["more": page.hasMore, "head": text(page.head), "events": page.events.map(\.fields)]
+            [
+                "more": page.hasMore, "head": text(page.head), "events": page.events.map(\.fields),
+                "links": page.links.map(\.fields),
+            ]
         case .catalogPurposes(let catalog):
             [
                 "version": catalog.catalogVersion, "digest": catalog.digest.hex,
@@ -101,6 +104,22 @@ extension Answer {
                 "sequence": text(erased.sequence), "erasedAt": text(erased.erasedAt), "hash": erased.hash.hex,
                 "reason": erased.reason.name, "actor": erased.actor, "objections": erased.objections,
                 "identifiers": erased.identifiers.map { ["type": $0.type.name, "hash": $0.hash.hex] },
+            ]
+        case .linked(let outcome), .unlinked(let outcome):
+            [
+                "sequence": text(outcome.sequence), "recordedAt": text(outcome.recordedAt), "hash": outcome.hash.hex,
+                "identifiers": outcome.identifiers, "denied": outcome.denied,
+            ]
+        case .tokenIssued(let issued):
+            ["endsAt": text(issued.endsAt), "token": issued.token, "events": issued.events.map(text)]
+        case .tokenConfirmed(let confirmed):
+            [
+                "consents": confirmed.consents.map { consent in
+                    [
+                        "sequence": text(consent.sequence), "refersTo": text(consent.refersTo),
+                        "purpose": consent.purpose, "declaration": consent.declaration, "revision": consent.revision,
+                    ]
+                }
             ]
         case .peoplePage(let page):
             [
@@ -218,6 +237,16 @@ extension FoundPerson {
             "subject": text(subject), "state": state.name, "since": text(since?.millis ?? 0),
             "until": text(until?.millis ?? 0), "purpose": purpose, "declaration": revision?.declaration ?? "",
             "revision": revision?.revision ?? "",
+            "identifiers": identifiers.map { ["type": $0.type.name, "value": $0.value] },
+        ]
+    }
+}
+
+extension RecordedLinkMessage {
+    fileprivate var fields: [String: Any] {
+        [
+            "sequence": text(sequence), "recordedAt": text(recordedAt), "other": text(other), "hash": hash.hex,
+            "action": action.name, "actor": actor,
             "identifiers": identifiers.map { ["type": $0.type.name, "value": $0.value] },
         ]
     }

@@ -64,7 +64,7 @@ extension Request {
         case .explained: self = .explain(someSubject, purpose: "p3")
         case .recorded: self = .record(Array(repeating: someEvent, count: min(max(argument, 1), 4096))[...])
         case .appliedCatalog: self = .applyCatalog("", isDryRun: answer[5] & 1 == 1)
-        case .historyPage: self = .history(someSubject, after: 0)
+        case .historyPage: self = .history(someSubject, after: 0, withLinks: true)
         case .catalogPurposes: self = .catalog
         case .catalogText: self = .catalogDocument
         case .statisticValues: self = .statistics
@@ -79,6 +79,10 @@ extension Request {
         case .accessPage: self = .accessLog(AccessLogQuestion(), about: nil)
         case .proved: self = .prove(ProveRequest(.event, of: 1))
         case .erased: self = .erase(someSubject, reason: .unlawful, actor: "")
+        case .linked: self = .link(someSubject, to: someSubject, actor: "")
+        case .unlinked: self = .unlink(someSubject, actor: "")
+        case .tokenIssued: self = .issueToken(someSubject, purposes: ["p3"])
+        case .tokenConfirmed: self = .confirmToken(ConfirmTokenRequest(token: ""))
         default: self = .check(someSubject, purpose: "p3")
         }
     }

@@ -87,16 +87,19 @@ import Testing
     @Test func answersOfAnotherKindThanAskedForAreProtocolFailures() {
         let asked: [Request] = [
             .ping(echo: 0), check, .checkPurposes(someSubject, purposes: ["p3"]), .catalog, .catalogDocument,
-            .statistics, .history(someSubject, after: 0), .record([someEvent]), .applyCatalog("", isDryRun: false),
+            .statistics, .history(someSubject, after: 0, withLinks: false), .record([someEvent]),
+            .applyCatalog("", isDryRun: false),
             .explain(someSubject, purpose: "p3"), .checkSubjects([someSubject], purpose: "p3"),
             .countGranted(CountGrantedRequest(purpose: "p3", except: "")), .people(PeopleQuestion(.audience)),
             .status, .enforcement(sequence: 1002), .erase(someSubject, reason: .unlawful, actor: ""),
+            .link(someSubject, to: someSubject, actor: ""), .unlink(someSubject, actor: ""),
+            .issueToken(someSubject, purposes: ["p3"]), .confirmToken(ConfirmTokenRequest(token: "")),
             .checkpoint, .prove(ProveRequest(.event, of: 1)),
             .accessLog(AccessLogQuestion(), about: nil),
         ]
         let kinds = Dictionary(grouping: Vectors.answers, by: { $0.opcode! })
             .filter { $0.key != .welcome && $0.key.rawValue < Opcode.goingAway.rawValue }
-        #expect(kinds.count == 19)
+        #expect(kinds.count == 23)
         for vector in kinds.values.map({ $0[0] }) {
             var fitting = 0
             var bytes = vector.bytes

@@ -150,6 +150,21 @@ extension Request {
         case .prove:
             let kind = ConsentModel.ProofKind(name: fields["kind"] as! String)!
             self = .prove(ProveRequest(kind, of: UInt64(fields["sequence"] as! String)!))
+        case .link:
+            let person = Subject(
+                trustedType: IdentifierType(name: fields["personType"] as! String)!, value: fields["person"] as! String)
+            self = .link(subject(fields["identifier"]), to: person, actor: fields["actor"] as! String)
+        case .unlink: self = .unlink(subject(fields["identifier"]), actor: fields["actor"] as! String)
+        case .issueToken:
+            self = .issueToken(subject(fields["identifier"]), purposes: fields["purposes"] as! [String])
+        case .confirmToken:
+            var confirmation = ConfirmTokenRequest(token: fields["token"] as! String)
+            confirmation.isByGuardian = fields["guardian"] as! Bool
+            confirmation.source.system = fields["system"] as! String
+            confirmation.source.channel = fields["channel"] as! String
+            confirmation.source.form = fields["form"] as! String
+            confirmation.actor = fields["actor"] as! String
+            self = .confirmToken(confirmation)
         case .enforcement: self = .enforcement(sequence: UInt64(fields["sequence"] as! String)!)
         default: return nil
         }

@@ -278,4 +278,41 @@ struct PeopleTests {
             }
         }
     }
+
+    // MARK: Coming of age
+
+    @Test func whoseGuardianConsentedIsToBeAskedWhenOfAge() throws {
+        let node = try TestNode(
+            SampleCatalog([
+                .init("young", bit: 0, basis: "consent", "minimumAge: 15"), .init("p1", bit: 1),
+            ]))
+        let yearAgo = secondsAgo(31_557_600 - 10 * 86_400)
+        func child(_ name: String, age: Int?, at moment: Timestamp, _ party: Party = .guardian) -> ConsentEvent {
+            .grant([.customer(name)], "young", at: moment).with { ($0.subjectAge, $0.party) = (age, party) }
+        }
+        let outcomes = try node.engine.record([
+            child("soon", age: 14, at: yearAgo), child("later", age: 13, at: yearAgo),
+            child("unsaid", age: nil, at: yearAgo),
+            child("overdue", age: 12, at: secondsAgo(4 * 31_557_600)),
+            child("old enough", age: 15, at: yearAgo, .subject),
+            child("withdrawn", age: 14, at: yearAgo), ConsentEvent([.customer("withdrawn")], "young", .withdrawn),
+            .grant([.customer("soon")], "p1").with { $0.party = .guardian },
+        ]).outcomes
+        let refused = outcomes.filter { !$0.isRecorded }
+        #expect(refused.isEmpty)
+        func names(_ until: Timestamp, _ purpose: String = "") throws -> [String] {
+            var question = PeopleQuestion(.comingOfAge)
+            (question.until, question.purpose, question.countMax) = (until, purpose, 100)
+            return try node.engine.people(question).people.flatMap(\.identifiers).map(\.value)
+        }
+        #expect(try names(now.advanced(bySeconds: 30 * 86_400)) == ["soon", "overdue"])
+        #expect(try names(now.advanced(bySeconds: 5 * 86_400), "young") == ["overdue"])
+        #expect(try names(now.advanced(bySeconds: 2 * 31_557_600)) == ["soon", "later", "overdue"])
+        #expect(throws: EngineError.self) { try names(now, "p1") }
+        // Asked, and agreed.
+        let own = child("overdue", age: 16, at: now, .subject)
+        #expect(try node.engine.recordOne(own).isRecorded)
+        #expect(try names(now.advanced(bySeconds: 30 * 86_400)) == ["soon"])
+        try node.expectSound()
+    }
 }

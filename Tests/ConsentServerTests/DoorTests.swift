@@ -18,6 +18,8 @@ struct DoorTests {
         #expect(setUp.outcomes == [.recorded(sequence: 2), .recorded(sequence: 3)])
         _ = try node.engine.record([.grant([.customer("gone")])])
         _ = try node.engine.erase(ErasureRequest(.customer("gone"), reason: .consentWithdrawn))
+        _ = try node.engine.record([.grant([.customer("kept"), .email("off@example.no")])])
+        _ = try node.engine.unlink(UnlinkRequest(.email("off@example.no")))
         let before = try node.engine.stored
         for (offered, code) in Self.cases(used) {
             let outcome = try await node.engine.recordOne(offered)
@@ -28,8 +30,18 @@ struct DoorTests {
             #expect(error.code == code, "\(error)")
             #expect(try node.engine.stored == before, "\(code)")
         }
+        let others = try Self.otherCases(node)
+        let stored = try node.engine.stored
+        for (attempt, code) in others {
+            #expect("\(code)") { try attempt(node.engine) } throws: { error in
+                guard case EngineError.rights(let error) = error else { return false }
+                return error.code == code
+            }
+            #expect(try node.engine.stored == stored, "\(code)")
+        }
         let known = ErrorCode.allCases.filter { $0.rawValue >= ErrorCode.identifierMissing.rawValue }
-        #expect(Set(Self.cases(used).map(\.code)) == Set(known))
+        let covered = Set(Self.cases(used).map(\.code) + others.map(\.code)).subtracting([.personUnknown])
+        #expect(covered == Set(known))
         try node.close()
         #expect(try verify(node.folder).problems == [])
     }
@@ -39,11 +51,43 @@ struct DoorTests {
             .init("p0", bit: 0), .init("p1", bit: 1), .init("retired", bit: 2, basis: "consent", "active: false"),
             .init("receipts", bit: 3, basis: "contract"),
             .init("mail", bit: 4, basis: "legitimate_interest", "directMarketing: true"),
+            .init("confirmed", bit: 5, basis: "consent", "doubleOptIn: true"),
         ],
         revisions: [
             .init("0.9", effectiveAt: Timestamp(iso8601: "2019-01-01")!, purposes: ["p0"]),
-            .init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1"]),
+            .init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1", "confirmed"]),
         ])
+
+    /// Rules that stand against something else than an event.
+    private static func otherCases(
+        _ node: TestNode
+    ) throws -> [(attempt: (Engine) throws -> Void, code: ErrorCode)] {
+        let kari = Identifier.customer("kari")
+        func issue(_ engine: Engine) throws -> String {
+            _ = try engine.record([.grant([kari], "confirmed")])
+            return try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        }
+        let used = try issue(node.engine)
+        _ = try node.engine.confirmToken(TokenConfirmation(used))
+        let lapsed = try issue(node.engine)
+        node.clockAheadMillis = 8 * 86_400_000
+        // What the clock has ended by then is recorded with this.
+        _ = try node.engine.record([ConsentEvent([kari], "p1", .refused)])
+        while try node.engine.tokensWaiting > 0 { Wakeup.pause(millis: 20) }
+        return [
+            ({ _ = try $0.confirmToken(TokenConfirmation("none")) }, .tokenUnknown),
+            ({ _ = try $0.confirmToken(TokenConfirmation(used)) }, .tokenUsed),
+            ({ _ = try $0.confirmToken(TokenConfirmation(lapsed)) }, .tokenLapsed),
+            ({ _ = try $0.issueToken(TokenRequest(kari, purposes: ["p0"])) }, .nothingToConfirm),
+            ({ _ = try $0.link(LinkRequest(kari, to: .customer("ola"))) }, .identifierConflict),
+            ({ _ = try $0.link(LinkRequest(.email("x@example.no"), to: .customer("gone"))) }, .personErased),
+            ({ _ = try $0.link(LinkRequest(kari, to: .customer("nobody"))) }, .personUnknown),
+            ({ _ = try $0.unlink(UnlinkRequest(.customer("nobody"))) }, .personUnknown),
+            ({ _ = try $0.unlink(UnlinkRequest(.customer("gone"))) }, .personErased),
+            ({ _ = try $0.unlink(UnlinkRequest(kari)) }, .identifierIsOnlyOne),
+            ({ _ = try $0.issueToken(TokenRequest(.customer("nobody"), purposes: ["p0"])) }, .personUnknown),
+        ]
+    }
 
     private static func cases(
         _ used: IdempotencyKey
@@ -87,6 +131,7 @@ struct DoorTests {
             (.grant([.customer("gone")], at: SampleCatalog.begin), .personErased),
             (.grant([.customer("number-77")]).with { $0.source.form = "of number-77" }, .textNamesPerson),
             (grant.with { $0.party = .controller }, .partyCannotConsent),
+            (.grant([.email("off@example.no")], at: SampleCatalog.begin), .identifierUnlinked),
         ]
         // What cannot even be said as an event: the session judges it, and it takes its place in the answer.
         let unsayable: [(AdmissionError, ErrorCode)] = [
@@ -104,10 +149,16 @@ extension Engine {
         return try result.get().outcomes[0]
     }
 
+    fileprivate var tokensWaiting: UInt64 {
+        get throws { try statistics().first { $0.name == "tokens_waiting" }?.value ?? 0 }
+    }
+
     /// What an event that is stored would change.
     fileprivate var stored: [String: UInt64] {
         get throws {
-            let names: Set = ["sequence", "subjects", "identifiers", "index_rows", "index_digest", "index_sequence"]
+            let names: Set = [
+                "sequence", "subjects", "identifiers", "index_rows", "index_digest", "index_sequence", "tokens_waiting",
+            ]
             return Dictionary(
                 uniqueKeysWithValues: try statistics().filter { names.contains($0.name) }.map { ($0.name, $0.value) })
         }

@@ -96,6 +96,7 @@ struct VectorTests {
             .applyCatalog: .appliedCatalog, .history: .historyPage, .catalog: .catalogPurposes,
             .catalogDocument: .catalogText, .statistics: .statisticValues, .countGranted: .grantedCount,
             .people: .peoplePage, .status: .nodeStatus, .enforcement: .enforcedBy, .erase: .erased,
+            .link: .linked, .unlink: .unlinked, .issueToken: .tokenIssued, .confirmToken: .tokenConfirmed,
             .checkpoint: .checkpointed, .prove: .proved, .accessLog: .accessPage,
         ]
         for vector in try Vector.file(file) {
@@ -110,7 +111,8 @@ struct VectorTests {
             let isRefused =
                 answer.errorCode == .catalogRejected && [.applyCatalog, .people].contains(opcode)
                 || answer.errorCode == .questionInvalid && [.countGranted, .people].contains(opcode)
-                || answer.errorCode == .personUnknown && opcode == .erase
+                || answer.errorCode == .personUnknown && [.erase, .link, .unlink, .issueToken].contains(opcode)
+                || answer.errorCode == .tokenUnknown && opcode == .confirmToken
                 || [.eventUnknown, .receiptImpossible].contains(answer.errorCode) && opcode == .prove
             // The purposes of the worked session are asked for beyond the catalog once.
             let isUnknown = answer.errorCode == .purposeUnknown && file == "session.json"

@@ -37,7 +37,8 @@ struct DefinitionTests {
             "historyPageEventsMax": WireLimit.historyPageEventsMax, "identifierSizeMax": WireLimit.identifierSizeMax,
             "identifiersPerEventMax": WireLimit.identifiersPerEventMax,
             "peoplePageMax": WireLimit.peoplePageMax,
-            "purposeWordsMax": WireLimit.purposeWordsMax, "requestsInFlightMax": WireLimit.requestsInFlightMax,
+            "purposeWordsMax": WireLimit.purposeWordsMax, "purposesPerTokenMax": WireLimit.purposesPerTokenMax,
+            "requestsInFlightMax": WireLimit.requestsInFlightMax,
             "subjectsPerCheckMax": WireLimit.subjectsPerCheckMax,
         ]
         #expect(try definition["limits"].object == limits.mapValues(Json.number))
@@ -74,6 +75,7 @@ struct DefinitionTests {
         try expectNumbers(Freshness.self, of: "freshness")
         try expectNumbers(PeopleSelection.self, of: "peopleSelection")
         try expectNumbers(ErasureReason.self, of: "erasureReason")
+        try expectNumbers(LinkAction.self, of: "linkAction")
         try expectNumbers(ProofKind.self, of: "proofKind")
         try expectNumbers(AccessQuestion.self, of: "accessQuestion")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")

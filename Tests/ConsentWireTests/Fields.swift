@@ -231,7 +231,8 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
     case .history:
         guard let identifier = try normalIdentifier(fields) else { return nil }
         HistoryRequest(
-            identifier: identifier, after: try fields["after"].number(), countMax: try fields["limit"].number()
+            identifier: identifier, after: try fields["after"].number(), countMax: try fields["limit"].number(),
+            wantsLinks: try fields["links"].bool
         ).encode(request: request, into: &output)
     case .countGranted:
         CountGrantedRequest(purpose: try fields["purpose"].text, except: try fields["except"].text)
@@ -256,6 +257,22 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
         ReadAsRequest.encode(
             AccessReader(actor: try fields["actor"].text, client: try fields["client"].text),
             try fields["frame"].bytes, request: request, into: &output)
+    case .link:
+        guard let identifier = try normalIdentifier(fields), let person = try normalPerson(fields) else { return nil }
+        LinkIdentifierRequest.encode(
+            type: identifier.type, value: identifier.value, personType: person.type, person: person.value,
+            actor: try fields["actor"].text, request: request, into: &output)
+    case .unlink:
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        UnlinkIdentifierRequest.encode(
+            type: identifier.type, value: identifier.value, actor: try fields["actor"].text, request: request,
+            into: &output)
+    case .issueToken:
+        guard let identifier = try normalIdentifier(fields) else { return nil }
+        IssueTokenRequest.encode(
+            type: identifier.type, value: identifier.value,
+            purposes: try fields["purposes"].array.map { try $0.text }, request: request, into: &output)
+    case .confirmToken: try ConfirmTokenRequest(fields).encode(request: request, into: &output)
     case .prove:
         ProveRequest(try fields["kind"].named(), of: try fields["sequence"].number())
             .encode(request: request, into: &output)
@@ -269,6 +286,12 @@ func encodedRequest(_ opcode: Opcode, _ fields: Json) throws -> [UInt8]? {
 private func normalIdentifier(_ fields: Json) throws -> Identifier? {
     let value = try fields["identifier"].text
     let identifier = try Identifier(type: fields["type"].named(), value: value)
+    return Array(identifier.value.utf8) == Array(value.utf8) ? identifier : nil
+}
+
+private func normalPerson(_ fields: Json) throws -> Identifier? {
+    let value = try fields["person"].text
+    let identifier = try Identifier(type: fields["personType"].named(), value: value)
     return Array(identifier.value.utf8) == Array(value.utf8) ? identifier : nil
 }
 
@@ -319,6 +342,7 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         let history = try HistoryRequest(frame)
         fields["after"] = .decimal(history.after)
         fields["limit"] = .small(history.countMax)
+        fields["links"] = .bool(history.wantsLinks)
         fields["type"] = .named(history.identifier.type)
         fields["identifier"] = .text(history.identifier.value)
     case .countGranted:
@@ -340,6 +364,24 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
         fields["actor"] = .text(read.reader.actor)
         fields["client"] = .text(read.reader.client)
         fields["frame"] = .hex(Array(inner.suffix(read.inner.size)))
+    case .link:
+        let link = try LinkIdentifierRequest(frame)
+        fields["actor"] = .text(link.actor)
+        fields["type"] = .named(link.identifier.type)
+        fields["identifier"] = .text(link.identifier.value)
+        fields["personType"] = .named(link.person.type)
+        fields["person"] = .text(link.person.value)
+    case .unlink:
+        let unlink = try UnlinkIdentifierRequest(frame)
+        fields["actor"] = .text(unlink.actor)
+        fields["type"] = .named(unlink.identifier.type)
+        fields["identifier"] = .text(unlink.identifier.value)
+    case .issueToken:
+        let issue = try IssueTokenRequest(frame)
+        fields["purposes"] = .array(issue.purposes.map(Json.text))
+        fields["type"] = .named(issue.identifier.type)
+        fields["identifier"] = .text(issue.identifier.value)
+    case .confirmToken: fields.merge(try ConfirmTokenRequest(frame).fields) { first, _ in first }
     case .prove:
         let asked = try ProveRequest(frame)
         fields["kind"] = .named(asked.kind)
@@ -378,7 +420,8 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
     case .historyPage:
         HistoryPage(
             hasMore: try fields["more"].bool, head: try fields["head"].number(),
-            events: try fields["events"].array.map(RecordedEventMessage.init)
+            events: try fields["events"].array.map(RecordedEventMessage.init),
+            links: try fields["links"].array.map(RecordedLinkMessage.init)
         ).encode(request: request, into: &output)
     case .catalogPurposes:
         CatalogPurposes(
@@ -407,6 +450,9 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
     case .accessPage: try FoundAccesses(fields).encode(request: request, into: &output)
     case .checkpointed, .proved: ProofText(try fields["document"].text).encode(opcode, request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
+    case .linked, .unlinked: try LinkOutcome(fields).encode(opcode, request: request, into: &output)
+    case .tokenIssued: try TokenIssued(fields).encode(request: request, into: &output)
+    case .tokenConfirmed: try TokenConfirmed(fields).encode(request: request, into: &output)
     case .goingAway: Push.encode(opcode, word: try fields["millis"].number(), into: &output)
     case .catalogChanged: Push.encode(opcode, word: try fields["version"].number(), into: &output)
     case .error:
@@ -512,6 +558,7 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["more"] = .bool(page.hasMore)
         fields["head"] = .decimal(page.head)
         fields["events"] = .array(page.events.map(\.fields))
+        fields["links"] = .array(page.links.map(\.fields))
     case .catalogPurposes:
         let catalog = try CatalogPurposes(frame)
         fields["version"] = .small(catalog.catalogVersion)
@@ -540,6 +587,9 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
     case .accessPage: fields.merge(try FoundAccesses(frame).fields) { first, _ in first }
     case .checkpointed, .proved: fields["document"] = .text(try ProofText(frame, opcode).document)
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
+    case .linked, .unlinked: fields.merge(try LinkOutcome(frame, opcode).fields) { first, _ in first }
+    case .tokenIssued: fields.merge(try TokenIssued(frame).fields) { first, _ in first }
+    case .tokenConfirmed: fields.merge(try TokenConfirmed(frame).fields) { first, _ in first }
     case .goingAway: fields["millis"] = .small(frame.word)
     case .catalogChanged: fields["version"] = .small(frame.word)
     case .error:

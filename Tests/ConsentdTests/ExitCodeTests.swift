@@ -9,10 +9,13 @@ struct ExitCodeTests {
         ["grant", "customer:1"] + grantOfNewsletter, ["withdraw", "customer:1", "-p", "newsletter"],
         ["object", "customer:1", "-p", "newsletter"], ["confirm", "customer:1", "-p", "newsletter"],
         ["history", "customer:1"], ["audience", "-p", "newsletter"], ["reconsent", "-p", "newsletter"], ["ending"],
+        ["coming-of-age"],
         ["breach", "--from", "2026-01-01"], ["access", "customer:1"], ["notices", "club-membership-marketing", "1.2"],
         ["import", "FILE"], ["import", "FILE", "--dry-run"], ["catalog", "diff", "FILE"],
         ["catalog", "apply", "FILE"], ["catalog", "show"], ["stats"], ["verify"], ["rebuild"], ["ping"],
         ["status"], ["enforced", "1"], ["erase", "customer:1", "--reason", "objection"],
+        ["link", "cookie:1", "--to", "customer:1"], ["unlink", "cookie:1"],
+        ["issue-token", "customer:1", "-p", "newsletter"], ["confirm-token", "none"],
         ["checkpoint"], ["access-log"], ["proof", "show", "1"], ["receipt", "make", "1"],
     ]
 
@@ -75,6 +78,7 @@ struct ExitCodeTests {
         ["import", "register.csv", "--rejects", "register.csv"], ["audience", "-p", "a", "--type", "pigeon"],
         ["audience", "-p", "a", "--type", "email", "--count"], ["reconsent", "-p", "a", "--why", "because"],
         ["reconsent", "-p", "a", "--dormant-after", "long"], ["ending", "--within", "soon"],
+        ["coming-of-age", "--within", "soon"],
         ["breach", "--from", "yesterday"], ["breach", "--from", "2026-02-01", "--until", "2026-01-01"],
         ["breach", "--from", "2026-02-01", "--as-of", "0"], ["proof", "first"],
         ["proof", "verify", "FILE", "--key", "12"],

@@ -36,6 +36,7 @@ from consentd._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    ConfirmTokenRequest,
     CountGrantedRequest,
     EnforcementRequest,
     EraseRequest,
@@ -44,6 +45,8 @@ from consentd._wire import (
     Frame,
     Hello,
     HistoryRequest,
+    IssueTokenRequest,
+    LinkRequest,
     PeopleRequest,
     PingRequest,
     ProveRequest,
@@ -52,6 +55,7 @@ from consentd._wire import (
     Request,
     StatisticsRequest,
     StatusRequest,
+    UnlinkRequest,
     frame,
     scan_frame,
 )
@@ -184,6 +188,14 @@ def request_answered_by(data: bytes) -> Request:
             return HistoryRequest(SOMEBODY, 0)
         case Opcode.ERASED:
             return EraseRequest(SOMEBODY, ErasureReason.UNLAWFUL)
+        case Opcode.LINKED:
+            return LinkRequest(SOMEBODY, SOMEBODY)
+        case Opcode.UNLINKED:
+            return UnlinkRequest(SOMEBODY)
+        case Opcode.TOKEN_ISSUED:
+            return IssueTokenRequest(SOMEBODY, ("p3",))
+        case Opcode.TOKEN_CONFIRMED:
+            return ConfirmTokenRequest("")
         case Opcode.GRANTED_COUNT:
             return CountGrantedRequest("p3")
         case Opcode.PEOPLE_PAGE:

@@ -151,7 +151,27 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 }
                 for event in answer.events
             ]
-            return {"more": answer.has_more, "head": str(answer.head), "events": events}
+            links = [
+                {
+                    "sequence": str(link.sequence),
+                    "recordedAt": str(link.recorded_at),
+                    "other": str(link.other),
+                    "hash": link.hash.hex(),
+                    "action": name(link.action),
+                    "actor": link.actor,
+                    "identifiers": [{"type": name(kind), "value": value} for kind, value in link.identifiers],
+                }
+                for link in answer.links
+            ]
+            return {"more": answer.has_more, "head": str(answer.head), "events": events, "links": links}
+        case wire.LinkOutcome():
+            return {
+                "sequence": str(answer.sequence),
+                "recordedAt": str(answer.recorded_at),
+                "hash": answer.hash.hex(),
+                "identifiers": answer.identifiers,
+                "denied": list(answer.denied),
+            }
         case wire.Erased():
             return {
                 "repeated": answer.is_repeated,
@@ -189,6 +209,24 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 for one in answer.entries
             ]
             return {"more": answer.has_more, "head": str(answer.head), "next": str(answer.next), "entries": entries}
+        case wire.ConfirmationToken():
+            return {
+                "endsAt": str(answer.ends_at),
+                "token": answer.token,
+                "events": [str(event) for event in answer.events],
+            }
+        case wire.TokenConfirmed():
+            consents = [
+                {
+                    "sequence": str(consent.sequence),
+                    "refersTo": str(consent.refers_to),
+                    "purpose": consent.purpose,
+                    "declaration": consent.declaration,
+                    "revision": consent.revision,
+                }
+                for consent in answer.consents
+            ]
+            return {"consents": consents}
         case str():
             return {"document": answer}
         case wire.GrantedCount():
@@ -340,10 +378,30 @@ def request_bytes(vector: Vector) -> bytes | None:
         case Opcode.APPLY_CATALOG:
             return encoded(wire.ApplyCatalogRequest(fields["document"], fields["dryRun"]))
         case Opcode.HISTORY:
-            return encoded(wire.HistoryRequest(subject(), int(fields["after"]), fields["limit"]))
+            return encoded(
+                wire.HistoryRequest(subject(), int(fields["after"]), fields["limit"], fields["links"])
+            )
+        case Opcode.LINK:
+            person = Subject(IdentifierType[fields["personType"].upper()], fields["person"])
+            return encoded(wire.LinkRequest(subject(), person, fields["actor"]))
+        case Opcode.UNLINK:
+            return encoded(wire.UnlinkRequest(subject(), fields["actor"]))
         case Opcode.ERASE:
             return encoded(
                 wire.EraseRequest(subject(), ErasureReason[fields["reason"].upper()], fields["actor"])
+            )
+        case Opcode.ISSUE_TOKEN:
+            return encoded(wire.IssueTokenRequest(subject(), tuple(fields["purposes"])))
+        case Opcode.CONFIRM_TOKEN:
+            return encoded(
+                wire.ConfirmTokenRequest(
+                    fields["token"],
+                    fields["guardian"],
+                    fields["system"],
+                    fields["channel"],
+                    fields["form"],
+                    fields["actor"],
+                )
             )
         case Opcode.COUNT_GRANTED:
             return encoded(wire.CountGrantedRequest(fields["purpose"], fields["except"]))

@@ -124,6 +124,81 @@ public struct AccessLogEntry: Hashable, Sendable {
     public let purpose: String
 }
 
+/// What linking or unlinking an identifier did.
+public struct LinkingOutcome: Hashable, Sendable {
+    /// Of the event in the person's history; nil if the identifier was the person's already.
+    public let sequence: UInt64?
+    public let recordedAt: Moment
+    /// SHA-256 of the ledger's chain at this event; zeros if there is none.
+    public let hash: [UInt8]
+    /// How many identifiers changed hands.
+    public let identifiers: Int
+    /// Of a link: purposes for which one side said no and the other something later, so that the link says no. Of an
+    /// unlinking: purposes for which a "no" stands for the identifier.
+    public let denied: [String]
+}
+
+/// What linked or unlinked identifiers of a person, as a history tells it.
+public struct LinkEntry: Hashable, Sendable {
+    public enum Action: UInt8, Hashable, Sendable, CaseIterable {
+        /// Identifiers came to this person, and with them all that was recorded for them.
+        case linked = 1
+        /// This history became part of another one.
+        case joinedTo = 2
+        /// One was taken off this person.
+        case unlinked = 3
+        /// This history began with one that was taken off another person.
+        case separated = 4
+    }
+
+    public let sequence: UInt64
+    public let recordedAt: Moment
+    public let action: Action
+    /// The other side's number in the ledger; nil if there is none.
+    public let other: UInt64?
+    /// Those that were named; of a national id only its hash.
+    public let subjects: [Subject]
+    /// Who carried it out.
+    public let actor: String
+    /// SHA-256 of the ledger's chain at this event.
+    public let hash: [UInt8]
+}
+
+/// Something that was recorded about a person.
+public enum TimelineEntry: Hashable, Sendable {
+    case act(HistoryEntry)
+    case link(LinkEntry)
+
+    public var sequence: UInt64 {
+        switch self {
+        case .act(let entry): entry.sequence
+        case .link(let entry): entry.sequence
+        }
+    }
+}
+
+/// A token that confirms what a person has requested, as it is handed out, once.
+public struct ConfirmationToken: Hashable, Sendable {
+    /// For the person alone: 43 characters that fit into an address of the web. Do not log it.
+    public let token: String
+    /// Until when it counts.
+    public let endsAt: Moment
+    /// The sequences of the grants that it confirms.
+    public let events: [UInt64]
+}
+
+/// A consent that a token has confirmed.
+public struct ConfirmedConsent: Hashable, Sendable {
+    /// Of the confirmation.
+    public let sequence: UInt64
+    /// Of the grant.
+    public let refersTo: UInt64
+    public let purpose: String
+    /// That the grant names.
+    public let declaration: String
+    public let revision: String
+}
+
 /// One event of a subject's history.
 public struct HistoryEntry: Hashable, Sendable {
     public let sequence: UInt64

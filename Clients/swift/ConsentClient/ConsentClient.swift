@@ -202,6 +202,65 @@ extension ConsentClient {
         guard case .erased(let erased) = answer else { unexpectedAnswer() }
         return ErasureOutcome(erased)
     }
+
+    /// Links an identifier, such as a cookie, with a person who turns out to be behind it. What was recorded for it becomes
+    /// the person's; a "no" of either side is a "no" of the person. Linking twice changes nothing the second time.
+    ///
+    /// - Parameters:
+    ///   - person: one of the identifiers that the person is known by.
+    ///   - actor: who carries it out; stays in the ledger, so it must not name the person.
+    public func link(
+        _ subject: Subject, to person: Subject, by actor: String = ""
+    ) async throws(ConsentClientError) -> LinkingOutcome {
+        try requireShort([actor, subject.value])
+        let answer = try await dispatcher.perform(.link(subject, to: person, actor: actor))
+        guard case .linked(let outcome) = answer else { unexpectedAnswer() }
+        return LinkingOutcome(outcome)
+    }
+
+    /// Takes an identifier off its person. It is unknown from then on, but each "no" that stood stands for it on. Never
+    /// repeated on its own once it may have been sent.
+    public func unlink(
+        _ subject: Subject, by actor: String = ""
+    ) async throws(ConsentClientError) -> LinkingOutcome {
+        try requireShort([actor])
+        let answer = try await dispatcher.perform(.unlink(subject, actor: actor))
+        guard case .unlinked(let outcome) = answer else { unexpectedAnswer() }
+        return LinkingOutcome(outcome)
+    }
+
+    /// Issues a token that confirms what a person has requested (double opt-in): send it to the person, and give it to
+    /// ``confirm(token:byGuardian:system:channel:form:actor:)`` when it comes back. Issued anew, the one before counts, too.
+    ///
+    /// - Parameter purposes: each with a grant that waits to be confirmed; at most 64.
+    public func issueToken(
+        _ subject: Subject, purposes: [String]
+    ) async throws(ConsentClientError) -> ConfirmationToken {
+        try requireShort(purposes)
+        guard (1...Limit.purposesPerTokenMax).contains(purposes.count) else {
+            throw .invalidArgument("a token is for 1 to \(Limit.purposesPerTokenMax) purposes")
+        }
+        let answer = try await dispatcher.perform(.issueToken(subject, purposes: purposes))
+        guard case .tokenIssued(let issued) = answer else { unexpectedAnswer() }
+        return ConfirmationToken(
+            token: issued.token, endsAt: Moment(millis: issued.endsAt), events: issued.events)
+    }
+
+    /// Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may have
+    /// been sent.
+    public func confirm(
+        token: String, byGuardian: Bool = false, system: String = "", channel: String = "", form: String = "",
+        actor: String = ""
+    ) async throws(ConsentClientError) -> [ConfirmedConsent] {
+        try requireShort([token, system, channel, form, actor])
+        var request = ConfirmTokenRequest(token: token)
+        request.isByGuardian = byGuardian
+        request.source = EventSource(system: system, channel: channel, form: form)
+        request.actor = actor
+        let answer = try await dispatcher.perform(.confirmToken(request))
+        guard case .tokenConfirmed(let confirmed) = answer else { unexpectedAnswer() }
+        return confirmed.consents.map(ConfirmedConsent.init)
+    }
 }
 
 // MARK: Reads
@@ -214,16 +273,37 @@ extension ConsentClient {
         of subject: Subject, after sequence: UInt64 = 0
     ) async throws(ConsentClientError) -> [HistoryEntry] {
         var entries: [HistoryEntry] = []
+        try await walkHistory(of: subject, after: sequence, withLinks: false) { page, purposes in
+            entries += page.events.map { HistoryEntry($0, purposes: purposes) }
+        }
+        return entries
+    }
+
+    /// As ``history(of:after:)``, and also what linked and unlinked identifiers of the person.
+    public func timeline(
+        of subject: Subject, after sequence: UInt64 = 0
+    ) async throws(ConsentClientError) -> [TimelineEntry] {
+        var entries: [TimelineEntry] = []
+        try await walkHistory(of: subject, after: sequence, withLinks: true) { page, purposes in
+            let acts = page.events.map { TimelineEntry.act(HistoryEntry($0, purposes: purposes)) }
+            entries += (acts + page.links.map { .link(LinkEntry($0)) }).sorted { $0.sequence < $1.sequence }
+        }
+        return entries
+    }
+
+    private func walkHistory(
+        of subject: Subject, after sequence: UInt64, withLinks: Bool, _ body: (HistoryPage, PurposeTable) -> Void
+    ) async throws(ConsentClientError) {
         var after = sequence
         while true {
-            let answer = try await dispatcher.perform(.history(subject, after: after))
+            let answer = try await dispatcher.perform(.history(subject, after: after, withLinks: withLinks))
             guard case .historyPage(let page, let purposes) = answer else { unexpectedAnswer() }
-            entries += page.events.map { HistoryEntry($0, purposes: purposes) }
-            guard page.hasMore else { return entries }
-            guard let last = page.events.last, last.sequence > after else {
+            body(page, purposes)
+            guard page.hasMore else { return }
+            guard let last = page.last, last > after else {
                 throw .protocolViolation("a page of a history says that more follow and does not lead on")
             }
-            after = last.sequence
+            after = last
         }
     }
 

@@ -164,6 +164,38 @@ extension ErasureOutcome {
     }
 }
 
+extension LinkingOutcome {
+    init(_ outcome: LinkOutcome) {
+        sequence = outcome.sequence == 0 ? nil : outcome.sequence
+        recordedAt = Moment(millis: outcome.recordedAt)
+        hash = outcome.hash
+        identifiers = Int(outcome.identifiers)
+        denied = outcome.denied
+    }
+}
+
+extension LinkEntry {
+    init(_ link: RecordedLinkMessage) {
+        sequence = link.sequence
+        recordedAt = Moment(millis: link.recordedAt)
+        action = Action(rawValue: link.action.rawValue)!
+        other = link.other == 0 ? nil : link.other
+        subjects = link.identifiers.map { Subject(trustedType: IdentifierType($0.type), value: $0.value) }
+        actor = link.actor
+        hash = link.hash
+    }
+}
+
+extension ConfirmedConsent {
+    init(_ consent: TokenConfirmed.Consent) {
+        sequence = consent.sequence
+        refersTo = consent.refersTo
+        purpose = consent.purpose
+        declaration = consent.declaration
+        revision = consent.revision
+    }
+}
+
 extension HistoryEntry {
     init(_ recorded: RecordedEventMessage, purposes: PurposeTable) {
         sequence = recorded.sequence

@@ -12,7 +12,7 @@ enum Request: Sendable {
     case explain(Subject, purpose: String)
     case record(ArraySlice<OutgoingEvent>)
     case applyCatalog(String, isDryRun: Bool)
-    case history(Subject, after: UInt64)
+    case history(Subject, after: UInt64, withLinks: Bool)
     case catalog
     case catalogDocument
     case statistics
@@ -24,6 +24,10 @@ enum Request: Sendable {
     case prove(ProveRequest)
     case accessLog(AccessLogQuestion, about: Subject?)
     case erase(Subject, reason: ConsentModel.ErasureReason, actor: String)
+    case link(Subject, to: Subject, actor: String)
+    case unlink(Subject, actor: String)
+    case issueToken(Subject, purposes: [String])
+    case confirmToken(ConfirmTokenRequest)
 
     /// How often it may be sent again when a connection ended before its answer.
     enum Repetition {
@@ -36,6 +40,10 @@ enum Request: Sendable {
         switch self {
         case .record: .always
         case .applyCatalog: .never
+        // Taken off already, it would be somebody's alone, and refused.
+        case .unlink: .never
+        // A token counts once: the second time it would be refused, whatever the first one did.
+        case .confirmToken: .never
         // The second time it only says what the first one did.
         case .erase: .once
         default: .once
@@ -103,6 +111,10 @@ enum Expectation {
     case grantedCount
     case peoplePage(after: UInt64)
     case erased
+    case linked
+    case unlinked
+    case tokenIssued
+    case tokenConfirmed
     case checkpointed
     case proved
     case accessPage(after: UInt64)
@@ -142,8 +154,9 @@ extension Request {
         case .applyCatalog(let document, let isDryRun):
             ApplyCatalogRequest(document: document, isDryRun: isDryRun).encode(request: id, into: &output)
             return .appliedCatalog(isDryRun: isDryRun)
-        case .history(let subject, let after):
-            let start = output.beginFrame(.history, request: id, word: UInt32(subject.type.rawValue))
+        case .history(let subject, let after, let withLinks):
+            let start = output.beginFrame(
+                .history, flags: withLinks ? 1 : 0, request: id, word: UInt32(subject.type.rawValue))
             output.u64(after)
             output.utf8(subject.value)
             output.endFrame(start)
@@ -185,6 +198,25 @@ extension Request {
                 type: ConsentModel.IdentifierType(subject.type), value: subject.value, reason: reason, actor: actor,
                 request: id, into: &output)
             return .erased
+        case .link(let subject, let person, let actor):
+            LinkIdentifierRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value,
+                personType: ConsentModel.IdentifierType(person.type), person: person.value, actor: actor, request: id,
+                into: &output)
+            return .linked
+        case .unlink(let subject, let actor):
+            UnlinkIdentifierRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value, actor: actor, request: id,
+                into: &output)
+            return .unlinked
+        case .issueToken(let subject, let purposes):
+            IssueTokenRequest.encode(
+                type: ConsentModel.IdentifierType(subject.type), value: subject.value, purposes: purposes, request: id,
+                into: &output)
+            return .tokenIssued
+        case .confirmToken(let confirmation):
+            confirmation.encode(request: id, into: &output)
+            return .tokenConfirmed
         }
     }
 

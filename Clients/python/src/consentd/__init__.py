@@ -14,6 +14,7 @@ from ._protocol import (
     Freshness,
     IdentifierType,
     LawfulBasis,
+    LinkAction,
     Party,
     PeopleSelection,
     ProofKind,
@@ -21,14 +22,18 @@ from ._protocol import (
 )
 from ._wire import (
     AccessEntry,
+    ConfirmationToken,
+    ConfirmedConsent,
     Enforcement,
     EnforcingEdge,
     Erased,
     FollowingEdge,
     FoundPerson,
     GrantedCount,
+    LinkOutcome,
     NodeStatus,
     PeopleQuestion,
+    RecordedLink,
 )
 from .aio import AsyncClient
 from .client import Client
@@ -79,6 +84,8 @@ __all__ = [
     "Client",
     "Closed",
     "CodedError",
+    "ConfirmationToken",
+    "ConfirmedConsent",
     "ConnectFailed",
     "ConsentError",
     "Decision",
@@ -102,6 +109,8 @@ __all__ = [
     "IndexUnavailable",
     "InvalidArgument",
     "LawfulBasis",
+    "LinkAction",
+    "LinkOutcome",
     "MappedReader",
     "NodeStatus",
     "Options",
@@ -113,6 +122,7 @@ __all__ = [
     "ProtocolViolation",
     "PurposeChecks",
     "PurposeInfo",
+    "RecordedLink",
     "ServerError",
     "ServerInfo",
     "State",

@@ -17,6 +17,7 @@ from ._protocol import (
     EVIDENCE_SIZE_MAX,
     HEADER_SIZE,
     IDENTIFIERS_PER_EVENT_MAX,
+    PURPOSES_PER_TOKEN_MAX,
     Advice,
     ErasureReason,
     ErrorCode,
@@ -42,6 +43,9 @@ from ._wire import (
     CheckPurposesRequest,
     CheckRequest,
     CheckSubjectsRequest,
+    ConfirmationToken,
+    ConfirmedConsent,
+    ConfirmTokenRequest,
     CountGrantedRequest,
     Enforcement,
     EnforcementRequest,
@@ -55,6 +59,9 @@ from ._wire import (
     Hello,
     HistoryPage,
     HistoryRequest,
+    IssueTokenRequest,
+    LinkOutcome,
+    LinkRequest,
     NodeStatus,
     PeoplePage,
     PeopleQuestion,
@@ -64,11 +71,14 @@ from ._wire import (
     PurposeTable,
     Recorded,
     RecordedEvent,
+    RecordedLink,
     RecordRequest,
     Repetition,
     Request,
     StatisticsRequest,
     StatusRequest,
+    TokenConfirmed,
+    UnlinkRequest,
     Welcome,
     frames_of,
 )
@@ -347,6 +357,30 @@ class Core:
         (answer,) = yield [EraseRequest(subject, reason, actor)]
         return cast(Erased, answer)
 
+    def _link(self, subject: Subject, person: Subject, actor: str) -> Plan[LinkOutcome]:
+        _require_names(actor, subject.value)
+        (answer,) = yield [LinkRequest(subject, person, actor)]
+        return cast(LinkOutcome, answer)
+
+    def _unlink(self, subject: Subject, actor: str) -> Plan[LinkOutcome]:
+        _require_names(actor)
+        (answer,) = yield [UnlinkRequest(subject, actor)]
+        return cast(LinkOutcome, answer)
+
+    def _issue_token(self, subject: Subject, purposes: Sequence[str]) -> Plan[ConfirmationToken]:
+        _require_names(*purposes)
+        if not 1 <= len(purposes) <= PURPOSES_PER_TOKEN_MAX:
+            raise InvalidArgument(f"a token is for 1 to {PURPOSES_PER_TOKEN_MAX} purposes")
+        (answer,) = yield [IssueTokenRequest(subject, tuple(purposes))]
+        return cast(ConfirmationToken, answer)
+
+    def _confirm_token(
+        self, token: str, by_guardian: bool, system: str, channel: str, form: str, actor: str
+    ) -> Plan[list[ConfirmedConsent]]:
+        _require_names(token, system, channel, form, actor)
+        (answer,) = yield [ConfirmTokenRequest(token, by_guardian, system, channel, form, actor)]
+        return list(cast(TokenConfirmed, answer).consents)
+
     # Reads
 
     def _history(self, subject: Subject, after: int) -> Plan[list[HistoryEntry]]:
@@ -357,9 +391,17 @@ class Core:
             entries += (_entry(recorded, table) for recorded in page.events)
             if not page.has_more:
                 return entries
-            if not page.events or page.events[-1].sequence <= after:
-                raise ProtocolViolation("a page of a history says that more follow and does not lead on")
-            after = page.events[-1].sequence
+            after = _leads_on(page, after)
+
+    def _links(self, subject: Subject, after: int) -> Plan[list[RecordedLink]]:
+        links: list[RecordedLink] = []
+        while True:
+            (answer,) = yield [HistoryRequest(subject, after, with_links=True)]
+            page = cast(HistoryPage, answer)
+            links += page.links
+            if not page.has_more:
+                return links
+            after = _leads_on(page, after)
 
     def _count_granted(self, purpose: str, but_not: str) -> Plan[GrantedCount]:
         _require_names(purpose, but_not)
@@ -436,6 +478,12 @@ class Core:
 def _require_names(*names: str) -> None:
     if any(len(name.encode()) > 255 for name in names):
         raise InvalidArgument("a name has more than 255 bytes")
+
+
+def _leads_on(page: HistoryPage, after: int) -> int:
+    if page.last <= after:
+        raise ProtocolViolation("a page of a history says that more follow and does not lead on")
+    return page.last
 
 
 def _check(answer: Checked) -> Check:

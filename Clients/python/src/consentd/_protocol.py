@@ -17,6 +17,7 @@ IDENTIFIER_SIZE_MAX: Final = 255
 IDENTIFIERS_PER_EVENT_MAX: Final = 16
 PEOPLE_PAGE_MAX: Final = 1000
 PURPOSE_WORDS_MAX: Final = 15
+PURPOSES_PER_TOKEN_MAX: Final = 64
 REQUESTS_IN_FLIGHT_MAX: Final = 1024
 SUBJECTS_PER_CHECK_MAX: Final = 65535
 
@@ -66,6 +67,14 @@ class Opcode(IntEnum):
     ERROR = 255
     ERASE = 35
     ERASED = 163
+    LINK = 36
+    LINKED = 164
+    UNLINK = 37
+    UNLINKED = 165
+    ISSUE_TOKEN = 38
+    TOKEN_ISSUED = 166
+    CONFIRM_TOKEN = 39
+    TOKEN_CONFIRMED = 167
     SUBSCRIBE = 64
     SUBSCRIBED = 192
     TAKE_SNAPSHOT = 65
@@ -151,6 +160,11 @@ class ErrorCode(IntEnum):
     READ_EXPECTED = 45
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
+    TOKEN_UNKNOWN = 92
+    TOKEN_USED = 93
+    TOKEN_LAPSED = 94
+    IDENTIFIER_UNLINKED = 95
+    IDENTIFIER_IS_ONLY_ONE = 96
     DAMAGED = 24
     FEED_NOT_READY = 25
     TOO_MANY_EDGES = 26
@@ -225,6 +239,11 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.READ_EXPECTED: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_USED: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_UNLINKED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
     ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
     ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
@@ -300,6 +319,11 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.READ_EXPECTED: "readExpected",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
+    ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
+    ErrorCode.TOKEN_USED: "tokenUsed",
+    ErrorCode.TOKEN_LAPSED: "tokenLapsed",
+    ErrorCode.IDENTIFIER_UNLINKED: "identifierUnlinked",
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: "identifierIsOnlyOne",
     ErrorCode.DAMAGED: "damaged",
     ErrorCode.FEED_NOT_READY: "feedNotReady",
     ErrorCode.TOO_MANY_EDGES: "tooManyEdges",
@@ -388,6 +412,13 @@ class IdentifierType(IntEnum):
     OTHER = 15
 
 
+class LinkAction(IntEnum):
+    LINKED = 1
+    JOINED_TO = 2
+    UNLINKED = 3
+    SEPARATED = 4
+
+
 class EvidenceMethod(IntEnum):
     NONE = 0
     TICKED_BOX = 1
@@ -417,6 +448,7 @@ class PeopleSelection(IntEnum):
     ENDING = 3
     ACTIVE = 4
     OUTDATED_BY = 5
+    COMING_OF_AGE = 6
 
 
 class ProofKind(IntEnum):

@@ -22,6 +22,7 @@ from ._protocol import (
     Freshness,
     IdentifierType,
     LawfulBasis,
+    LinkAction,
     Opcode,
     Party,
     PeopleSelection,
@@ -385,10 +386,42 @@ class RecordedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedLink:
+    """What linked or unlinked identifiers of a person. ``recorded_at`` is in milliseconds since 1970; ``other`` is the
+    other side's number in the ledger, zero if there is none; of a national id there is only its hash."""
+
+    sequence: int
+    recorded_at: int
+    other: int
+    hash: bytes
+    action: LinkAction
+    actor: str
+    identifiers: tuple[tuple[IdentifierType, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOutcome:
+    """What linking or unlinking did. ``sequence`` is zero if the identifier was the person's already; ``identifiers`` is
+    how many changed hands; ``denied`` are the purposes for which a "no" stands because of it."""
+
+    sequence: int
+    recorded_at: int
+    hash: bytes
+    identifiers: int
+    denied: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPage:
     has_more: bool
     head: int
     events: tuple[RecordedEvent, ...]
+    links: tuple[RecordedLink, ...] = ()
+
+    @property
+    def last(self) -> int:
+        """The sequence that the page ends with; zero for an empty one."""
+        return max((entry.sequence for entry in (*self.events[-1:], *self.links[-1:])), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -483,6 +516,32 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmationToken:
+    """A token that confirms what a person has requested, as it is handed out, once: do not log it. ``ends_at`` is in
+    milliseconds since 1970; ``events`` are the sequences of the grants that it confirms."""
+
+    token: str
+    ends_at: int
+    events: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedConsent:
+    """A consent that a token has confirmed; ``refers_to`` is the sequence of the grant."""
+
+    sequence: int
+    refers_to: int
+    purpose: str
+    declaration: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenConfirmed:
+    consents: tuple[ConfirmedConsent, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeoplePage:
     has_more: bool
     head: int
@@ -570,6 +629,9 @@ Answer = (
     | GrantedCount
     | AccessPage
     | Erased
+    | LinkOutcome
+    | ConfirmationToken
+    | TokenConfirmed
     | PeoplePage
     | NodeStatus
     | Enforcement
@@ -685,15 +747,35 @@ def read_applied_catalog(frame: Frame, is_dry_run: bool) -> AppliedCatalog:
 
 
 def read_history_page(frame: Frame) -> HistoryPage:
-    _require_header(frame, flags=1, argument=True)
+    _require_header(frame, flags=1, argument=True, word=True)
     reader = _Reader(frame.payload)
     head = reader.u64()
     events = tuple(
         RecordedEvent(reader.u64(), reader.time(), reader.u64(), reader.take(32), EventMessage.read(reader))
         for _ in range(frame.argument)
     )
+    links = tuple(_recorded_link(reader) for _ in range(frame.word))
     reader.end()
-    return HistoryPage(bool(frame.flags), head, events)
+    return HistoryPage(bool(frame.flags), head, events, links)
+
+
+def _recorded_link(reader: _Reader) -> RecordedLink:
+    sequence, recorded_at, other, digest = reader.u64(), reader.time(), reader.u64(), reader.take(32)
+    action, count = _code(LinkAction, reader.u8()), reader.u8()
+    if reader.u16():
+        raise Violation("a reserved field is not zero")
+    actor = reader.text8()
+    identifiers = tuple((_code(IdentifierType, reader.u8()), reader.text8()) for _ in range(count))
+    return RecordedLink(sequence, recorded_at, other, digest, action, actor, identifiers)
+
+
+def read_link_outcome(frame: Frame) -> LinkOutcome:
+    _require_header(frame, argument=True, word=True)
+    reader = _Reader(frame.payload)
+    sequence, recorded_at, digest = reader.u64(), reader.time(), reader.take(32)
+    denied = tuple(reader.text8() for _ in range(frame.argument))
+    reader.end()
+    return LinkOutcome(sequence, recorded_at, digest, frame.word, denied)
 
 
 def read_granted_count(frame: Frame) -> GrantedCount:
@@ -736,6 +818,28 @@ def _read_access(reader: _Reader) -> AccessEntry:
     after, about, start, until = reader.u64(), reader.u64(), reader.time(), reader.time()
     texts = [reader.text8() for _ in range(7)]
     return AccessEntry(sequence, recorded_at, question, rows, subject, digest, after, about, start, until, *texts)
+
+
+def read_token_issued(frame: Frame) -> ConfirmationToken:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    ends_at, token = reader.time(), reader.text8()
+    issued = ConfirmationToken(token, ends_at, tuple(reader.u64() for _ in range(frame.argument)))
+    reader.end()
+    return issued
+
+
+def read_token_confirmed(frame: Frame) -> TokenConfirmed:
+    _require_header(frame, argument=True)
+    reader = _Reader(frame.payload)
+    confirmed = TokenConfirmed(
+        tuple(
+            ConfirmedConsent(reader.u64(), reader.u64(), reader.text8(), reader.text8(), reader.text8())
+            for _ in range(frame.argument)
+        )
+    )
+    reader.end()
+    return confirmed
 
 
 def read_document(frame: Frame) -> str:
@@ -1037,16 +1141,75 @@ class EraseRequest(Request):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRequest(Request):
+    is_counted = True
+    subject: Subject
+    person: Subject
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.actor) + _text8(self.subject.value) + self.person.value.encode()
+        data = frame(Opcode.LINK, request, payload, word=self.subject.type | self.person.type << 8)
+        return data, Opcode.LINKED, read_link_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class UnlinkRequest(Request):
+    # Taken off already, it would be somebody's alone, and refused.
+    repetition = Repetition.NEVER
+    is_counted = True
+    subject: Subject
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = _text8(self.actor) + self.subject.value.encode()
+        data = frame(Opcode.UNLINK, request, payload, word=self.subject.type)
+        return data, Opcode.UNLINKED, read_link_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class IssueTokenRequest(Request):
+    is_counted = True
+    subject: Subject
+    purposes: tuple[str, ...]
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = b"".join(map(_text8, self.purposes)) + self.subject.value.encode()
+        data = frame(Opcode.ISSUE_TOKEN, request, payload, argument=len(self.purposes), word=self.subject.type)
+        return data, Opcode.TOKEN_ISSUED, read_token_issued
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmTokenRequest(Request):
+    # A token counts once: the second time it would be refused, whatever the first one did.
+    repetition = Repetition.NEVER
+    is_counted = True
+    token: str
+    is_by_guardian: bool = False
+    system: str = ""
+    channel: str = ""
+    form: str = ""
+    actor: str = ""
+
+    def encode(self, request: int, purposes: PurposeTable) -> Encoded:
+        payload = b"".join(map(_text8, (self.token, self.system, self.channel, self.form, self.actor)))
+        data = frame(Opcode.CONFIRM_TOKEN, request, payload, flags=int(self.is_by_guardian))
+        return data, Opcode.TOKEN_CONFIRMED, read_token_confirmed
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryRequest(Request):
     is_counted = True
     is_read = True
     subject: Subject
     after: int
     limit: int = 0
+    with_links: bool = False
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
         payload = _U64.pack(self.after) + self.subject.value.encode()
-        data = frame(Opcode.HISTORY, request, payload, argument=self.limit, word=self.subject.type)
+        flags = int(self.with_links)
+        data = frame(Opcode.HISTORY, request, payload, flags=flags, argument=self.limit, word=self.subject.type)
         return data, Opcode.HISTORY_PAGE, read_history_page
 
 

@@ -14,13 +14,17 @@ from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
     Answer,
+    ConfirmationToken,
+    ConfirmedConsent,
     Enforcement,
     Erased,
     FoundPerson,
     GrantedCount,
     Hello,
+    LinkOutcome,
     NodeStatus,
     PeopleQuestion,
+    RecordedLink,
     Request,
 )
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
@@ -210,6 +214,40 @@ class AsyncClient(Core):
         """
         return await self._run(self._erase(subject, reason, by))
 
+    async def link(self, subject: Subject, person: Subject, by: str = "") -> LinkOutcome:
+        """Links an identifier, such as a cookie, with a person who turns out to be behind it.
+
+        What was recorded for it becomes the person's; a "no" of either side is a "no" of the person. ``by`` stays in the
+        ledger, so it must not name the person.
+        """
+        return await self._run(self._link(subject, person, by))
+
+    async def unlink(self, subject: Subject, by: str = "") -> LinkOutcome:
+        """Takes an identifier off its person: it is unknown from then on, but each "no" that stood stands for it on. Never
+        repeated on its own once it may have been sent."""
+        return await self._run(self._unlink(subject, by))
+
+    async def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
+        """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.
+
+        Send it to the person, and give it to ``confirm_token`` when it comes back. Issued anew, the one before counts, too.
+        """
+        return await self._run(self._issue_token(subject, purposes))
+
+    async def confirm_token(
+        self,
+        token: str,
+        *,
+        by_guardian: bool = False,
+        system: str = "",
+        channel: str = "",
+        form: str = "",
+        actor: str = "",
+    ) -> list[ConfirmedConsent]:
+        """Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may
+        have been sent."""
+        return await self._run(self._confirm_token(token, by_guardian, system, channel, form, actor))
+
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""
         return await self._run(self._history(subject, after))
@@ -227,6 +265,10 @@ class AsyncClient(Core):
         """
         start, end = millis_of(since) if since else 0, millis_of(until) if until else 0
         return await self._run(self._access_log(AccessLogRequest(subject, actor, start, end)))
+
+    async def links(self, subject: Subject, after: int = 0) -> list[RecordedLink]:
+        """What linked and unlinked identifiers of a person, oldest first."""
+        return await self._run(self._links(subject, after))
 
     async def checkpoint(self) -> str:
         """Signs where the ledger's chain is now: one line of JSON, to be kept elsewhere and given back to
