@@ -31,6 +31,7 @@ struct DefinitionTests {
 
     @Test func everyLimitIsThatOfTheDefinition() throws {
         let limits = [
+            "accessPageMax": WireLimit.accessPageMax,
             "eventsPerRecordMax": WireLimit.eventsPerRecordMax, "evidenceSizeMax": WireLimit.evidenceSizeMax,
             "frameSizeMax": WireLimit.frameSizeMax, "headerSize": WireLimit.headerSize,
             "helloSizeMax": WireLimit.helloSizeMax,

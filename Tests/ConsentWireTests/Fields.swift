@@ -361,6 +361,7 @@ func decodedRequest(_ opcode: Opcode, _ frame: Frame) throws -> Json {
     case .readAs:
         let inner = Array(frame.payload)
         let read = try ReadAsRequest(frame)
+        _ = try decodedRequest(Opcode(rawValue: read.inner.opcode)!, read.inner)
         fields["actor"] = .text(read.reader.actor)
         fields["client"] = .text(read.reader.client)
         fields["frame"] = .hex(Array(inner.suffix(read.inner.size)))

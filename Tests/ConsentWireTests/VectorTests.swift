@@ -115,7 +115,7 @@ struct VectorTests {
             fields = try fields.with("identifiers", normal)
         }
         // How many events a page has at most is the server's to say.
-        if let limit = fields.optional("limit"), case .number(let asked) = limit {
+        if try vector.opcode == "history", let limit = fields.optional("limit"), case .number(let asked) = limit {
             let countMax = asked == 0 ? WireLimit.historyPageEventsMax : min(asked, WireLimit.historyPageEventsMax)
             fields = try fields.with("limit", .number(countMax))
         }
