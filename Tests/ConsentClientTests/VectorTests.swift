@@ -129,7 +129,9 @@ extension Request {
             self = .applyCatalog(fields["document"] as! String, isDryRun: fields["dryRun"] as! Bool)
         case .history:
             guard fields["limit"] as! Int == 0 else { return nil }
-            self = .history(subject(fields["identifier"]), after: UInt64(fields["after"] as! String)!)
+            self = .history(
+                subject(fields["identifier"]), after: UInt64(fields["after"] as! String)!,
+                withLinks: fields["links"] as! Bool)
         case .catalog: self = .catalog
         case .catalogDocument: self = .catalogDocument
         case .statistics: self = .statistics
