@@ -9,6 +9,7 @@ enum {
 };
 
 enum {
+    CONSENT_LIMIT_ACCESS_PAGE_MAX = 500,
     CONSENT_LIMIT_EVENTS_PER_RECORD_MAX = 4096,
     CONSENT_LIMIT_EVIDENCE_SIZE_MAX = 4096,
     CONSENT_LIMIT_FRAME_SIZE_MAX = 1048576,
@@ -61,19 +62,14 @@ enum {
     CONSENT_OPCODE_CHECKPOINTED = 184,
     CONSENT_OPCODE_PROVE = 57,
     CONSENT_OPCODE_PROVED = 185,
+    CONSENT_OPCODE_ACCESS_LOG = 58,
+    CONSENT_OPCODE_ACCESS_PAGE = 186,
+    CONSENT_OPCODE_READ_AS = 59,
     CONSENT_OPCODE_GOING_AWAY = 224,
     CONSENT_OPCODE_CATALOG_CHANGED = 225,
     CONSENT_OPCODE_ERROR = 255,
     CONSENT_OPCODE_ERASE = 35,
     CONSENT_OPCODE_ERASED = 163,
-    CONSENT_OPCODE_LINK = 36,
-    CONSENT_OPCODE_LINKED = 164,
-    CONSENT_OPCODE_UNLINK = 37,
-    CONSENT_OPCODE_UNLINKED = 165,
-    CONSENT_OPCODE_ISSUE_TOKEN = 38,
-    CONSENT_OPCODE_TOKEN_ISSUED = 166,
-    CONSENT_OPCODE_CONFIRM_TOKEN = 39,
-    CONSENT_OPCODE_TOKEN_CONFIRMED = 167,
     CONSENT_OPCODE_SUBSCRIBE = 64,
     CONSENT_OPCODE_SUBSCRIBED = 192,
     CONSENT_OPCODE_TAKE_SNAPSHOT = 65,
@@ -84,7 +80,15 @@ enum {
     CONSENT_OPCODE_RULES_TEXT = 228,
     CONSENT_OPCODE_SNAPSHOT_CHUNK = 229,
     CONSENT_OPCODE_DELTA = 230,
-    CONSENT_OPCODE_CUT_OFF = 231
+    CONSENT_OPCODE_CUT_OFF = 231,
+    CONSENT_OPCODE_LINK = 36,
+    CONSENT_OPCODE_LINKED = 164,
+    CONSENT_OPCODE_UNLINK = 37,
+    CONSENT_OPCODE_UNLINKED = 165,
+    CONSENT_OPCODE_ISSUE_TOKEN = 38,
+    CONSENT_OPCODE_TOKEN_ISSUED = 166,
+    CONSENT_OPCODE_CONFIRM_TOKEN = 39,
+    CONSENT_OPCODE_TOKEN_CONFIRMED = 167
 };
 
 enum {
@@ -322,19 +326,21 @@ enum {
     CONSENT_ERROR_PERSON_UNKNOWN = 48,
     CONSENT_ERROR_EVENT_UNKNOWN = 42,
     CONSENT_ERROR_RECEIPT_IMPOSSIBLE = 43,
+    CONSENT_ERROR_READER_REFUSED = 44,
+    CONSENT_ERROR_READ_EXPECTED = 45,
     CONSENT_ERROR_PERSON_ERASED = 90,
     CONSENT_ERROR_TEXT_NAMES_PERSON = 91,
-    CONSENT_ERROR_TOKEN_UNKNOWN = 92,
-    CONSENT_ERROR_TOKEN_USED = 93,
-    CONSENT_ERROR_TOKEN_LAPSED = 94,
-    CONSENT_ERROR_IDENTIFIER_UNLINKED = 95,
-    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96,
     CONSENT_ERROR_DAMAGED = 24,
     CONSENT_ERROR_FEED_NOT_READY = 25,
     CONSENT_ERROR_TOO_MANY_EDGES = 26,
     CONSENT_ERROR_SUBSCRIBE_TOO_LATE = 27,
     CONSENT_ERROR_SUBSCRIBE_EXPECTED = 28,
-    CONSENT_ERROR_ONLY_FOLLOWING = 29
+    CONSENT_ERROR_ONLY_FOLLOWING = 29,
+    CONSENT_ERROR_TOKEN_UNKNOWN = 92,
+    CONSENT_ERROR_TOKEN_USED = 93,
+    CONSENT_ERROR_TOKEN_LAPSED = 94,
+    CONSENT_ERROR_IDENTIFIER_UNLINKED = 95,
+    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96
 };
 
 // What a client should do about an error.
@@ -424,19 +430,21 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_PERSON_UNKNOWN: return "The ledger knows nobody by the identifier. Nothing was stored.";
     case CONSENT_ERROR_EVENT_UNKNOWN: return "There is no event with this sequence.";
     case CONSENT_ERROR_RECEIPT_IMPOSSIBLE: return "There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.";
+    case CONSENT_ERROR_READER_REFUSED: return "Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.";
+    case CONSENT_ERROR_READ_EXPECTED: return "Only a request that reads personal data can stand in readAs.";
     case CONSENT_ERROR_PERSON_ERASED: return "Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.";
     case CONSENT_ERROR_TEXT_NAMES_PERSON: return "Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";
-    case CONSENT_ERROR_TOKEN_USED: return "The token was used before; it counts once. Nothing was stored.";
-    case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
-    case CONSENT_ERROR_IDENTIFIER_UNLINKED: return "Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.";
-    case CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE: return "The person is known by this identifier alone. Nothing was stored.";
     case CONSENT_ERROR_DAMAGED: return "A payload does not match its checksum.";
     case CONSENT_ERROR_FEED_NOT_READY: return "This node has nothing to follow yet.";
     case CONSENT_ERROR_TOO_MANY_EDGES: return "As many edges follow this node as may.";
     case CONSENT_ERROR_SUBSCRIBE_TOO_LATE: return "The connection has requests that are not answered; subscribe on one of its own.";
     case CONSENT_ERROR_SUBSCRIBE_EXPECTED: return "Only an edge that has subscribed can say this.";
     case CONSENT_ERROR_ONLY_FOLLOWING: return "A connection that has subscribed takes nothing but takeSnapshot and enforced.";
+    case CONSENT_ERROR_TOKEN_UNKNOWN: return "Nobody was given this token, or what it was for has been erased. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_USED: return "The token was used before; it counts once. Nothing was stored.";
+    case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
+    case CONSENT_ERROR_IDENTIFIER_UNLINKED: return "Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.";
+    case CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE: return "The person is known by this identifier alone. Nothing was stored.";
     default: return "an error that this version does not know";
     }
 }

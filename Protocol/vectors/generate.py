@@ -143,7 +143,7 @@ ERASURE_REASON = {
 }
 ACCESS_QUESTION = {
     "explain": 1, "history": 2, "audience": 3, "ask_again": 4, "ending": 5, "active": 6, "outdated_by": 7, "proof": 8,
-    "receipt": 9, "access_log": 10,
+    "receipt": 9, "access_log": 10, "coming_of_age": 11,
 }
 LINK_ACTION = {"linked": 1, "joined_to": 2, "unlinked": 3, "separated": 4}
 PROOF_KIND = {"event": 1, "dpv_receipt": 2, "kantara_receipt": 3}

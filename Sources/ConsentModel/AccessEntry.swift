@@ -16,6 +16,8 @@ package enum AccessQuestion: UInt8, Sendable, CaseIterable {
     case receipt = 9
     /// The access log itself.
     case accessLog = 10
+    /// One more of the lists of people.
+    case comingOfAge = 11
 }
 
 /// Who reads: a person or an account, and the system through which the question came.

@@ -360,6 +360,7 @@ extension AccessEntry {
             case .ending: .ending
             case .active: .active
             case .outdatedBy: .outdatedBy
+            case .comingOfAge: .comingOfAge
             }
         self.init(question, by: reader)
         (after, about, from, until) = (asked.after, asked.asOf, asked.from, asked.until)

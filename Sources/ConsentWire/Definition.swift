@@ -74,6 +74,12 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case prove = 0x39
     /// Answer to prove.
     case proved = 0xB9
+    /// Who read personal data, what, and when, oldest first.
+    case accessLog = 0x3A
+    /// Answer to accessLog.
+    case accessPage = 0xBA
+    /// A request that reads personal data, and who reads; answered like the one inside.
+    case readAs = 0x3B
     /// The server drains: finish what is in flight, connect again elsewhere or later.
     case goingAway = 0xE0
     /// Another catalog version was applied.
@@ -84,22 +90,6 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case erase = 0x23
     /// Answer to erase: what a certificate states.
     case erased = 0xA3
-    /// Link an identifier with a person: what was recorded for it becomes the person's.
-    case link = 0x24
-    /// Answer to link.
-    case linked = 0xA4
-    /// Take an identifier off its person: it keeps each no, and nothing that was agreed to.
-    case unlink = 0x25
-    /// Answer to unlink.
-    case unlinked = 0xA5
-    /// Issue a token that confirms what a person has requested (double opt-in).
-    case issueToken = 0x26
-    /// Answer to issueToken: the token, which is said this once.
-    case tokenIssued = 0xA6
-    /// Confirm what a token was issued for.
-    case confirmToken = 0x27
-    /// Answer to confirmToken: what is confirmed now.
-    case tokenConfirmed = 0xA7
     /// Follow this node from what the edge has; the connection serves nothing else from then on.
     case subscribe = 0x40
     /// Answer to subscribe: whether the edge can go on from what it has, or must take a snapshot.
@@ -122,6 +112,22 @@ package enum Opcode: UInt8, Sendable, CaseIterable {
     case delta = 0xE6
     /// The subscription ends, and with it the connection.
     case cutOff = 0xE7
+    /// Link an identifier with a person: what was recorded for it becomes the person's.
+    case link = 0x24
+    /// Answer to link.
+    case linked = 0xA4
+    /// Take an identifier off its person: it keeps each no, and nothing that was agreed to.
+    case unlink = 0x25
+    /// Answer to unlink.
+    case unlinked = 0xA5
+    /// Issue a token that confirms what a person has requested (double opt-in).
+    case issueToken = 0x26
+    /// Answer to issueToken: the token, which is said this once.
+    case tokenIssued = 0xA6
+    /// Confirm what a token was issued for.
+    case confirmToken = 0x27
+    /// Answer to confirmToken: what is confirmed now.
+    case tokenConfirmed = 0xA7
 }
 
 /// What a client should do about an error.
@@ -252,20 +258,14 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case eventUnknown = 42
     /// There can be no receipt of the event: it is no act of a person, no consent, or the person was erased.
     case receiptImpossible = 43
+    /// Who reads looks like an identifier, and the access log keeps it for ever. Nothing was given.
+    case readerRefused = 44
+    /// Only a request that reads personal data can stand in readAs.
+    case readExpected = 45
     /// Rule at the door, and to link: the person was erased; only what the person does anew, captured after that, is taken. Nothing of it was stored.
     case personErased = 90
     /// Rule at the door: actor, system, channel or form holds an identifier of the person, and could never be erased. Only in outcomes of record; nothing of the event was stored.
     case textNamesPerson = 91
-    /// Nobody was given this token, or what it was for has been erased. Nothing was stored.
-    case tokenUnknown = 92
-    /// The token was used before; it counts once. Nothing was stored.
-    case tokenUsed = 93
-    /// The time of the token is over; the person is to be asked again. Nothing was stored.
-    case tokenLapsed = 94
-    /// Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.
-    case identifierUnlinked = 95
-    /// The person is known by this identifier alone. Nothing was stored.
-    case identifierIsOnlyOne = 96
     /// A payload does not match its checksum.
     case damaged = 24
     /// This node has nothing to follow yet.
@@ -278,6 +278,16 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case subscribeExpected = 28
     /// A connection that has subscribed takes nothing but takeSnapshot and enforced.
     case onlyFollowing = 29
+    /// Nobody was given this token, or what it was for has been erased. Nothing was stored.
+    case tokenUnknown = 92
+    /// The token was used before; it counts once. Nothing was stored.
+    case tokenUsed = 93
+    /// The time of the token is over; the person is to be asked again. Nothing was stored.
+    case tokenLapsed = 94
+    /// Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.
+    case identifierUnlinked = 95
+    /// The person is known by this identifier alone. Nothing was stored.
+    case identifierIsOnlyOne = 96
 
     package var advice: ErrorAdvice {
         switch self {
@@ -331,16 +341,18 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .personUnknown,
             .eventUnknown,
             .receiptImpossible,
+            .readerRefused,
+            .readExpected,
             .personErased,
             .textNamesPerson,
+            .subscribeTooLate,
+            .subscribeExpected,
+            .onlyFollowing,
             .tokenUnknown,
             .tokenUsed,
             .tokenLapsed,
             .identifierUnlinked,
-            .identifierIsOnlyOne,
-            .subscribeTooLate,
-            .subscribeExpected,
-            .onlyFollowing: .doNotRetry
+            .identifierIsOnlyOne: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,
@@ -383,6 +395,7 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
 }
 
 package enum WireLimit {
+    package static let accessPageMax = 500
     package static let eventsPerRecordMax = 4096
     package static let evidenceSizeMax = 4096
     package static let frameSizeMax = 1048576

@@ -24,7 +24,7 @@ struct AccessLogTests {
         (["audience", "-p", "newsletter"], "audience"), (["reconsent", "-p", "newsletter"], "ask_again"),
         (["ending"], "ending"), (["breach", "--from", "2026-01-01"], "active"),
         (["notices", "club-membership-marketing", "1.2"], "outdated_by"), (["proof", "2"], "proof"),
-        (["receipt", "2"], "receipt"), (["access-log"], "access_log"),
+        (["receipt", "2"], "receipt"), (["access-log"], "access_log"), (["coming-of-age"], "coming_of_age"),
     ]
 
     @Test func everyReadOfPersonalDataIsInTheLogBeforeItIsAnswered() async throws {

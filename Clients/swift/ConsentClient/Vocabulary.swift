@@ -159,6 +159,7 @@ public enum AccessQuestion: UInt8, Vocabulary {
     case proof = 8
     case receipt = 9
     case accessLog = 10
+    case comingOfAge = 11
 }
 
 /// A document about one event that can be checked without the node.

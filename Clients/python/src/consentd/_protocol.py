@@ -67,14 +67,6 @@ class Opcode(IntEnum):
     ERROR = 255
     ERASE = 35
     ERASED = 163
-    LINK = 36
-    LINKED = 164
-    UNLINK = 37
-    UNLINKED = 165
-    ISSUE_TOKEN = 38
-    TOKEN_ISSUED = 166
-    CONFIRM_TOKEN = 39
-    TOKEN_CONFIRMED = 167
     SUBSCRIBE = 64
     SUBSCRIBED = 192
     TAKE_SNAPSHOT = 65
@@ -86,6 +78,14 @@ class Opcode(IntEnum):
     SNAPSHOT_CHUNK = 229
     DELTA = 230
     CUT_OFF = 231
+    LINK = 36
+    LINKED = 164
+    UNLINK = 37
+    UNLINKED = 165
+    ISSUE_TOKEN = 38
+    TOKEN_ISSUED = 166
+    CONFIRM_TOKEN = 39
+    TOKEN_CONFIRMED = 167
 
 
 class Advice(Enum):
@@ -160,17 +160,17 @@ class ErrorCode(IntEnum):
     READ_EXPECTED = 45
     PERSON_ERASED = 90
     TEXT_NAMES_PERSON = 91
-    TOKEN_UNKNOWN = 92
-    TOKEN_USED = 93
-    TOKEN_LAPSED = 94
-    IDENTIFIER_UNLINKED = 95
-    IDENTIFIER_IS_ONLY_ONE = 96
     DAMAGED = 24
     FEED_NOT_READY = 25
     TOO_MANY_EDGES = 26
     SUBSCRIBE_TOO_LATE = 27
     SUBSCRIBE_EXPECTED = 28
     ONLY_FOLLOWING = 29
+    TOKEN_UNKNOWN = 92
+    TOKEN_USED = 93
+    TOKEN_LAPSED = 94
+    IDENTIFIER_UNLINKED = 95
+    IDENTIFIER_IS_ONLY_ONE = 96
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -239,17 +239,17 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.READ_EXPECTED: Advice.DO_NOT_RETRY,
     ErrorCode.PERSON_ERASED: Advice.DO_NOT_RETRY,
     ErrorCode.TEXT_NAMES_PERSON: Advice.DO_NOT_RETRY,
-    ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
-    ErrorCode.TOKEN_USED: Advice.DO_NOT_RETRY,
-    ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
-    ErrorCode.IDENTIFIER_UNLINKED: Advice.DO_NOT_RETRY,
-    ErrorCode.IDENTIFIER_IS_ONLY_ONE: Advice.DO_NOT_RETRY,
     ErrorCode.DAMAGED: Advice.RECONNECT,
     ErrorCode.FEED_NOT_READY: Advice.RETRY_LATER,
     ErrorCode.TOO_MANY_EDGES: Advice.RETRY_LATER,
     ErrorCode.SUBSCRIBE_TOO_LATE: Advice.DO_NOT_RETRY,
     ErrorCode.SUBSCRIBE_EXPECTED: Advice.DO_NOT_RETRY,
     ErrorCode.ONLY_FOLLOWING: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_UNKNOWN: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_USED: Advice.DO_NOT_RETRY,
+    ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_UNLINKED: Advice.DO_NOT_RETRY,
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: Advice.DO_NOT_RETRY,
 }
 
 
@@ -319,17 +319,17 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.READ_EXPECTED: "readExpected",
     ErrorCode.PERSON_ERASED: "personErased",
     ErrorCode.TEXT_NAMES_PERSON: "textNamesPerson",
-    ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
-    ErrorCode.TOKEN_USED: "tokenUsed",
-    ErrorCode.TOKEN_LAPSED: "tokenLapsed",
-    ErrorCode.IDENTIFIER_UNLINKED: "identifierUnlinked",
-    ErrorCode.IDENTIFIER_IS_ONLY_ONE: "identifierIsOnlyOne",
     ErrorCode.DAMAGED: "damaged",
     ErrorCode.FEED_NOT_READY: "feedNotReady",
     ErrorCode.TOO_MANY_EDGES: "tooManyEdges",
     ErrorCode.SUBSCRIBE_TOO_LATE: "subscribeTooLate",
     ErrorCode.SUBSCRIBE_EXPECTED: "subscribeExpected",
     ErrorCode.ONLY_FOLLOWING: "onlyFollowing",
+    ErrorCode.TOKEN_UNKNOWN: "tokenUnknown",
+    ErrorCode.TOKEN_USED: "tokenUsed",
+    ErrorCode.TOKEN_LAPSED: "tokenLapsed",
+    ErrorCode.IDENTIFIER_UNLINKED: "identifierUnlinked",
+    ErrorCode.IDENTIFIER_IS_ONLY_ONE: "identifierIsOnlyOne",
 }
 
 
@@ -344,6 +344,7 @@ class AccessQuestion(IntEnum):
     PROOF = 8
     RECEIPT = 9
     ACCESS_LOG = 10
+    COMING_OF_AGE = 11
 
 
 class LawfulBasis(IntEnum):
