@@ -1829,7 +1829,7 @@ def accesses():
     broken = client_side("accessPage", data)
     for count in (0, 2, U16_MAX):
         broken(f"count {count}, 1 there", with_header(data, argument=count))
-    for question in (0, 11, 255):
+    for question in (0, 12, 255):
         broken(f"question {question}", patched(data, HEADER_SIZE + 32, u8(question)))
     texts_in_answer(broken, data, {"actor": ("clerk-7", 1), "client": ("consentd", 1), "purpose": ("newsletter", 1)})
 

@@ -248,15 +248,15 @@ package final class Engine: Sendable {
         let hash = hashKey.hash(identifier)
         while true {
             // The ledger is never behind the index, so a subject that is found here is there.
+            let applied = publication.current.appliedSequence
             let owner = publication.current.owner(of: hash)
             let result: Result? = try ledger.read { snapshot in
                 guard let owner else { return try body(nil, snapshot) }
                 if let subject = try snapshot.subject(Int64(owner)), subject.has(hash) {
                     return try body(subject, snapshot)
                 }
-                // It may have changed hands in the ledger, and the index follows.
-                let isFollowed = try publication.current.appliedSequence >= snapshot.head().sequence
-                guard isFollowed, publication.current.owner(of: hash) == owner else { return nil }
+                // It may have changed hands meanwhile. Where nothing was recorded meanwhile, both say the same.
+                guard try snapshot.head().sequence == applied else { return nil }
                 throw LedgerError.corrupt(indexLeadsTo: owner)
             }
             if let result { return result }

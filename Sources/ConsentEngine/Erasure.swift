@@ -78,7 +78,7 @@ extension Engine {
         _ request: ErasureRequest, tracesWaitMillis: Int64 = Engine.tracesWaitMillis,
         complete: @escaping @Sendable (Result<ErasureReport, EngineError>) -> Void
     ) {
-        carryOut({ try $0.erase(request) }) { [traces, tracesWaits] result in
+        let finish: @Sendable (Result<ErasureReport, EngineError>) -> Void = { [traces, tracesWaits] result in
             // All wait at the same time, though one after the other is looked after.
             let end = Clock.monotonicNanos() + tracesWaitMillis * 1_000_000
             let answer: @Sendable (Int64) -> Void = { end in
@@ -93,6 +93,7 @@ extension Engine {
             // Where too many wait, it is erased all the same.
             do { try tracesWaits.submit { answer(end) } } catch { answer(0) }
         }
+        carryOut({ try $0.erase(request) }, finish)
     }
 }
 

@@ -79,8 +79,8 @@ extension ConsentClientError {
             switch code.name {
             case "catalogRejected", "catalogConflict", "purposeUnknown", "identifierInvalid", "questionInvalid",
                 "personUnknown", "personErased", "identifierConflict", "identifierIsOnlyOne", "identifiersTooMany",
-                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown", "tokenUsed", "tokenLapsed", "textTooLong",
-                "textNamesPerson", "eventUnknown", "receiptImpossible", "readerRefused":
+                "admissionPurposeUnknown", "nothingToConfirm", "tokenUnknown", "tokenUsed", "tokenLapsed",
+                "textTooLong", "textNamesPerson", "eventUnknown", "receiptImpossible", "readerRefused":
                 Exit.refused
             case "ledgerDamaged": Exit.damaged
             default: Exit.failed

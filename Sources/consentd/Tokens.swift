@@ -13,8 +13,9 @@ struct IssueToken: AsyncParsableCommand {
 
             EXAMPLES
               consentd issue-token email:ola@example.no -p newsletter
-              consentd grant email:ola@example.no -p newsletter --declaration club-membership-marketing \\
-                --revision 1.2 --language nb --method ticked_box --issue-token
+              consentd grant email:ola@example.no -p newsletter --issue-token \\
+                --declaration club-membership-marketing --revision 1.2 \\
+                --language nb --method ticked_box
             """)
 
     @OptionGroup var node: NodeOptions
@@ -44,7 +45,7 @@ struct ConfirmToken: AsyncParsableCommand {
             it was issued for waits any more, because the person has withdrawn or agreed anew.
 
             EXAMPLES
-              consentd confirm-token 3q2-7wAAr0V2m0b1t8mSg0y3nq0b5mZ1l8T9rN4uXxY --channel mail
+              consentd confirm-token 3q2-7wAAr0V2m0b1t8mSg0y3nq0b5mZ1l8T9rN4uXxY
               consentd confirm-token - < token
             """)
 

@@ -19,13 +19,13 @@ extension IndexRow {
 /// What the index claims to be: rows by identifier, and what applies where they say nothing.
 struct IndexModel {
     var rows: [IdentifierHash: IndexRow] = [:]
-    /// Of the rows that were put with one; whoever came first stays.
+    /// Of the rows that were put with one.
     private var owners: [IdentifierHash: UInt32] = [:]
     var granted = PurposeSet()
     var denied = PurposeSet()
 
     mutating func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32) {
-        if rows[hash] == nil { owners[hash] = owner }
+        owners[hash] = owner
         rows[hash] = row
     }
 

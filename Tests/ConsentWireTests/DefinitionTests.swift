@@ -81,7 +81,7 @@ struct DefinitionTests {
         try expectNumbers(AccessQuestion.self, of: "accessQuestion")
         try expectNumbers(SyncVerdict.self, of: "syncVerdict")
         try expectNumbers(CutOffReason.self, of: "cutOffReason")
-        #expect(try definition["enums"].object.count == 14)
+        #expect(try definition["enums"].object.count == 15)
     }
 
     @Test(arguments: [
