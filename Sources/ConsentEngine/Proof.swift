@@ -62,7 +62,7 @@ extension Engine {
         do throws(ReceiptError) {
             let receipt = try Receipt(
                 evidence, history: identity.history, catalog: document?.catalog ?? catalog.catalog)
-            let content = kind == .kantaraReceipt ? try receipt.kantara() : receipt.dpv
+            let content = kind == .kantaraReceipt ? try receipt.kantara() : receipt.dpv(at: systemNow())
             return notary.signed(content)
         } catch {
             throw EngineError.receipt(error)

@@ -2,10 +2,9 @@ import ConsentLedger
 package import ConsentModel
 
 // Signatures over JSON as the W3C defines them: Data Integrity EdDSA Cryptosuites v1.0, eddsa-jcs-2022. The member `proof`
-// of a signed document holds who signed and when; signed is
+// of a signed document holds who signed and when, and the document's `@context` where it has one; signed is
 //
-//     SHA-256( canonical JSON of `proof` without `proofValue`, with the document's `@context` ) · SHA-256( canonical JSON
-//     of the document without `proof` )
+//     SHA-256( canonical JSON of `proof` without `proofValue` ) · SHA-256( canonical JSON of the document without `proof` )
 //
 // and `proofValue` is the signature in base58btc behind a `z`. Libraries of others check it.
 
@@ -13,10 +12,11 @@ extension JSONValue {
     /// The document with its proof.
     package func signed(with key: SigningKey, at moment: Timestamp) -> JSONValue {
         let method = key.verificationKey.did + "#" + key.verificationKey.multibase
-        let proof: JSONValue = [
+        var proof: JSONValue = [
             "type": "DataIntegrityProof", "cryptosuite": .text(Self.cryptosuite),
             "created": .text(moment.iso8601), "verificationMethod": .text(method), "proofPurpose": "assertionMethod",
         ]
+        if let context = self["@context"] { proof = proof.with(["@context": context]) }
         let signature = key.signature(over: signedBytes(proof))
         return with(["proof": proof.with(["proofValue": .text("z" + Base58.encode(signature))])])
     }
@@ -35,6 +35,9 @@ extension JSONValue {
             let value = proof["proofValue"]?.text, value.first == "z",
             let signature = Base58.decode(String(value.dropFirst())), signature.count == 64
         else { throw .notReadable("it has no proof of the kind \(Self.cryptosuite)") }
+        guard proof["@context"] == self["@context"] else {
+            throw .notSigned("its proof is of another @context than it has itself")
+        }
         if let key, named != key { throw .notSigned("it is signed by \(named), not by \(key)") }
         guard named.isValid(signature, over: without("proof").signedBytes(proof.without("proofValue"))) else {
             throw .notSigned("its signature is not that of the key in it: something was changed")
@@ -45,8 +48,7 @@ extension JSONValue {
     private static let cryptosuite = "eddsa-jcs-2022"
 
     private func signedBytes(_ proof: JSONValue) -> [UInt8] {
-        let proof = self["@context"].map { proof.with(["@context": $0]) } ?? proof
-        return [proof, self].flatMap { ChainHash(hashing: Array($0.canonical.utf8)).bytes }
+        [proof, self].flatMap { ChainHash(hashing: Array($0.canonical.utf8)).bytes }
     }
 }
 

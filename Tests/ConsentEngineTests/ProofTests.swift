@@ -336,7 +336,7 @@ struct ProofTests {
             let json = try node.engine.receipt(of: 2, kind)
             let finding = try Receipt.verify(json, key: node.engine.verificationKey)
             #expect(finding.kind == kind)
-            let changed = json.with([kind == .dpvReceipt ? "dct:language" : "language": "sv"])
+            let changed = json.with([kind == .dpvReceipt ? "dct:created" : "language": "sv"])
             #expect(throws: ProofError.self) { try Receipt.verify(changed, key: nil) }
             #expect(throws: ProofError.self) { try Receipt.verify(json.without("proof"), key: nil) }
             #expect(json.canonical.contains("kari.nordmann@example.no"))
@@ -344,13 +344,27 @@ struct ProofTests {
         let both = try [ProofKind.dpvReceipt, .kantaraReceipt].map { try node.engine.receipt(of: 2, $0) }
         #expect(both[0]["dct:identifier"] == both[1]["consentReceiptID"])
         #expect(both[1]["version"] == "KI-CR-v1.1.0" && both[1]["piiControllers"]?.list?.count == 1)
-        #expect(both[0]["dpv:hasConsentStatus"]?.list?.first?["@type"] == "dpv:ConsentGiven")
+        #expect(both[1]["services"]?.list?.first?["purposes"]?.list?.first?["consentType"] == "EXPLICIT")
+        #expect(both[0]["dct:conformsTo"] == "https://w3id.org/dpv/schema/dpv-27560#receipt")
+        let record = try #require(both[0]["dpv:hasRecordOfActivity"])
+        #expect(record["@type"] == "dpv:ConsentRecord" && record["@id"] != both[0]["@id"])
+        #expect(record["dct:conformsTo"] == "https://w3id.org/dpv/schema/dpv-27560#record")
+        let consent = try #require(record["dpv:hasConsentStatus"]?.list?.first)
+        #expect(consent["@type"] == "dpv:ConsentGiven")
+        #expect(consent["dpv:hasDuration"]?["@type"] == "dpv:UntilTimeDuration")
+        #expect(record["dpv:hasProcess"]?["dpv:hasRecipient"]?.list?.isEmpty == false)
     }
 
     @Test func thereIsAReceiptOfANoInTheFormThatHasIt() throws {
         let json = try node.engine.receipt(of: 4, .dpvReceipt)
-        #expect(json["dpv:hasConsentStatus"]?.list?.first?["@type"] == "dpv:ConsentWithdrawn")
+        let record = try #require(json["dpv:hasRecordOfActivity"])
+        #expect(record["dpv:hasConsentStatus"]?.list?.first?["@type"] == "dpv:ConsentWithdrawn")
         _ = try Receipt.verify(json, key: nil)
+        let objection = try node.engine.receipt(of: 5, .dpvReceipt)
+        #expect(
+            objection["dpv:hasRecordOfActivity"]?["dpv:hasStatus"]?.list?.first?["@type"]
+                == "dpv:LegitimateInterestObjected")
+        _ = try Receipt.verify(objection, key: nil)
         #expect(throws: EngineError.self) { try node.engine.receipt(of: 4, .kantaraReceipt) }
     }
 

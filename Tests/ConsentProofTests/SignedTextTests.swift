@@ -104,11 +104,13 @@ struct SignedTextTests {
         #expect(throws: ProofError.self) { try signed.requireSigned(by: other.verificationKey) }
         #expect(throws: ProofError.self) { try document.requireSigned(by: nil) }
         let proof = try #require(signed["proof"])
+        #expect(proof["@context"] == document["@context"])
+        #expect(JSONValue.object(["b": .null]).signed(with: key, at: moment)["proof"]?["@context"] == nil)
         let changes: [JSONValue] = [
             signed.with(["a:name": "Kari"]), signed.with(["a:more": .null]), signed.without("a:list"),
             signed.with(["@context": ["a": "urn:b:"]]),
             signed.with(["proof": proof.with(["created": "2026-01-01T00:00:00Z"])]),
-            signed.with(["proof": proof.with(["more": "x"])]),
+            signed.with(["proof": proof.with(["more": "x"])]), signed.with(["proof": proof.without("@context")]),
             signed.with(["proof": proof.with(["proofValue": "z1111"])]),
             signed.with([
                 "proof": document.signed(with: other, at: moment)["proof"]!.with(

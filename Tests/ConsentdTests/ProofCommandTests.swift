@@ -70,7 +70,7 @@ struct ProofCommandTests {
     @Test func aReceiptIsMadeForAnEventOrAPersonAndCheckedWithoutTheNode() async throws {
         let (folder, data) = try await club()
         let person = ["receipt", "email:kari.nordmann@example.no", "-p", "newsletter", "--data", data]
-        for (form, field) in [("dpv", "dpv:hasNotice"), ("kantara", "consentReceiptID")] {
+        for (form, field) in [("dpv", "dpv:hasRecordOfActivity"), ("kantara", "consentReceiptID")] {
             let file = folder.path + "/\(form).json"
             let made = try await Binary.run(person + ["--form", form, "--output", file])
             #expect(made.status == 0 && made.output.isEmpty, "\(made)")
