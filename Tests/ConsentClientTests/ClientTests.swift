@@ -18,7 +18,7 @@ private final class Counter: Sendable {
     let count = Atomic(0)
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ClientTests {
+@Suite(.timeLimit(.minutes(10))) struct ClientTests {
     // MARK: Requests
 
     @Test func theThreeChecksAreAnswered() async throws {

@@ -103,6 +103,8 @@ final class ScriptedServer: Sendable {
     func client(_ change: (inout ClientOptions) -> Void = { _ in }) async throws(ConsentClientError) -> ConsentClient {
         var options = ClientOptions()
         options.requestTimeout = .seconds(180)
+        // What a busy machine leaves in silence for long is no reason to ask for more than the test does.
+        options.pingInterval = .seconds(600)
         options.backoffMin = .milliseconds(5)
         options.backoffMax = .milliseconds(50)
         change(&options)
