@@ -54,25 +54,31 @@ package struct ConfirmedConsent: Sendable, Equatable {
     }
 }
 
-/// Bytes as text that fits into an address of the web (RFC 4648, base64url without padding).
-struct TokenText {
-    static let tokenSize = 32
+/// Random bytes as text that fits into an address of the web (RFC 4648, base64url without padding).
+package enum TokenText {
+    private static let size = 32
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-    let text: String
+    /// A text that nobody can guess. None begins with a hyphen, which a command line would take for an option's.
+    package static func draw(_ randomBytes: (Int) -> [UInt8] = { SystemRandom.bytes($0) }) -> String {
+        while true {
+            let text = text(of: randomBytes(size))
+            if !text.hasPrefix("-") { return text }
+        }
+    }
 
-    init(_ bytes: [UInt8]) {
+    private static func text(of bytes: [UInt8]) -> String {
         var (text, held, bits): ([UInt8], UInt32, Int) = ([], 0, 0)
         for byte in bytes {
             held = held << 8 | UInt32(byte)
             bits += 8
             while bits >= 6 {
                 bits -= 6
-                text.append(Self.alphabet[Int(held >> UInt32(bits) & 63)])
+                text.append(alphabet[Int(held >> UInt32(bits) & 63)])
             }
         }
-        if bits > 0 { text.append(Self.alphabet[Int(held << UInt32(6 - bits) & 63)]) }
-        self.text = String(decoding: text, as: UTF8.self)
+        if bits > 0 { text.append(alphabet[Int(held << UInt32(6 - bits) & 63)]) }
+        return String(decoding: text, as: UTF8.self)
     }
 }
 
@@ -110,7 +116,7 @@ extension Group {
             lifetime = min(lifetime ?? .max, purpose.tokenLifetime.seconds)
         }
         guard let lifetime else { throw RightsError.admission(.purposeUnknown("")) }
-        let token = TokenText(SystemRandom.bytes(TokenText.tokenSize)).text
+        let token = TokenText.draw()
         let endsAt = now.advanced(bySeconds: lifetime)
         draft.put(
             StoredToken(

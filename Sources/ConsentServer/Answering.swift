@@ -85,7 +85,7 @@ extension Engine {
             let answer = ProofText(
                 try document(asked.kind, of: asked.sequence, sizeMax: WireLimit.frameSizeMax - WireLimit.headerSize))
             var entry = AccessEntry(asked.kind == .event ? .proof : .receipt, by: reader)
-            (entry.about, entry.rows) = (asked.sequence, 1)
+            (entry.subject, entry.about, entry.rows) = (try subject(ofEvent: asked.sequence), asked.sequence, 1)
             return ({ answer.encode(.proved, request: request, into: &$0) }, entry, nil)
         case .accessLog(let asked):
             let countMax = asked.countMax == 0 ? WireLimit.accessPageMax : min(asked.countMax, WireLimit.accessPageMax)

@@ -21,6 +21,13 @@ struct ConfirmationTokenTests {
 
     init() throws { node = try TestNode(Self.catalog) }
 
+    @Test func noTokenBeginsAsAnOptionOfACommandDoes() {
+        var draws: [UInt8] = [0xF8, 0xFB, 0xFC]
+        let token = TokenText.draw { size in [draws.removeFirst()] + [UInt8](repeating: 0xFF, count: size - 1) }
+        #expect(token == "_P" + String(repeating: "_", count: 40) + "8")
+        #expect(draws.isEmpty)
+    }
+
     private func request(_ purposes: [String] = ["mail"], of person: Identifier? = nil) throws {
         for purpose in purposes {
             #expect(try engine.recordOne(.grant([person ?? kari], purpose)).isRecorded)
