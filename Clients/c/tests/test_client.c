@@ -531,7 +531,7 @@ static void refuses_what_cannot_be_sent(consent_client *client) {
     CHECK(consent_client_count_granted(client, NULL, NULL, NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
     CHECK(consent_client_poll(NULL) == CONSENT_CLIENT_ARGUMENT, "argument");
     consent_people_page page;
-    consent_people_question question = {.selection = CONSENT_PEOPLE_OUTDATED_BY + 1};
+    consent_people_question question = {.selection = CONSENT_PEOPLE_COMING_OF_AGE + 1};
     CHECK(consent_client_people(client, &question, &page) == CONSENT_CLIENT_ARGUMENT, "argument");
     question = (consent_people_question){.selection = CONSENT_PEOPLE_AUDIENCE, .purpose = {long_text, 256}};
     CHECK(consent_client_people(client, &question, &page) == CONSENT_CLIENT_ARGUMENT && page.count == 0, "argument");
