@@ -44,7 +44,7 @@ extension Engine {
 
     /// The number of the person whom an event is about; zero where there is none.
     package func subject(ofEvent sequence: UInt64) throws -> UInt64 {
-        try ledger.read { try $0.event(sequence).map { UInt64(clamping: $0.subject) } ?? 0 }
+        try ledger.read { try $0.evidence(of: sequence)?.event.map { UInt64(clamping: $0.subject) } ?? 0 }
     }
 
     /// Entries looked at for one page: a page takes some hundredths of a second, however few are wanted.

@@ -29,6 +29,7 @@ from consentd import (
     HandshakeRefused,
     LawfulBasis,
     Options,
+    ProofKind,
     ServerError,
     State,
     Subject,
@@ -131,6 +132,30 @@ class ServerTests(unittest.TestCase):
                 states = [entry.act.state for entry in client.history(kari)]
                 self.assertEqual(states, [EventState.GIVEN, EventState.WITHDRAWN])
                 self.assertEqual(client.history(kari)[0].act.purpose, "sms-offers")
+
+    def test_people_are_linked_confirmed_and_proved_and_whoever_looks_is_seen(self) -> None:
+        cookie, kari = Subject.cookie(new_key().hex()), self.person()
+
+        async def link_and_unlink() -> None:
+            async with await AsyncClient.connect(self.server.endpoint) as client:
+                self.assertEqual((await client.link(cookie, kari)).identifiers, 1)
+                self.assertEqual((await client.unlink(cookie)).identifiers, 1)
+
+        with Client(self.server.endpoint) as client:
+            client.record([Act.withdrawal(cookie, "personalised-ads")])
+            (outcome,) = client.record([grant(kari, "newsletter")])
+            self.assertTrue(outcome.is_recorded, outcome)
+            token = client.issue_token(kari, ["newsletter"])
+            self.assertEqual([one.purpose for one in client.confirm_token(token.token)], ["newsletter"])
+            self.assertTrue(client.check(kari, "newsletter").is_granted)
+            self.assertEqual(client.link(cookie, kari).identifiers, 1)
+            self.assertEqual(client.check(kari, "personalised-ads").decision, Decision.DENIED)
+            self.assertEqual(client.unlink(cookie).identifiers, 1)
+            self.assertEqual(client.check(cookie, "personalised-ads").decision, Decision.DENIED)
+            asyncio.run(link_and_unlink())
+            self.assertIn("signature", client.checkpoint())
+            self.assertIn("DataIntegrityProof", client.document(ProofKind.DPV_RECEIPT, outcome.sequence))
+            self.assertTrue(client.access_log(kari))
 
     def test_asyncio_does_the_same(self) -> None:
         async def claim() -> None:

@@ -357,12 +357,12 @@ class Core:
         (answer,) = yield [EraseRequest(subject, reason, actor)]
         return cast(Erased, answer)
 
-    def _link(self, subject: Subject, person: Subject, actor: str) -> Plan[LinkOutcome]:
+    def _link_identifier(self, subject: Subject, person: Subject, actor: str) -> Plan[LinkOutcome]:
         _require_names(actor, subject.value)
         (answer,) = yield [LinkRequest(subject, person, actor)]
         return cast(LinkOutcome, answer)
 
-    def _unlink(self, subject: Subject, actor: str) -> Plan[LinkOutcome]:
+    def _unlink_identifier(self, subject: Subject, actor: str) -> Plan[LinkOutcome]:
         _require_names(actor)
         (answer,) = yield [UnlinkRequest(subject, actor)]
         return cast(LinkOutcome, answer)

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import cast
 
@@ -13,6 +14,8 @@ from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
+    AccessEntry,
+    AccessLogRequest,
     Answer,
     ConfirmationToken,
     ConfirmedConsent,
@@ -42,6 +45,7 @@ from .values import (
     PurposeInfo,
     Subject,
     SubjectChecks,
+    millis_of,
 )
 
 
@@ -220,12 +224,12 @@ class AsyncClient(Core):
         What was recorded for it becomes the person's; a "no" of either side is a "no" of the person. ``by`` stays in the
         ledger, so it must not name the person.
         """
-        return await self._run(self._link(subject, person, by))
+        return await self._run(self._link_identifier(subject, person, by))
 
     async def unlink(self, subject: Subject, by: str = "") -> LinkOutcome:
         """Takes an identifier off its person: it is unknown from then on, but each "no" that stood stands for it on. Never
         repeated on its own once it may have been sent."""
-        return await self._run(self._unlink(subject, by))
+        return await self._run(self._unlink_identifier(subject, by))
 
     async def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
         """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.

@@ -10,12 +10,15 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime
 from types import TracebackType
 
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice, ErasureReason, ProofKind
 from ._wire import (
+    AccessEntry,
+    AccessLogRequest,
     Answer,
     ConfirmationToken,
     ConfirmedConsent,
@@ -45,6 +48,7 @@ from .values import (
     PurposeInfo,
     Subject,
     SubjectChecks,
+    millis_of,
 )
 
 _RECEIVE_SIZE = 1 << 16
@@ -278,12 +282,12 @@ class Client(Core):
         What was recorded for it becomes the person's; a "no" of either side is a "no" of the person. ``by`` stays in the
         ledger, so it must not name the person.
         """
-        return self._run(self._link(subject, person, by))
+        return self._run(self._link_identifier(subject, person, by))
 
     def unlink(self, subject: Subject, by: str = "") -> LinkOutcome:
         """Takes an identifier off its person: it is unknown from then on, but each "no" that stood stands for it on. Never
         repeated on its own once it may have been sent."""
-        return self._run(self._unlink(subject, by))
+        return self._run(self._unlink_identifier(subject, by))
 
     def issue_token(self, subject: Subject, purposes: Sequence[str]) -> ConfirmationToken:
         """Issues a token that confirms what a person has requested (double opt-in), each purpose with a grant that waits.
