@@ -141,8 +141,8 @@ let package = Package(
         .testTarget(
             name: "ConsentEdgeTests",
             dependencies: [
-                "ConsentEdge", "ConsentEngine", "ConsentServer", "ConsentSync", "ConsentCatalog", "ConsentWire",
-                "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+                "ConsentEdge", "ConsentEngine", "ConsentServer", "ConsentSync", "ConsentCatalog", "ConsentIndex",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
             ],
             swiftSettings: common),
         .testTarget(

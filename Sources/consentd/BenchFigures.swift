@@ -30,7 +30,8 @@ struct BenchFigures: AsyncParsableCommand {
             try withBenchFolder { figures += try revisionFigures($0, identifiers: smoke ? 4000 : 10_000_000) }
             try await withBenchFolderAwaiting { folder in
                 figures += try await syncFigures(
-                    folder, identifiers: smoke ? 20_000 : 1_000_000, changes: smoke ? 300 : 20_000)
+                    folder, identifiers: smoke ? 20_000 : 1_000_000, changes: smoke ? 300 : 20_000,
+                    edges: smoke ? 5 : 200)
             }
             printFigures(figures, smoke: smoke, json: json)
         }

@@ -8,18 +8,22 @@ import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentSync
+import ConsentWire
 import Foundation
 import Synchronization
 
 /// What an edge costs and how far behind it is: a snapshot, changes one each millisecond, and a revision that asks
 /// everybody again.
-func syncFigures(_ folder: String, identifiers: Int, changes: Int) async throws -> [Figure] {
+func syncFigures(_ folder: String, identifiers: Int, changes: Int, edges: Int) async throws -> [Figure] {
     benchNote("making a node of \(identifiers) identifiers")
     try makeNode(folder + "/node", identifiers: identifiers)
     let (server, address) = try startListening(["serve", "--data", folder + "/node"])
     defer { server.end() }
     benchNote("taking a snapshot")
-    var figures = try await snapshotFigures(folder + "/edge", of: address, server)
+    let snapshot = try await snapshotFigures(folder + "/edge", of: address, server)
+    var figures = snapshot.figures
+    let listening = try ListeningEdges(edges, of: address, history: snapshot.history, from: snapshot.point)
+    defer { listening.stop() }
     let (edge, _) = try startListening(["edge", "--data", folder + "/edge", "--upstream", "\(address)"])
     defer { edge.end() }
     let watch = try EnforcementWatch(folder + "/edge")
@@ -29,8 +33,22 @@ func syncFigures(_ folder: String, identifiers: Int, changes: Int) async throws 
     let client = try await ConsentClient.connect(
         to: .tcp(host: "127.0.0.1", port: port(of: address)), options: options)
     try await watch.wait(for: try await client.status().sequence)
+    benchNote("recording changes while \(edges + 1) edges follow")
+    let many = try await recordChanges(client, server, from: 0, count: max(1, changes / 4), of: identifiers)
+    try await watch.wait(for: many.last)
+    try await listening.wait(for: many.last)
+    let manyNanos = many.processorNanosAChange(server)
+    listening.stop()
     benchNote("recording \(changes) changes, one a millisecond")
-    figures += try await changeFigures(client, watch, changes: changes, identifiers: identifiers)
+    let few = try await recordChanges(client, server, from: many.changes.count, count: changes, of: identifiers)
+    try await watch.wait(for: few.last)
+    let fewNanos = few.processorNanosAChange(server)
+    figures += changeFigures(few, watch)
+    figures += [
+        Figure("server processor time a change, with 1 edge", fewNanos / 1000, "µs"),
+        Figure("server processor time a change, with \(edges + 1) edges", manyNanos / 1000, "µs"),
+        Figure("of that, for each edge more", (manyNanos - fewNanos) / 1000 / Double(max(1, edges)), "µs"),
+    ]
     benchNote("applying a revision that asks everybody again")
     figures += try await revisionFigures(client, watch)
     await client.close()
@@ -119,7 +137,7 @@ private func benchCatalog(revisions: [(name: String, effectiveAt: String)]) -> S
 /// Follows within this process, so that each step of the snapshot can be seen.
 private func snapshotFigures(
     _ data: String, of address: SocketAddress, _ server: PeerProcess
-) async throws -> [Figure] {
+) async throws -> (figures: [Figure], history: ID16, point: SyncPoint) {
     var options = FollowerOptions(upstream: address)
     options.replica.name = "bench"
     let before = anonymousMegabytes(of: System.processID)
@@ -144,12 +162,12 @@ private func snapshotFigures(
         usleep(1000)
     }
     let ready = Clock.monotonicNanos()
-    let table = edge.follower.publication.current
+    let (table, state) = (edge.follower.publication.current, edge.follower.state)
     // A row on the wire: tag, sequence and end, two words of bits, place and flags.
     let megabytes = Double(table.rows) * 40 / 1e6
     edge.close()
     let (from, to) = (first ?? begin, last ?? ready)
-    return [
+    let figures = [
         Figure("identifiers in the snapshot", Double(table.rows), ""),
         .atLeast("snapshot over loopback", megabytes / (Double(max(1, to - from)) / 1e9), "MB/s", 400),
         Figure("snapshot, first to last byte", Double(to - from) / 1e9, "s"),
@@ -157,6 +175,7 @@ private func snapshotFigures(
         Figure("memory beside the mapped rows, edge, more than before", peak - before, "MB"),
         Figure("memory beside the mapped rows, server, more than before", serverPeak - serverBefore, "MB"),
     ]
+    return (figures, state.history, state.point)
 }
 
 /// What a process holds that is no mapped file.
@@ -231,16 +250,32 @@ private struct TimedChange: Sendable {
     var acknowledgedAt: Int64
 }
 
-private func changeFigures(
-    _ client: ConsentClient, _ watch: EnforcementWatch, changes: Int, identifiers: Int
-) async throws -> [Figure] {
+/// Changes that were recorded one each millisecond, as far as the connection let them.
+private struct RecordedChanges {
+    var changes: [TimedChange]
+    var seconds: Double
+    /// Of the server, before them.
+    var processorNanosBefore: Int64
+
+    var last: UInt64 { changes.map(\.sequence).max() ?? 0 }
+
+    /// What they have cost the server until now, each.
+    func processorNanosAChange(_ server: PeerProcess) -> Double {
+        Double(server.processorNanos - processorNanosBefore) / Double(max(1, changes.count))
+    }
+}
+
+private func recordChanges(
+    _ client: ConsentClient, _ server: PeerProcess, from first: Int, count: Int, of identifiers: Int
+) async throws -> RecordedChanges {
+    let processorNanosBefore = server.processorNanos
     let begin = Clock.monotonicNanos()
-    let timed = try await withThrowingTaskGroup(of: TimedChange.self) { group in
-        for number in 0..<changes {
+    let changes = try await withThrowingTaskGroup(of: TimedChange.self) { group in
+        for number in 0..<count {
             let due = begin + Int64(number) * 1_000_000
             let left = due - Clock.monotonicNanos()
             if left > 0 { try await Task.sleep(for: .nanoseconds(left)) }
-            let person = try Subject("customer:" + name(number % identifiers))
+            let person = try Subject("customer:" + name((first + number) % identifiers))
             group.addTask {
                 let sentAt = Clock.monotonicNanos()
                 let outcome = try await client.record([.withdrawal(person, purpose: "newsletter")])[0]
@@ -252,10 +287,14 @@ private func changeFigures(
         for try await change in group { all.append(change) }
         return all
     }
-    let seconds = Double(Clock.monotonicNanos() - begin) / 1e9
-    try await watch.wait(for: timed.map(\.sequence).max() ?? 0)
+    return RecordedChanges(
+        changes: changes, seconds: Double(Clock.monotonicNanos() - begin) / 1e9,
+        processorNanosBefore: processorNanosBefore)
+}
+
+private func changeFigures(_ recorded: RecordedChanges, _ watch: EnforcementWatch) -> [Figure] {
     var (afterAcknowledged, afterSent): ([Double], [Double]) = ([], [])
-    for change in timed {
+    for change in recorded.changes {
         guard let enforcedAt = watch.moment(of: change.sequence) else { continue }
         afterAcknowledged.append(Double(max(0, enforcedAt - change.acknowledgedAt)) / 1e6)
         afterSent.append(Double(enforcedAt - change.sentAt) / 1e6)
@@ -265,7 +304,7 @@ private func changeFigures(
         return sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
     }
     return [
-        Figure("changes recorded", Double(timed.count) / seconds, "changes/s"),
+        Figure("changes recorded", Double(recorded.changes.count) / recorded.seconds, "changes/s"),
         Figure("acknowledged → enforced for a mapped reader, p50", quantile(afterAcknowledged, 0.5), "ms"),
         .atMost("acknowledged → enforced for a mapped reader, p99", quantile(afterAcknowledged, 0.99), "ms", 3),
         Figure("sent by the client → enforced for a mapped reader, p50", quantile(afterSent, 0.5), "ms"),
@@ -309,15 +348,21 @@ struct BenchSync: AsyncParsableCommand {
     var identifiers = SubjectCount(10_000_000)
     @Option(help: "Changes, one each thousandth of a second.")
     var changes = 20_000
+    @Option(help: "Edges that follow besides, to tell what each more of them costs.")
+    var edges = 200
 
-    func validate() throws { if changes < 1 { throw ValidationError("--changes is greater than zero") } }
+    func validate() throws {
+        if changes < 1 { throw ValidationError("--changes is greater than zero") }
+        if !(1...1000).contains(edges) { throw ValidationError("--edges is from 1 to 1000") }
+    }
 
     func run() async throws {
         try await reportingFailures {
             var figures: [Figure] = []
             try await withBenchFolderAwaiting { folder in
                 figures = try await syncFigures(
-                    folder, identifiers: smoke ? 20_000 : identifiers.value, changes: smoke ? 300 : changes)
+                    folder, identifiers: smoke ? 20_000 : identifiers.value, changes: smoke ? 300 : changes,
+                    edges: smoke ? 5 : edges)
             }
             printFigures(figures, smoke: smoke, json: json)
         }

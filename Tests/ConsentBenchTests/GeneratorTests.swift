@@ -186,4 +186,27 @@ struct GeneratorTests {
         #expect(rates.contains { $0 > knee })
         #expect(ramp.closedMax.perSecond == 10_000)
     }
+
+    @Test func whereNothingIsAnsweredInAShortRunALongerOneIsMade() throws {
+        var plan = LoadPlan(.unix(path: ""))
+        plan.extent = .seconds(0.05)
+        var seconds: [Double] = []
+        let ramp = try Ramp(plan, isPoisson: false) { plan in
+            guard case .seconds(let long) = plan.extent else { return LoadResult() }
+            seconds.append(long)
+            var result = LoadResult()
+            result.seconds = long
+            if long > 0.5 { result.answers = 800 }
+            return result
+        } step: { _ in
+        }
+        #expect(ramp.closedMax.answers == 800)
+        #expect(Array(seconds.prefix(3)) == [0.05, 0.2, 0.8] && seconds.dropFirst(3).allSatisfy { $0 == 0.8 })
+        #expect(throws: LoadFailure.self) {
+            try Ramp(plan, isPoisson: false) { _ in
+                LoadResult()
+            } step: { _ in
+            }
+        }
+    }
 }

@@ -64,12 +64,15 @@ package enum LoadFailure: Error, CustomStringConvertible {
     case disconnected(SocketAddress)
     /// What came is no answer of the protocol that is spoken.
     case notUnderstood(SocketAddress)
+    case nothingAnswered(SocketAddress)
 
     package var description: String {
         switch self {
         case .planImpossible(let what): what
         case .disconnected(let address): "the server at \(address) closed a connection"
         case .notUnderstood(let address): "what the server at \(address) sent is no answer of its protocol"
+        case .nothingAnswered(let address):
+            "the server at \(address) answered nothing in time, so there is no rate to begin with; is it overloaded?"
         }
     }
 }

@@ -22,17 +22,27 @@ package struct Ramp: Sendable {
     /// So is one whose 99th percentile is this many times that of the first step, and more than a millisecond.
     static let slowdownMax = 8.0
     static let slowMicrosMin = 1000.0
+    /// A server that has answered nothing for so long is not measured.
+    static let secondsWithoutAnswerMax = 10.0
 
     /// - Parameters:
     ///   - plan: its pace is set here; a closed loop first, then one rate after another.
     ///   - run: runs a plan.
     ///   - step: is told of each step.
+    /// - Throws: ``LoadFailure`` `nothingAnswered`, and what `run` throws.
     package init(
         _ plan: LoadPlan, isPoisson: Bool, run: (LoadPlan) throws -> LoadResult, step: (Step) -> Void
     ) throws {
-        var closed = plan
+        var (plan, closed) = (plan, plan)
         closed.pace = .closed
         closedMax = try run(closed)
+        // On a machine that does other things, a short run can pass before anything is answered.
+        while closedMax.answers == 0, case .seconds(let seconds) = plan.extent {
+            guard seconds < Self.secondsWithoutAnswerMax else { throw LoadFailure.nothingAnswered(plan.address) }
+            plan.extent = .seconds(seconds * 4)
+            closed.extent = plan.extent
+            closedMax = try run(closed)
+        }
         func attempt(_ rate: Double) throws -> Step {
             var open = plan
             open.pace = .open(perSecond: rate, isPoisson: isPoisson)
