@@ -183,14 +183,22 @@ static void *make_items(consent_client *client, size_t count, size_t size) {
     return client->items;
 }
 
+// Whether the smallest requests fit, and no limit is past what the protocol's fields can say.
+static bool has_usable_limits(const unsigned char *limits) {
+    uint32_t frame_size = u32(limits), in_flight = u32(limits + 4), subjects = u32(limits + 8), events = u32(limits + 12);
+    return frame_size >= 2 * HEADER_BYTES + CONSENT_LIMIT_IDENTIFIER_SIZE_MAX && frame_size <= FRAME_BYTES_MAX
+        && in_flight >= 1 && subjects >= 1 && subjects <= CONSENT_LIMIT_SUBJECTS_PER_CHECK_MAX && events >= 1
+        && events <= CONSENT_LIMIT_EVENTS_PER_RECORD_MAX;
+}
+
 static bool take_welcome(consent_client *client, frame *frame) {
     const unsigned char *text;
     size_t size;
     if (frame->flags || frame->word || frame->size < 64) return false;
     if (frame->argument < CONSENT_VERSION_MIN || frame->argument > CONSENT_VERSION_MAX) return false;
+    if (!has_usable_limits(frame->payload + 48)) return false;
     client->frame_size_max = u32(frame->payload + 48);
     client->subjects_max = u32(frame->payload + 56);
-    if (client->frame_size_max > FRAME_BYTES_MAX) client->frame_size_max = FRAME_BYTES_MAX;
     frame->payload += 64;
     frame->size -= 64;
     return take_text(frame, 1, &text, &size) && take_text(frame, 1, &text, &size) && frame->size == 0;
@@ -877,7 +885,9 @@ int consent_client_people(
         if (texts[position]->size > UINT8_MAX) return CONSENT_CLIENT_ARGUMENT;
         size += 1 + texts[position]->size;
     }
-    if (question->document.size > client->frame_size_max - size) return CONSENT_ERROR_FRAME_TOO_LARGE;
+    if (size > client->frame_size_max || question->document.size > client->frame_size_max - size) {
+        return CONSENT_ERROR_FRAME_TOO_LARGE;
+    }
     awaited *asked;
     consent_answer answer;
     uint32_t word = question->selection | (uint32_t)question->reasons << 8;

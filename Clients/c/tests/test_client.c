@@ -100,6 +100,21 @@ static void is_broken(const char *name, const unsigned char *bytes, size_t size)
     consent_client_close(client);
 }
 
+// Of a welcome. What fits into a frame is reckoned from them, so none may be less than the smallest request needs.
+static void refuses_limits_that_nothing_fits_in(const unsigned char *bytes, size_t size) {
+    const struct { size_t offset; uint32_t value; } limits[] = {
+        {48, 0}, {48, 15}, {48, 286}, {48, FRAME_BYTES_MAX + 1}, {48, UINT32_MAX}, {52, 0}, {56, 0}, {56, 65536}, {60, 0},
+        {60, 4097}};
+    unsigned char *changed = malloc(size);
+    if (!changed) exit(2);
+    for (size_t position = 0; position < sizeof limits / sizeof *limits; position++) {
+        memcpy(changed, bytes, size);
+        memcpy(changed + HEADER_BYTES + limits[position].offset, &limits[position].value, 4);
+        is_broken("limits", changed, size);
+    }
+    free(changed);
+}
+
 static size_t print_words(char *text, const uint64_t *words, size_t count) {
     size_t size = 0;
     for (size_t word = 0; word < count; word++) {
@@ -230,6 +245,7 @@ static void print_meaning(const consent_client *client, const consent_answer *an
 }
 
 static void means(const char *name, const unsigned char *bytes, size_t size, const char *expected, char *text) {
+    if (bytes[4] == CONSENT_OPCODE_WELCOME) refuses_limits_that_nothing_fits_in(bytes, size);
     for (int round = 0; round < (size < 2000 ? 2 : 1); round++) {
         consent_answer answer;
         consent_client *client = client_awaiting(bytes, &answer);
