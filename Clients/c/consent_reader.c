@@ -78,6 +78,12 @@ typedef struct {
     uint64_t lines;
 } index_table;
 
+// Which purpose has which bit: a line each, its bit, a tab, its id. Empty where none was read.
+typedef struct {
+    char *text;
+    size_t size;
+} purpose_list;
+
 struct consent_reader {
     index_table table;
     uint64_t k0, k1;
@@ -86,8 +92,7 @@ struct consent_reader {
     bool is_of_this_boot;
     // What a writer of another boot vouched for. It counts for nothing, also if the next writer has not cleared it yet.
     uint64_t vouched_elsewhere;
-    char *purposes;
-    size_t purposes_size;
+    purpose_list purposes;
     char *path;        // room for the longest of the paths in the folder
     size_t path_size;
     size_t folder_size;
@@ -1232,50 +1237,106 @@ static int map_current(consent_reader *reader, index_table *table, const unsigne
 
 // MARK: Purposes
 
-static int read_purposes(consent_reader *reader) {
+static void free_list(purpose_list *list) {
+    free(list->text);
+    *list = (purpose_list){NULL, 0};
+}
+
+static int fill_list(consent_reader *reader, purpose_list *list) {
     static const char FIRST_LINE[] = "consentd-purposes 1\n";
     const size_t first_size = sizeof FIRST_LINE - 1;
     size_t size = PURPOSES_FILE_SIZE_MAX;
-    reader->purposes_size = 0;
-    int problem = read_file(path_in_folder(reader, "index/purposes"), reader->purposes, &size);
+    int problem = read_file(path_in_folder(reader, "index/purposes"), list->text, &size);
     if (problem == EFBIG) return CONSENT_READER_PURPOSES_DAMAGED;
     if (problem != 0) return problem == ENOENT ? CONSENT_READER_PURPOSES_MISSING : CONSENT_READER_SYSTEM;
-    bool is_whole = size >= first_size && memcmp(reader->purposes, FIRST_LINE, first_size) == 0
-        && reader->purposes[size - 1] == '\n';
+    bool is_whole = size >= first_size && memcmp(list->text, FIRST_LINE, first_size) == 0
+        && list->text[size - 1] == '\n';
     if (!is_whole) return CONSENT_READER_PURPOSES_DAMAGED;
-    memmove(reader->purposes, reader->purposes + first_size, size - first_size);
-    reader->purposes_size = size - first_size;
+    memmove(list->text, list->text + first_size, size - first_size);
+    list->size = size - first_size;
     return CONSENT_READER_OK;
 }
 
-static int find_purpose(const consent_reader *reader, const char *id, uint32_t *bit) {
-    const char *line = reader->purposes, *end = reader->purposes + reader->purposes_size;
-    size_t id_size = strlen(id);
-    while (line < end) {
-        const char *line_end = memchr(line, '\n', (size_t)(end - line));
-        const char *tab = memchr(line, '\t', (size_t)(line_end - line));
-        if (!tab || tab == line || tab - line > 3) return CONSENT_READER_PURPOSES_DAMAGED;
-        uint32_t number = 0;
-        for (const char *digit = line; digit < tab; digit++) {
-            if (!is_digit((unsigned char)*digit)) return CONSENT_READER_PURPOSES_DAMAGED;
-            number = number * 10 + (uint32_t)(*digit - '0');
-        }
-        if (number >= PURPOSES_MAX) return CONSENT_READER_PURPOSES_DAMAGED;
-        if ((size_t)(line_end - tab) == id_size + 1 && memcmp(tab + 1, id, id_size) == 0) {
-            *bit = number;
-            return CONSENT_READER_OK;
-        }
-        line = line_end + 1;
+// The list is the caller's to free where this succeeds.
+static int read_list(consent_reader *reader, purpose_list *list) {
+    *list = (purpose_list){malloc(PURPOSES_FILE_SIZE_MAX), 0};
+    int error = list->text ? fill_list(reader, list) : CONSENT_READER_NO_MEMORY;
+    if (error != CONSENT_READER_OK) free_list(list);
+    return error;
+}
+
+typedef struct {
+    const char *id;
+    size_t id_size;
+    uint32_t bit;
+} purpose_line;
+
+// Takes the next line off a list. False where it is none.
+static bool take_line(purpose_list *rest, purpose_line *line) {
+    const char *end = memchr(rest->text, '\n', rest->size);
+    const char *tab = end ? memchr(rest->text, '\t', (size_t)(end - rest->text)) : NULL;
+    if (!tab || tab == rest->text || tab - rest->text > 3) return false;
+    line->bit = 0;
+    for (const char *digit = rest->text; digit < tab; digit++) {
+        if (!is_digit((unsigned char)*digit)) return false;
+        line->bit = line->bit * 10 + (uint32_t)(*digit - '0');
+    }
+    line->id = tab + 1;
+    line->id_size = (size_t)(end - line->id);
+    size_t size = (size_t)(end + 1 - rest->text);
+    rest->text += size;
+    rest->size -= size;
+    return line->bit < PURPOSES_MAX;
+}
+
+static int find_purpose(purpose_list list, const char *id, size_t id_size, uint32_t *bit) {
+    purpose_line line;
+    while (list.size > 0) {
+        if (!take_line(&list, &line)) return CONSENT_READER_PURPOSES_DAMAGED;
+        if (line.id_size != id_size || memcmp(line.id, id, id_size) != 0) continue;
+        *bit = line.bit;
+        return CONSENT_READER_OK;
     }
     return CONSENT_READER_PURPOSE_UNKNOWN;
+}
+
+// Whether every purpose of a list has the same bit in another one.
+static int keeps_bits(purpose_list known, purpose_list list) {
+    if (known.size == list.size && memcmp(known.text, list.text, known.size) == 0) return CONSENT_READER_OK;
+    purpose_line line;
+    while (known.size > 0) {
+        uint32_t bit;
+        if (!take_line(&known, &line)) return CONSENT_READER_PURPOSES_DAMAGED;
+        int error = find_purpose(list, line.id, line.id_size, &bit);
+        if (error == CONSENT_READER_PURPOSES_DAMAGED) return error;
+        if (error != CONSENT_READER_OK || bit != line.bit) return CONSENT_READER_ANOTHER_HISTORY;
+    }
+    return CONSENT_READER_OK;
+}
+
+// Reads the list that stands there now in place of the one that is known. A ledger that was put back to an older state
+// gives its next bits anew: where a purpose has not the bit any more that the caller may have been told, the reader says
+// nothing from then on.
+static int follow_purposes(consent_reader *reader) {
+    purpose_list list;
+    int error = read_list(reader, &list);
+    if (error != CONSENT_READER_OK) return error;
+    if (reader->purposes.size > 0) error = keeps_bits(reader->purposes, list);
+    if (error != CONSENT_READER_OK) {
+        free_list(&list);
+        return error;
+    }
+    free_list(&reader->purposes);
+    reader->purposes = list;
+    return CONSENT_READER_OK;
 }
 
 int consent_reader_purpose(consent_reader *reader, const char *id, uint32_t *bit) {
     if (!reader || !id || !bit) return CONSENT_READER_ARGUMENT;
     // What was read before may lack a purpose that has come since.
-    if (find_purpose(reader, id, bit) == CONSENT_READER_OK) return CONSENT_READER_OK;
-    int error = read_purposes(reader);
-    return error != CONSENT_READER_OK ? error : find_purpose(reader, id, bit);
+    if (find_purpose(reader->purposes, id, strlen(id), bit) == CONSENT_READER_OK) return CONSENT_READER_OK;
+    int error = follow_purposes(reader);
+    return error != CONSENT_READER_OK ? error : find_purpose(reader->purposes, id, strlen(id), bit);
 }
 
 // MARK: Moments
@@ -1325,8 +1386,6 @@ static void take(consent_reader *reader, index_table table) {
     reader->table = table;
     reader->is_of_this_boot = false;
     reader->vouched_elsewhere = 0;
-    // After a catalog that was put back to an older state its ids may have other bits.
-    reader->purposes_size = 0;
 }
 
 typedef struct {
@@ -1340,7 +1399,15 @@ static int may_try_again(consent_reader *reader, attempts *tried) {
     if (++tried->generations >= GENERATIONS_TRIED_MAX) return CONSENT_READER_UNSETTLED;
     index_table newer;
     int error = map_current(reader, &newer, reader->history);
-    if (error == CONSENT_READER_OK) take(reader, newer);
+    if (error == CONSENT_READER_OK) {
+        // Behind the file: its names stand there before it does.
+        error = reader->purposes.size > 0 ? follow_purposes(reader) : CONSENT_READER_OK;
+        if (error != CONSENT_READER_OK) {
+            unmap(&newer);
+            return error;
+        }
+        take(reader, newer);
+    }
     // Between the link and the file that it named, that file was replaced as well.
     return error == CONSENT_READER_INDEX_MISSING && tried->generations + 1 < GENERATIONS_TRIED_MAX
         ? CONSENT_READER_OK : error;
@@ -1509,8 +1576,7 @@ static int open_folder(consent_reader *reader, const char *node_folder) {
     reader->folder_size = strlen(node_folder);
     reader->path_size = reader->folder_size + sizeof LONGEST_NAME;
     reader->path = malloc(reader->path_size);
-    reader->purposes = malloc(PURPOSES_FILE_SIZE_MAX);
-    if (!reader->path || !reader->purposes) return CONSENT_READER_NO_MEMORY;
+    if (!reader->path) return CONSENT_READER_NO_MEMORY;
     memcpy(reader->path, node_folder, reader->folder_size);
     char boot_id[BOOT_ID_SIZE + 1];
     size_t boot_id_size = sizeof boot_id;
@@ -1525,6 +1591,9 @@ static int open_folder(consent_reader *reader, const char *node_folder) {
         if (error == CONSENT_READER_OK) {
             memcpy(reader->history, table.base + AT_HISTORY, HISTORY_SIZE);
             take(reader, table);
+            // Whoever has been told a bit by another reader of this folder is told nothing else by this one. What cannot
+            // be read is said when a purpose is asked for.
+            (void)follow_purposes(reader);
             return CONSENT_READER_OK;
         }
         // Between the link and the file that it named, that file was replaced.
@@ -1548,7 +1617,7 @@ int consent_reader_open(const char *node_folder, consent_reader **out) {
 void consent_reader_close(consent_reader *reader) {
     if (!reader) return;
     unmap(&reader->table);
-    free(reader->purposes);
+    free_list(&reader->purposes);
     free(reader->path);
     // Who finds the key finds out whom the rows are about.
     explicit_bzero(reader, sizeof *reader);
@@ -1574,7 +1643,8 @@ const char *consent_reader_error_text(int error) {
     case CONSENT_READER_SIZE_WRONG: return "the index has another size than its header says: let the node rebuild it";
     case CONSENT_READER_ANOTHER_KEY: return "the index was built with another key than index.key";
     case CONSENT_READER_ANOTHER_HISTORY:
-        return "the node's ledger was replaced by another: close the reader, open it again, ask for the purposes anew";
+        return "the node's ledger was replaced by another, or put back to an older state in which purposes have other "
+               "bits: close the reader, open it again, ask for the purposes anew";
     case CONSENT_READER_ANOTHER_BOOT: return "this machine's boot id cannot be read: is /proc there?";
     case CONSENT_READER_UNSETTLED: return "the index was being changed and did not settle: does its node run?";
     case CONSENT_READER_PURPOSES_MISSING: return "the folder has no index/purposes: has a catalog been applied?";

@@ -88,7 +88,8 @@ int consent_reader_open(const char *node_folder, consent_reader **out);
 
 void consent_reader_close(consent_reader *reader);
 
-// The bit of a purpose, by its id in the catalog. Ask once and keep it as long as the reader.
+// The bit of a purpose, by its id in the catalog. Ask once and keep it as long as the reader: should another purpose get
+// this bit, or this purpose another one, nothing is answered any more, with CONSENT_READER_ANOTHER_HISTORY.
 int consent_reader_purpose(consent_reader *reader, const char *id, uint32_t *bit);
 
 // One subject, one purpose. Fills `answer` in every case and returns its error.

@@ -406,7 +406,7 @@ static void finds_purposes_by_their_names(void) {
     CHECK(consent_reader_purpose(node.reader, "last", &bit) == CONSENT_READER_OK && bit == 959);
     CHECK(consent_reader_purpose(node.reader, "news", &bit) == CONSENT_READER_PURPOSE_UNKNOWN && bit == 959);
     CHECK(consent_reader_purpose(node.reader, "", &bit) == CONSENT_READER_PURPOSE_UNKNOWN);
-    const char *second = "consentd-purposes 1\n0\tnewsletter\n1\tnews\n";
+    const char *second = "consentd-purposes 1\n0\tnewsletter\n1\tnews\n959\tlast\n";
     write_file(node.folder, "index/purposes", second, strlen(second));
     CHECK(consent_reader_purpose(node.reader, "news", &bit) == CONSENT_READER_OK && bit == 1);
     const char *bad[] = {
@@ -417,6 +417,60 @@ static void finds_purposes_by_their_names(void) {
         write_file(node.folder, "index/purposes", bad[position], strlen(bad[position]));
         CHECK(consent_reader_purpose(node.reader, "x", &bit) == CONSENT_READER_PURPOSES_DAMAGED);
     }
+    end_node(&node);
+}
+
+static void name_purposes(const node *node, const char *lines) {
+    char list[200];
+    int size = snprintf(list, sizeof list, "consentd-purposes 1\n%s", lines);
+    write_file(node->folder, "index/purposes", list, (size_t)size);
+}
+
+// As a node does: first the names, then the file; where bits have changed, the older file says nothing before that.
+static void begin_generation(node *node, uint64_t generation, const char *purposes, uint64_t permitted) {
+    index_writer newer;
+    create_index(&newer, node->folder, generation, 1, 1024);
+    put(&newer, CONSENT_CUSTOMER, "7", 0, permitted, 0, UINT32_MAX, generation);
+    if (purposes) name_purposes(node, purposes);
+    publish(&newer);
+    supersede(&node->writer);
+    node->writer = newer;
+}
+
+// A ledger that was put back to an older state keeps its history, and gives its next bits anew.
+static void a_bit_that_was_told_means_the_same_or_nothing(void) {
+    node node = start_node(1);
+    uint32_t bit = 77;
+    put(&node.writer, CONSENT_CUSTOMER, "7", 0, 2, 0, UINT32_MAX, 1);
+    name_purposes(&node, "0\tnewsletter\n1\tanalysis\n");
+    CHECK(consent_reader_purpose(node.reader, "analysis", &bit) == CONSENT_READER_OK && bit == 1);
+    CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", bit), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
+    begin_generation(&node, 2, NULL, 2);
+    CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", bit), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
+    begin_generation(&node, 3, "0\tnewsletter\n2\tprofiling\n1\tanalysis\n", 2);
+    CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", bit), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
+    begin_generation(&node, 4, "0\tnewsletter\n1\tprofiling\n2\ttracking\n", 2);
+    for (int round = 0; round < 2; round++) {
+        consent_answer answer = ask(&node, CONSENT_CUSTOMER, "7", bit), many, summary;
+        CHECK(is_unavailable(answer) && answer.error == CONSENT_READER_ANOTHER_HISTORY);
+        consent_identifier one = {"7", 1, CONSENT_CUSTOMER};
+        CHECK(consent_reader_check_many(node.reader, &one, 1, bit, &many) == CONSENT_READER_ANOTHER_HISTORY);
+        uint64_t asked = 2, yes = 2, no = 2;
+        CHECK(consent_reader_check_purposes(node.reader, CONSENT_CUSTOMER, "7", 1, &asked, 1, &yes, &no, &summary)
+            == CONSENT_READER_ANOTHER_HISTORY);
+        CHECK(is_unavailable(many) && is_unavailable(summary) && yes == 0 && no == 0);
+        uint32_t other = 77;
+        CHECK(consent_reader_purpose(node.reader, "tracking", &other) == CONSENT_READER_ANOTHER_HISTORY && other == 77);
+    }
+    // Also where the newer file is there and its names cannot be read.
+    consent_reader_close(node.reader);
+    must(consent_reader_open(node.folder, &node.reader) == CONSENT_READER_OK, "open");
+    CHECK(consent_reader_purpose(node.reader, "profiling", &bit) == CONSENT_READER_OK && bit == 1);
+    CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", bit), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
+    begin_generation(&node, 5, "nonsense\n", 2);
+    CHECK(ask(&node, CONSENT_CUSTOMER, "7", bit).error == CONSENT_READER_PURPOSES_DAMAGED);
+    name_purposes(&node, "2\ttracking\n1\tprofiling\n0\tnewsletter\n");
+    CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", bit), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
     end_node(&node);
 }
 
@@ -550,6 +604,7 @@ int main(int count, char **arguments) {
     answers_nothing_while_the_defaults_change_or_their_writer_died();
     opens_no_file_that_is_not_whole();
     finds_purposes_by_their_names();
+    a_bit_that_was_told_means_the_same_or_nothing();
     a_file_without_a_free_slot_holds_nobody_up();
     refuses_null_pointers();
     is_right_beside_a_writer_that_grows_and_is_killed();
