@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import struct
 import threading
@@ -10,6 +11,7 @@ import time
 import unittest
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from consentd import (
     Act,
@@ -35,6 +37,7 @@ from consentd import (
     UnknownPurpose,
     VersionUnsupported,
 )
+from consentd._channel import Channel
 from consentd._protocol import Opcode
 from consentd._wire import frame
 
@@ -507,6 +510,54 @@ class ClientTests(unittest.TestCase):
 
         with ScriptedServer(silent) as server:
             asyncio.run(claim(server.endpoint))
+
+    def test_the_answer_to_a_cancelled_task_is_nobodys(self) -> None:
+        def late(peer: Peer) -> None:
+            peer.greet(NAMES)
+            first, second = peer.frame(), peer.frame()
+            assert first is not None and second is not None
+            peer.send(checked_frame(first.request, 2, 4) + checked_frame(second.request, 1, 6))
+            peer.frame()
+
+        async def claim(endpoint: str) -> None:
+            async with await AsyncClient.connect(endpoint, QUICK) as client:
+                first = asyncio.create_task(client.check(KARI, "news"))
+                await asyncio.sleep(0.05)
+                first.cancel()
+                second = await client.check(Subject.customer("ola"), "news")
+                self.assertEqual((second.decision, first.cancelled()), (Decision.DENIED, True))
+
+        with ScriptedServer(late) as server:
+            asyncio.run(claim(server.endpoint))
+
+    def test_a_client_that_is_collected_by_its_own_thread_holds_nobody_up(self) -> None:
+        """Finalizers run wherever memory is asked for, also where that thread has its own lock."""
+        is_let_go = threading.Event()
+
+        def pushing(peer: Peer) -> None:
+            peer.greet(NAMES)
+            is_let_go.wait(5)
+            peer.send(frame(Opcode.CATALOG_CHANGED, 0, b""))
+            while peer.frame() is not None:
+                continue
+
+        def receive(channel: Channel, data: bytes, now: float) -> None:
+            gc.collect()
+            take(channel, data, now)
+
+        gc.disable()
+        self.addCleanup(gc.enable)
+        with ScriptedServer(pushing) as server:
+            before = set(threading.enumerate())
+            client: Any = Client(server.endpoint, QUICK)
+            (listening,) = [t for t in threading.enumerate() if t.name == "consentd" and t not in before]
+            client.itself = client
+            take = Channel.receive
+            with patch.object(Channel, "receive", receive):
+                del client
+                is_let_go.set()
+                listening.join(5)
+            self.assertFalse(listening.is_alive())
 
     def test_what_cannot_be_sent_is_refused_here(self) -> None:
         for value in ("", "a\tb", "x" * 256, "\x7f", "\ud800"):

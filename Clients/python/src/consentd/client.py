@@ -60,7 +60,8 @@ class _Link:
 
     def __init__(self, endpoint: Endpoint, hello: Hello, options: Options, deadline: float) -> None:
         self.channel = Channel(hello, time.monotonic(), options.ping_interval, options.ping_timeout, options.actor)
-        self._lock = threading.Lock()
+        # Taken again by its own thread where that is the one that collects a forgotten client.
+        self._lock = threading.RLock()
         self._is_closed = False
         self._socket = _connected(endpoint, deadline)
         self._wake_in, self._wake_out = socket.socketpair()
