@@ -1354,28 +1354,34 @@ static uint32_t wall_seconds(void) {
     return time.tv_sec < 0 ? 0 : (uint32_t)time.tv_sec;
 }
 
-// Whether what the writer vouches for was vouched for since this machine was started.
-static bool is_of_this_boot(consent_reader *reader, uint64_t vouched) {
-    if (reader->is_of_this_boot) return true;
-    if (memcmp(reader->table.base + AT_BOOT_ID, reader->boot_id, BOOT_ID_SIZE) != 0) {
-        reader->vouched_elsewhere = vouched;
-        return false;
-    }
-    reader->is_of_this_boot = vouched != 0 && vouched != reader->vouched_elsewhere;
-    return reader->is_of_this_boot;
+// Whether the writer that named itself last has done so since this machine was started.
+static bool has_writer_of_this_boot(const consent_reader *reader) {
+    return reader->is_of_this_boot || memcmp(reader->table.base + AT_BOOT_ID, reader->boot_id, BOOT_ID_SIZE) == 0;
+}
+
+// What the writer vouches for, and has vouched for since this machine was started; else zero.
+static uint64_t vouched_here(consent_reader *reader) {
+    // In this order: the writer takes back what was vouched for in another boot before it names its own.
+    bool is_of_this_boot = has_writer_of_this_boot(reader);
+    atomic_thread_fence(memory_order_acquire);
+    uint64_t vouched = field(&reader->table, AT_VOUCHED);
+    if (reader->is_of_this_boot) return vouched;
+    if (!is_of_this_boot) reader->vouched_elsewhere = vouched;
+    reader->is_of_this_boot = is_of_this_boot && vouched != 0 && vouched != reader->vouched_elsewhere;
+    return reader->is_of_this_boot ? vouched : 0;
 }
 
 // To be called before the rows are read.
-static moment moment_of(const consent_reader *reader) {
+static moment moment_of(consent_reader *reader) {
     const index_table *table = &reader->table;
-    uint64_t vouched = field(table, AT_VOUCHED);
+    uint64_t vouched = vouched_here(reader);
     return (moment){field(table, AT_APPLIED_SEQUENCE), vouched, field(table, AT_LIVE_MILLIS), wall_seconds()};
 }
 
 // To be called when the rows have been read.
-static age age_of(consent_reader *reader, const moment *at) {
+static age age_of(const moment *at) {
     uint64_t now = boot_millis();
-    if (at->vouched == 0 || at->vouched > now || !is_of_this_boot(reader, at->vouched)) return (age){UINT64_MAX, false};
+    if (at->vouched == 0 || at->vouched > now) return (age){UINT64_MAX, false};
     return (age){now - at->vouched, now - at->vouched <= at->live_millis};
 }
 
@@ -1426,7 +1432,7 @@ static int check_hash(consent_reader *reader, identifier_hash hash, uint32_t pur
         moment at = moment_of(reader);
         question asked = question_of(&reader->table, purpose_bit);
         answer_from_row(&reader->table, &at, &asked, hash, answer);
-        judge_age(answer, freshness_of(&reader->table, age_of(reader, &at), purpose_bit));
+        judge_age(answer, freshness_of(&reader->table, age_of(&at), purpose_bit));
         if (is_settled(reader, version)) return CONSENT_READER_OK;
         int error = may_try_again(reader, &tried);
         if (error != CONSENT_READER_OK) return answer_nothing(answer, error);
@@ -1471,7 +1477,7 @@ static bool check_block(
             answer_nothing(answers + due, CONSENT_READER_IDENTIFIER_INVALID);
         }
     }
-    uint8_t freshness = freshness_of(table, age_of(reader, &at), purpose_bit);
+    uint8_t freshness = freshness_of(table, age_of(&at), purpose_bit);
     for (size_t position = 0; position < count; position++) judge_age(answers + position, freshness);
     return is_settled(reader, version);
 }
@@ -1537,7 +1543,7 @@ static void answer_words(
         granted[word] = denied[word] = 0;
         if (word < table->words) answer_word(table, &at, row, word, purposes[word], granted + word, denied + word);
     }
-    age old = age_of(reader, &at);
+    age old = age_of(&at);
     uint8_t worst = old.millis == UINT64_MAX ? CONSENT_UNAVAILABLE : old.is_live ? CONSENT_LIVE : CONSENT_STALE;
     for (size_t word = 0; word < words; word++) {
         uint64_t counted = answerable(table, old, purposes[word], word, &worst);

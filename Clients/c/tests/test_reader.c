@@ -283,6 +283,45 @@ static void what_was_vouched_for_before_a_reboot_counts_for_nothing(void) {
     end_node(&node);
 }
 
+static index_writer *starting;
+
+static void start_writer(void) {
+    char boot_id[BOOT_ID_SIZE + 1];
+    size_t size = sizeof boot_id;
+    must(read_file("/proc/sys/kernel/random/boot_id", boot_id, &size) == 0, "boot_id");
+    set_field(starting, AT_VOUCHED, 0);
+    memcpy(starting->base + AT_BOOT_ID, boot_id, BOOT_ID_SIZE);
+}
+
+// The rows were read, and what was vouched for before them; then comes the writer, and makes the file one of this boot.
+static void a_writer_that_starts_meanwhile_makes_nothing_of_what_was_vouched_for_before_a_reboot(void) {
+    node node = start_node(1);
+    set_defaults(&node.writer, 0, 1, 0);
+    starting = &node.writer;
+    for (int shape = 0; shape < 3; shape++) {
+        vouch(&node.writer, 0);
+        memset(node.writer.base + AT_BOOT_ID, 'f', BOOT_ID_SIZE);
+        consent_reader_close(node.reader);
+        must(consent_reader_open(node.folder, &node.reader) == CONSENT_READER_OK, "open");
+        consent_answer answer;
+        consent_identifier one = {"7", 1, CONSENT_CUSTOMER};
+        uint64_t asked = 1, yes = 0, no = 0;
+        when_age_is_asked = start_writer;
+        if (shape == 0) consent_reader_check(node.reader, CONSENT_CUSTOMER, "7", 1, 0, &answer);
+        if (shape == 1) consent_reader_check_many(node.reader, &one, 1, 0, &answer);
+        if (shape == 2) {
+            consent_reader_check_purposes(node.reader, CONSENT_CUSTOMER, "7", 1, &asked, 1, &yes, &no, &answer);
+        }
+        when_age_is_asked = NULL;
+        CHECK(is_unavailable(answer) && yes == 0);
+        CHECK(is_unavailable(ask(&node, CONSENT_CUSTOMER, "7", 0)));
+        usleep(2000);
+        vouch(&node.writer, 0);
+        CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", 0), CONSENT_GRANTED, CONSENT_REASON_BASIS_HOLDS));
+    }
+    end_node(&node);
+}
+
 static void follows_to_a_newer_generation_also_past_one_that_it_missed(void) {
     node node = start_node(1);
     put(&node.writer, CONSENT_CUSTOMER, "7", 0, 1, 0, UINT32_MAX, 1);
@@ -599,6 +638,7 @@ int main(int count, char **arguments) {
     an_answer_is_as_fresh_as_what_its_writer_vouches_for();
     the_clock_is_read_when_the_rows_have_been();
     what_was_vouched_for_before_a_reboot_counts_for_nothing();
+    a_writer_that_starts_meanwhile_makes_nothing_of_what_was_vouched_for_before_a_reboot();
     follows_to_a_newer_generation_also_past_one_that_it_missed();
     answers_nothing_from_the_index_of_another_ledger();
     answers_nothing_while_the_defaults_change_or_their_writer_died();

@@ -159,6 +159,20 @@ class ReaderTests(unittest.TestCase):
         self.index.bytes[184:188] = b"0000"
         self.assertEqual(told(self.open().check(KARI, "news")), UNAVAILABLE)
 
+    def test_a_writer_that_starts_meanwhile_makes_nothing_of_what_was_vouched_for_in_another_boot(self) -> None:
+        self.index.put(KARI, permitted=1 << 3)
+        boot_id, read_clock = self.index.bytes[184:220], time.clock_gettime_ns
+        self.index.bytes[184:188] = b"0000"
+        reader = self.open()
+
+        def start(clock: int) -> int:
+            self.index.word(576, 0)
+            self.index.bytes[184:220] = boot_id
+            return read_clock(clock)
+
+        with patch("time.clock_gettime_ns", start):
+            self.assertEqual(told(reader.check(KARI, "news")), UNAVAILABLE)
+
     def test_a_file_that_is_not_whole_is_refused(self) -> None:
         changes = {"magic": 0, "version": 8, "history": 16, "key": 32, "words": 40, "slots": 48, "checksum": 64}
         for name, offset in changes.items():
@@ -209,6 +223,44 @@ class ReaderTests(unittest.TestCase):
         newer.publish({"news": 5})
         time.sleep(0.15)
         self.assertEqual(reader.check(KARI, "news").decision, Decision.DENIED)
+
+    def test_a_bit_is_that_of_the_file_which_is_read(self) -> None:
+        """A ledger that was put back to an older state keeps its history, and gives its next bits anew."""
+        self.index.put(KARI, permitted=1 << 3)
+        reader, read_clock = self.open(), time.clock_gettime_ns
+        self.assertTrue(reader.check(KARI, "news").is_granted)
+        newer = IndexFile(self.folder, generation=2)
+        newer.put(KARI, permitted=1 << 3)
+
+        def replace(clock: int) -> int:
+            if self.index.bytes[512:520] != b"\xff" * 8:
+                newer.publish({"profiling": 3, "news": 4})
+                self.index.supersede()
+            return read_clock(clock)
+
+        # The file is replaced when the bit was looked up and the row was read.
+        with patch("time.clock_gettime_ns", replace):
+            self.assertEqual(reader.check(KARI, "news").decision, Decision.UNKNOWN)
+        self.assertTrue(reader.check(KARI, "profiling").is_granted)
+        with self.assertRaises(UnknownPurpose):
+            reader.check(KARI, "sms")
+
+    def test_names_of_another_file_are_not_those_of_the_one_that_is_mapped(self) -> None:
+        self.index.put(KARI, permitted=1 << 20)
+        reader = self.open()
+        reader.check(KARI, "news")
+        newer = IndexFile(self.folder, generation=2)
+        newer.publish(NAMES | {"new": 20})
+        # Nothing says so in the old file, and it was looked for a moment ago.
+        self.assertFalse(self.granted(reader, "new"))
+        time.sleep(0.15)
+        self.assertEqual(reader.check(KARI, "new").decision, Decision.UNKNOWN)
+
+    def granted(self, reader: MappedReader, purpose: str) -> bool:
+        try:
+            return reader.check(KARI, purpose).is_granted
+        except UnknownPurpose:
+            return False
 
     def test_names_follow_the_catalog(self) -> None:
         self.index.put(KARI, permitted=1 << 20)

@@ -173,6 +173,20 @@ def _checksum(words: Iterable[int]) -> int:
     return checksum
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file and the names of its bits, which belong together."""
+
+    table: _Table
+    purposes: _Purposes
+
+    def bit(self, purpose: str) -> int:
+        bit = self.purposes.bits.get(purpose)
+        if bit is None:
+            raise UnknownPurpose(purpose)
+        return bit
+
+
 class MappedReader:
     """The index of the node in ``folder``, for the threads of one process.
 
@@ -195,13 +209,17 @@ class MappedReader:
         except (OSError, ValueError) as error:
             raise IndexUnavailable(f"{folder} is no node that can be read: {error}") from error
         self._looked_at = 0.0
-        self._table = _Table(self._index / "current", self._key)
-        self._purposes = _Purposes((0, 0, 0), {})
-        self._look_at_purposes()
+        self._opened = self._open()
+
+    def _open(self) -> _Opened:
+        # The names of a file stand there before it does, and those of a later one only once it says that it is
+        # superseded.
+        table = _Table(self._index / "current", self._key)
+        return _Opened(table, self._read_purposes())
 
     def close(self) -> None:
         """To be called when no thread checks any more."""
-        self._table.close()
+        self._opened.table.close()
 
     def __enter__(self) -> MappedReader:
         return self
@@ -234,13 +252,16 @@ class MappedReader:
     def _checks(self, subjects: Sequence[Subject], purposes: Sequence[str]) -> list[list[Check]]:
         if time.monotonic() - self._looked_at >= _LOOK_AGAIN_SECONDS:
             self._look_again()
-        bits = [self._bit(purpose) for purpose in purposes]
+        if any(purpose not in self._opened.purposes.bits for purpose in purposes):
+            self._look_at_purposes()
         hashes = [self._key.hash(subject.type, normal_form(subject)) for subject in subjects]
-        return [self._answers(hashed, bits) for hashed in hashes]
+        return [self._answers(hashed, purposes) for hashed in hashes]
 
-    def _answers(self, hashed: tuple[int, int], bits: Sequence[int]) -> list[Check]:
+    def _answers(self, hashed: tuple[int, int], purposes: Sequence[str]) -> list[Check]:
         for _ in range(_ROUNDS_MAX):
-            table = self._table
+            # The bits of this file's own purposes: in a newer one they may be those of others.
+            opened = self._opened
+            table, bits = opened.table, [opened.bit(purpose) for purpose in purposes]
             version = table.version
             if version & 1:
                 if version != _SUPERSEDED or not self._reopen():
@@ -253,10 +274,12 @@ class MappedReader:
                 continue
             if table.version == version:
                 return answers
-        return [Check(Decision.UNKNOWN, State.UNKNOWN, Freshness.UNAVAILABLE, 0) for _ in bits]
+        return [Check(Decision.UNKNOWN, State.UNKNOWN, Freshness.UNAVAILABLE, 0) for _ in purposes]
 
     def _read(self, table: _Table, hashed: tuple[int, int], bits: Sequence[int]) -> list[Check]:
         words = table.words
+        # In front of what was vouched for, which the writer of another boot takes back before it names its own.
+        is_of_this_boot = table.boot_id == self._boot_id
         # Before the rows that they vouch for, and the clock behind these: no answer is made younger than it is.
         vouched_at, sequence = words[_VOUCHED_AT], words[_APPLIED_SEQUENCE]
         live_millis = words[_LIVE_MILLIS]
@@ -264,7 +287,6 @@ class MappedReader:
         row = table.row(*hashed)
         verdicts = [table.verdict(row, bit, now) for bit in bits]
         age = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000 - vouched_at
-        is_of_this_boot = table.boot_id == self._boot_id
         answers = []
         for bit, verdict in zip(bits, verdicts, strict=True):
             if not is_of_this_boot or vouched_at == 0 or age < 0:
@@ -278,49 +300,55 @@ class MappedReader:
             answers.append(Check(*(_UNKNOWN if freshness is Freshness.UNAVAILABLE else verdict), freshness, sequence))
         return answers
 
-    def _bit(self, purpose: str) -> int:
-        bit = self._purposes.bits.get(purpose)
-        if bit is None:
-            self._look_at_purposes()
-            bit = self._purposes.bits.get(purpose)
-        if bit is None:
-            raise UnknownPurpose(purpose)
-        return bit
-
     def _look_again(self) -> None:
         """Whether the files are still those that were opened: a node whose index was removed and made anew does not say
         so in the old file."""
         self._looked_at = time.monotonic()
         try:
-            status = os.stat(self._index / "current")
-            if (status.st_dev, status.st_ino) != self._table.stamp:
-                self._reopen()
+            is_current = self._is_current(self._opened.table)
         except OSError:
             # Moved away. The mapping stays, and its answers go stale.
             return
-        self._look_at_purposes()
+        if is_current:
+            self._look_at_purposes()
+        else:
+            self._reopen()
+
+    def _is_current(self, table: _Table) -> bool:
+        status = os.stat(self._index / "current")
+        return (status.st_dev, status.st_ino) == table.stamp
 
     def _reopen(self) -> bool:
         try:
-            table = _Table(self._index / "current", self._key)
+            # The old one is unmapped when the last thread has let go of it.
+            self._opened = self._open()
         except IndexUnavailable:
             return False
-        # The old one is unmapped when the last thread has let go of it.
-        self._table = table
-        self._look_at_purposes()
         return True
 
     def _look_at_purposes(self) -> None:
-        """Reads the names anew where their file has changed; without a readable file there are none."""
+        """Reads the names anew where their file has changed."""
+        opened = self._opened
+        try:
+            purposes = self._read_purposes(opened.purposes)
+            # Or else they may be the names of another file's bits.
+            is_current = self._is_current(opened.table)
+        except OSError:
+            return
+        if is_current:
+            self._opened = _Opened(opened.table, purposes)
+
+    def _read_purposes(self, known: _Purposes | None = None) -> _Purposes:
+        """Without a readable file there are none."""
         path = self._index / "purposes"
         try:
             status = os.stat(path)
             stamp = (status.st_dev, status.st_ino, status.st_mtime_ns)
-            if stamp == self._purposes.stamp:
-                return
-            self._purposes = _Purposes(stamp, _purposes_of(path.read_text(encoding="utf-8")))
+            if known is not None and stamp == known.stamp:
+                return known
+            return _Purposes(stamp, _purposes_of(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
-            self._purposes = _Purposes((0, 0, 0), {})
+            return _Purposes((0, 0, 0), {})
 
 
 def _purposes_of(text: str) -> dict[str, int]:
