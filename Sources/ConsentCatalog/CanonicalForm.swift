@@ -39,7 +39,9 @@ import Crypto
 //   FIELD            UNIT                                      ORDER
 //   form             text "consentd catalog 1"
 //   languages        list of text                              by language
-//   controllers      list of: id, name, contact, dataProtectionOfficer, optional parent
+//   controllers      list of: id, name, contact, dataProtectionOfficer, optional parent, and where they are said, each
+//                    behind its name: text "controller.address" and the address, text "controller.phone" and the
+//                    phone, text "controller.url" and the URL
 //                                                              by id
 //   recipients       list of: id, name, address, country, category
 //                                                              by id
@@ -54,7 +56,7 @@ import Crypto
 //                                                              by id
 //
 // What was added later stands in it only where a catalog says it, so that an older catalog keeps its bytes. No purpose or
-// declaration begins with a text, so it cannot be taken for one.
+// declaration begins with a text, and no controller with one that has a full stop in it, so it cannot be taken for one.
 //
 // Sorting is by Unicode scalars, which for ids and language tags is by bytes.
 
@@ -99,6 +101,8 @@ package func canonicalBytes(of catalog: Catalog, languages: [String]) -> [UInt8]
     form.appendList(catalog.controllers.sorted { $0.id < $1.id }) { form, controller in
         form.append(controller.id, controller.name, controller.contact, controller.dataProtectionOfficer)
         form.appendOptional(controller.parent) { $0.append($1) }
+        let later = [("address", controller.address), ("phone", controller.phone), ("url", controller.url)]
+        for (name, text) in later where !text.isEmpty { form.append("controller.\(name)", text) }
     }
     form.appendList(catalog.recipients.sorted { $0.id < $1.id }) { form, recipient in
         form.append(recipient.id, recipient.name, recipient.address, recipient.country, recipient.category)

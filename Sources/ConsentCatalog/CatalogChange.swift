@@ -3,7 +3,8 @@ package import ConsentModel
 /// One difference between the catalog that is applied and the one that is to be.
 package enum CatalogChange: Sendable, Equatable {
     case controllerAdded(String)
-    case controllerChanged(String)
+    /// `fields`: which of them.
+    case controllerChanged(String, fields: [String])
     case controllerRemoved(String)
     case recipientAdded(String)
     case recipientChanged(String)
@@ -69,7 +70,8 @@ extension CatalogChange: CustomStringConvertible {
     package var description: String {
         switch self {
         case .controllerAdded(let id): "controller '\(id)' is added"
-        case .controllerChanged(let id): "controller '\(id)' changes"
+        case .controllerChanged(let id, let fields):
+            "controller '\(id)' has another \(fields.joined(separator: ", "))"
         case .controllerRemoved(let id): "controller '\(id)' is removed"
         case .recipientAdded(let id): "recipient '\(id)' is added"
         case .recipientChanged(let id): "recipient '\(id)' changes"
@@ -105,28 +107,41 @@ package func catalogChanges(from old: Catalog?, to new: Catalog) -> [CatalogChan
     let reclassified = reclassifiedCategories(from: old, to: new)
     return partChanges(
         old.controllers, new.controllers, id: \.id, added: CatalogChange.controllerAdded,
-        changed: CatalogChange.controllerChanged, removed: CatalogChange.controllerRemoved)
+        changed: { .controllerChanged($1.id, fields: $0.fieldsThatDiffer(from: $1)) },
+        removed: CatalogChange.controllerRemoved)
         + partChanges(
             old.recipients, new.recipients, id: \.id, added: CatalogChange.recipientAdded,
-            changed: CatalogChange.recipientChanged, removed: CatalogChange.recipientRemoved)
+            changed: { .recipientChanged($1.id) }, removed: CatalogChange.recipientRemoved)
         + partChanges(
             old.dataCategories, new.dataCategories, id: \.id, added: CatalogChange.dataCategoryAdded,
-            changed: CatalogChange.dataCategoryChanged, removed: CatalogChange.dataCategoryRemoved)
+            changed: { .dataCategoryChanged($1.id) }, removed: CatalogChange.dataCategoryRemoved)
         + new.purposes.flatMap { purposeChanges($0, from: old, reclassified: reclassified) }
         + new.declarations.flatMap { declarationChanges($0, from: old, to: new) }
 }
 
 private func partChanges<Part: Equatable>(
     _ old: [Part], _ new: [Part], id: (Part) -> String, added: (String) -> CatalogChange,
-    changed: (String) -> CatalogChange, removed: (String) -> CatalogChange
+    changed: (_ old: Part, _ new: Part) -> CatalogChange, removed: (String) -> CatalogChange
 ) -> [CatalogChange] {
     let oldByID = Dictionary(old.map { (id($0), $0) }, uniquingKeysWith: { first, _ in first })
     let newIDs = Set(new.map(id))
     let kept = new.compactMap { part -> CatalogChange? in
         guard let before = oldByID[id(part)] else { return added(id(part)) }
-        return before == part ? nil : changed(id(part))
+        return before == part ? nil : changed(before, part)
     }
     return kept + old.map(id).filter { !newIDs.contains($0) }.map(removed)
+}
+
+extension Controller {
+    /// As a catalog names them.
+    fileprivate func fieldsThatDiffer(from other: Controller) -> [String] {
+        [
+            ("name", name != other.name), ("contact", contact != other.contact),
+            ("dataProtectionOfficer", dataProtectionOfficer != other.dataProtectionOfficer),
+            ("parent", parent != other.parent), ("address", address != other.address), ("phone", phone != other.phone),
+            ("url", url != other.url),
+        ].filter(\.1).map(\.0)
+    }
 }
 
 private func purposeChanges(

@@ -9,6 +9,8 @@ package struct CatalogDocument: Sendable {
     package let text: String
     /// SHA-256 of the catalog's canonical form: the same for two texts that mean the same.
     package let digest: [UInt8]
+    /// What it lacks, though it is sound, in the order of the text.
+    package let notes: [CatalogProblem]
     private let file: String
     private let places: [CatalogPart: Place]
 
@@ -21,8 +23,16 @@ package struct CatalogDocument: Sendable {
         guard let document = YamlDocument(text: text, problems: problems),
             let draft = CatalogDraft(document, problems: problems)
         else { throw problems.rejection }
-        CatalogRules(draft).check()
+        let rules = CatalogRules(draft)
+        rules.check()
         guard problems.isEmpty else { throw problems.rejection }
+        var notes: [CatalogProblem] = []
+        rules.note { note, place, message in
+            notes.append(
+                CatalogProblem(
+                    file: file, line: place.line, column: place.column, rule: note.rawValue, message: message))
+        }
+        self.notes = notes
         catalog = draft.catalog
         languages = draft.languages
         digest = catalogDigest(catalog, languages: languages)

@@ -59,15 +59,59 @@ struct Drafted<Value> {
 }
 
 extension Controller {
-    fileprivate static let keys = ["id", "name", "contact", "dataProtectionOfficer", "parent"]
+    fileprivate static let keys = [
+        "id", "name", "contact", "dataProtectionOfficer", "parent", "address", "phone", "url",
+    ]
 
     fileprivate static func draft(_ map: YamlMap) -> Drafted<Controller> {
-        let controller = Controller(
+        var controller = Controller(
             id: map.slug(), name: map.requiredText("name"), contact: map.requiredText("contact"),
             dataProtectionOfficer: map.optionalText("dataProtectionOfficer") ?? "",
             parent: map.optionalText("parent"))
+        controller.address = text("address", map, .addressInvalid) { address in
+            address.utf8.count <= CatalogLimit.addressSizeMax
+                ? nil : "has at most \(CatalogLimit.addressSizeMax) bytes, not \(address.utf8.count)"
+        }
+        controller.phone = text("phone", map, .phoneInvalid) { phone in
+            (try? Identifier(type: .phone, value: phone)) != nil
+                ? nil : "is a number with its country such as +47 55 00 00 00 (E.164), not \(quoted(phone))"
+        }
+        controller.url = text("url", map, .urlInvalid) { url in
+            isWebAddress(url)
+                ? nil
+                : "is an address of the web such as https://www.example.no/privacy, of at most "
+                    + "\(CatalogLimit.urlSizeMax) bytes, not \(quoted(url))"
+        }
         return Drafted(value: controller, map: map)
     }
+
+    /// A text that need not be there, but is then right.
+    ///
+    /// - Parameter fault: what is wrong with a text; nil for a right one.
+    private static func text(
+        _ key: String, _ map: YamlMap, _ rule: CatalogRule, fault: (String) -> String?
+    ) -> String {
+        guard let text = map.optionalText(key) else { return "" }
+        if text.isEmpty {
+            map.problems.report(.emptyText, at: map.place(of: key), "'\(key)' of \(map.name) is empty")
+        } else if let fault = fault(text) {
+            map.problems.report(rule, at: map.place(of: key), "'\(key)' of \(map.name) \(fault)")
+        }
+        return text
+    }
+}
+
+/// Whether it is a URL (RFC 3986) of a host that is reached by HTTP, all of whose characters may stand in one.
+private func isWebAddress(_ text: String) -> Bool {
+    guard text.utf8.count <= CatalogLimit.urlSizeMax,
+        let scheme = ["https://", "http://"].first(where: text.hasPrefix)
+    else { return false }
+    let rest = text.utf8.dropFirst(scheme.utf8.count)
+    let host = rest.prefix { !"/?#".utf8.contains($0) }
+    let isHost =
+        host.first.map { Character(Unicode.Scalar($0)).isLetterOrDigit } ?? false
+        && host.allSatisfy { Character(Unicode.Scalar($0)).isLetterOrDigit || "-.:".utf8.contains($0) }
+    return isHost && rest.allSatisfy { (0x21...0x7E).contains($0) && !"\"<>\\^`{|}".utf8.contains($0) }
 }
 
 extension Recipient {

@@ -4,6 +4,10 @@ enum CatalogLimit {
     static let textSizeMax = 900 * 1024
     static let idSizeMax = 64
     static let revisionNameSizeMax = 32
+    /// A postal address in full, with its country: a dozen lines.
+    static let addressSizeMax = 512
+    /// What every browser and server takes.
+    static let urlSizeMax = 2048
     /// Ages of consent are 13 to 16 years and ages of sale at most 21; more than 99 is a slip of the keyboard.
     static let minimumAgeMax = 99
     /// Texts quoted in messages, in characters.

@@ -53,6 +53,9 @@ enum CatalogRule: String, CaseIterable {
     case referenceDuplicate = "reference-duplicate"
     case parentCycle = "parent-cycle"
     case countryInvalid = "country-invalid"
+    case addressInvalid = "address-invalid"
+    case phoneInvalid = "phone-invalid"
+    case urlInvalid = "url-invalid"
     case recipientUnnamed = "recipient-unnamed"
     case timeInvalid = "time-invalid"
     case periodInvalid = "period-invalid"
@@ -76,6 +79,11 @@ enum CatalogRule: String, CaseIterable {
     case textMissing = "text-missing"
     case plainMissing = "plain-missing"
     case partnersUnnamed = "partners-unnamed"
+}
+
+/// What a sound catalog may lack.
+enum CatalogNote: String, CaseIterable {
+    case receiptIncomplete = "receipt-incomplete"
 }
 
 /// A place in the catalog's text; lines and columns count from 1.

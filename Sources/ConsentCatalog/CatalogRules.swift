@@ -32,6 +32,25 @@ struct CatalogRules {
         for declaration in draft.declarations { check(declaration) }
     }
 
+    /// What receipts cannot say, as the catalog does not (ISO/IEC TS 27560; Kantara Consent Receipt 1.1): nothing is made
+    /// up in its place, and who reads such a receipt sees "not stated".
+    func note(_ report: (CatalogNote, Place, String) -> Void) {
+        let asking = Set(draft.purposes.filter(\.value.isActive).map(\.value.controller))
+        for controller in draft.controllers where asking.contains(controller.value.id) {
+            let value = controller.value
+            var missing = [("address", value.address), ("phone", value.phone), ("url", value.url)]
+                .filter(\.1.isEmpty).map { "no '\($0.0)'" }
+            if !value.contact.contains("@"), !value.dataProtectionOfficer.contains("@") {
+                missing.append("no e-mail address in 'contact' or 'dataProtectionOfficer'")
+            }
+            guard !missing.isEmpty else { continue }
+            report(
+                .receiptIncomplete, controller.map.place,
+                "\(controller.map.name) has \(missing.joined(separator: ", ")); receipts must carry it and will say that "
+                    + "it is not stated")
+        }
+    }
+
     private func checkIDs() {
         reportRepeats(draft.controllers.map { $0.map.placed($0.value.id, key: "id") }, "controller", .idDuplicate)
         reportRepeats(draft.recipients.map { $0.map.placed($0.value.id, key: "id") }, "recipient", .idDuplicate)

@@ -223,5 +223,6 @@ func isLanguageTag(_ text: String) -> Bool {
 }
 
 extension Character {
-    fileprivate var isLetterOrDigit: Bool { isASCII && (isLetter || isNumber) }
+    /// Of ASCII.
+    var isLetterOrDigit: Bool { isASCII && (isLetter || isNumber) }
 }

@@ -55,6 +55,12 @@ package struct Controller: Sendable, Equatable {
     package var contact: String
     package var dataProtectionOfficer: String
     package var parent: String?
+    /// Postal; empty, as the next two, where the catalog has none.
+    package var address = ""
+    /// With its country (E.164), in any spelling.
+    package var phone = ""
+    /// Where the controller says on the web how it handles personal data.
+    package var url = ""
 
     package init(id: String, name: String, contact: String, dataProtectionOfficer: String, parent: String? = nil) {
         self.id = id

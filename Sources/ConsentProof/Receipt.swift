@@ -71,6 +71,12 @@ package struct Receipt: Sendable {
     }
     private var contact: Contact { Contact(controller?.contact ?? "") }
     private var officer: Contact { Contact(controller?.dataProtectionOfficer ?? "") }
+    /// A plus and digits.
+    private var phone: String? {
+        let stated = controller.flatMap { try? Identifier(type: .phone, value: $0.phone) }
+        return stated?.value ?? contact.phone
+    }
+    private var url: String? { controller.flatMap { $0.url.isEmpty ? nil : $0.url } }
 
     /// What stands where a form wants a text and the catalog has none.
     private func stated(_ text: String?) -> String {
@@ -151,9 +157,9 @@ package struct Receipt: Sendable {
         let party: JSONValue = [
             "@id": .text(controllerID), "@type": "dpv:DataController",
             "dpv:hasIdentifier": .text("urn:" + controllerID),
-            "dpv:hasName": .text(controller?.name ?? purpose.controller), "schema:contactPoint": contact.json,
+            "dpv:hasName": .text(controller?.name ?? purpose.controller), "schema:contactPoint": contactPoint,
             "schema:address": [
-                "@type": "schema:PostalAddress", "schema:streetAddress": .text(stated(contact.rest)),
+                "@type": "schema:PostalAddress", "schema:streetAddress": .text(stated(controller?.address)),
             ],
         ]
         guard officer != Contact("") else { return party }
@@ -163,6 +169,15 @@ package struct Receipt: Sendable {
                 "schema:contactPoint": officer.json,
             ]
         ])
+    }
+
+    /// What the catalog says of how the controller is reached.
+    private var contactPoint: JSONValue {
+        var point: [String: JSONValue] = ["@type": "schema:ContactPoint"]
+        if let email = contact.email { point["schema:email"] = .text(email) }
+        if let phone { point["schema:telephone"] = .text(phone) }
+        if let url { point["schema:url"] = .text(url) }
+        return .object(point)
     }
 
     /// A recipient is reached at its postal address; the catalog has no other.
@@ -355,19 +370,19 @@ package struct Receipt: Sendable {
     private var controllerOfKantara: JSONValue {
         let name = controller?.name ?? purpose.controller
         let officerText = controller?.dataProtectionOfficer ?? ""
-        let phone = contact.phone ?? officer.phone
-        return [
+        let json: JSONValue = [
             "piiController": .text(name), "onBehalf": .bool(false),
             "contact": .text(officerText.isEmpty ? name : officerText),
-            "address": ["streetAddress": .text(stated(contact.rest))],
+            "address": ["streetAddress": .text(stated(controller?.address))],
             "email": .text(contact.email ?? officer.email ?? ""),
-            "phone": .text(phone.map { "tel:" + $0 } ?? ""),
+            "phone": .text((phone ?? officer.phone).map { "tel:" + $0 } ?? ""),
         ]
+        return url.map { json.with(["piiControllerUrl": .text($0)]) } ?? json
     }
 
-    /// Names the text that was shown, which has no address of its own.
+    /// Where the controller says how it handles personal data; without it the name of the text that was shown.
     private var policy: String {
-        stated(event.revision.map { "urn:consentd:\(history.hex):\($0.declaration):\($0.revision)" })
+        url ?? stated(event.revision.map { "urn:consentd:\(history.hex):\($0.declaration):\($0.revision)" })
     }
 
     private var service: JSONValue {
@@ -381,7 +396,7 @@ package struct Receipt: Sendable {
         ]
         let names = stated(recipients.map(\.name).joined(separator: ", "))
         let whole = purpose.isSharing ? json.with(["thirdPartyName": .text(names)]) : json
-        return ["service": .text(event.revision?.declaration ?? purpose.id), "purposes": .list([whole])]
+        return ["service": .text(event.revision?.text ?? purpose.id), "purposes": .list([whole])]
     }
 
     /// How it was given stands where it was no explicit consent.

@@ -105,7 +105,8 @@ private struct AccessDocument {
                 [
                     "id": controller.id, "name": controller.name, "contact": controller.contact,
                     "dataProtectionOfficer": controller.dataProtectionOfficer,
-                    "parent": controller.parent ?? Output.null,
+                    "parent": controller.parent ?? Output.null, "address": controller.address,
+                    "phone": controller.phone, "url": controller.url,
                 ] as [String: Any]
             },
             "fields": Dictionary(uniqueKeysWithValues: AccessField.ofDocument.map { ($0.name, $0.meaning) }),
@@ -256,7 +257,9 @@ struct AccessField {
             AccessField("declarations.digest", "a checksum of the text"),
             AccessField("recipients", "who receives data: id, name, address, country, category"),
             AccessField(
-                "controllers", "who is responsible: id, name, contact, data protection officer, parent company"),
+                "controllers",
+                "who is responsible: id, name, contact, data protection officer, parent company, postal address, phone, web address"
+            ),
             AccessField("fields", "what each field means"),
         ]
 

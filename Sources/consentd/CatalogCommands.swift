@@ -25,8 +25,9 @@ struct CatalogGroup: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "check", abstract: "Judge a catalog file; needs no node.",
             discussion: """
-                Exits 0 if it is sound, 5 if it breaks rules. With --json it prints each problem's line, column and \
-                rule. With --against it is also held against the catalog that it is to follow, such as the one before \
+                Exits 0 if it is sound, 5 if it breaks rules. Of a sound one it says what it lacks, such as the address \
+                of a controller, which every receipt must carry. With --json it prints each problem's and note's line, \
+                column and rule. With --against it is also held against the catalog that it is to follow, such as the one before \
                 it under version control: a bit is never used again, and what people were shown stays as it was. That \
                 a new revision is not backdated, 'catalog diff' and 'catalog apply' check, by the node's clock.
 
@@ -49,8 +50,11 @@ struct CatalogGroup: AsyncParsableCommand {
                     let catalog = document.catalog
                     try refuseConflicts(document, with: applied)
                     if json {
-                        Output.json(["sound": true, "problems": [] as [Any]])
+                        Output.json([
+                            "sound": true, "problems": [] as [Any], "notes": document.notes.map(object),
+                        ])
                     } else {
+                        for note in document.notes { Output.error("note: \(note)") }
                         print(
                             "sound: "
                                 + [
@@ -82,11 +86,14 @@ struct CatalogGroup: AsyncParsableCommand {
                 return
             }
             Output.json([
-                "sound": false,
-                "problems": rejection.problems.map {
-                    ["line": $0.line, "column": $0.column, "rule": $0.rule, "message": $0.message] as [String: Any]
-                },
+                "sound": false, "problems": rejection.problems.map(object), "notes": [] as [Any],
             ])
+        }
+
+        private func object(_ problem: CatalogProblem) -> [String: Any] {
+            [
+                "line": problem.line, "column": problem.column, "rule": problem.rule, "message": problem.message,
+            ]
         }
     }
 
@@ -125,20 +132,33 @@ struct CatalogGroup: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the purposes of the applied catalog, or with --document print it.",
+            abstract: "List the purposes of the applied catalog, or its controllers, or with --document print it.",
             discussion: """
                 EXAMPLES
                   consentd catalog show
+                  consentd catalog show --controllers
                   consentd catalog show --document > club.yaml
                 """)
 
         @OptionGroup var node: NodeOptions
         @Flag(help: "Print the YAML text as it was applied.") var document = false
+        @Flag(help: "List the controllers, and how they are reached.") var controllers = false
+
+        func validate() throws {
+            guard !document || !controllers else {
+                throw ValidationError("--document and --controllers exclude each other")
+            }
+        }
 
         func run() async throws {
             try await node.withClient { client in
                 if document {
                     show(try await client.catalogDocument().text, json: node.json)
+                    return
+                }
+                if controllers {
+                    let text = try await client.catalogDocument().text
+                    list(try CatalogDocument(text: text, file: "catalog").catalog.controllers)
                     return
                 }
                 let purposes = try await client.purposes()
@@ -155,6 +175,22 @@ struct CatalogGroup: AsyncParsableCommand {
                             + purposes.map {
                                 ["\($0.bit)", $0.id, $0.basis.name, $0.controller, $0.isActive ? "" : "retired"]
                             })
+                }
+            }
+        }
+
+        private func list(_ controllers: [Controller]) {
+            for controller in controllers {
+                let rows = [
+                    ("id", controller.id), ("name", controller.name), ("contact", controller.contact),
+                    ("dataProtectionOfficer", controller.dataProtectionOfficer), ("parent", controller.parent ?? ""),
+                    ("address", controller.address), ("phone", controller.phone), ("url", controller.url),
+                ]
+                if node.json {
+                    let values = rows.map { ($0, $1.isEmpty ? Output.null : $1 as Any) }
+                    Output.json(Dictionary(uniqueKeysWithValues: values))
+                } else {
+                    Output.table(rows.filter { !$1.isEmpty }.map { [$0, Output.printable($1)] })
                 }
             }
         }

@@ -40,6 +40,22 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
         #expect(canonicalBytes(of: revision, of: "c1", in: catalog) == expected)
     }
 
+    /// What was added later changes nothing of what a catalog without it says.
+    @Test func writesHowAControllerIsReachedOnlyWhereItIsSaid() {
+        func text(_ text: String) -> [UInt8] { [0, 0, 0, UInt8(text.utf8.count)] + Array(text.utf8) }
+        let (none, one) = ([0, 0, 0, 0] as [UInt8], [0, 0, 0, 1] as [UInt8])
+        var controller = Controller(id: "c", name: "N", contact: "K", dataProtectionOfficer: "")
+        let head = text("consentd catalog 1") + none + one + text("c") + text("N") + text("K") + text("") + [0]
+        let rest = none + none + none + none
+        #expect(canonicalBytes(of: Catalog(controllers: [controller]), languages: []) == head + rest)
+        controller.phone = "+4755000400"
+        let phone = text("controller.phone") + text("+4755000400")
+        #expect(canonicalBytes(of: Catalog(controllers: [controller]), languages: []) == head + phone + rest)
+        (controller.address, controller.url) = ("A", "https://c.example")
+        let all = text("controller.address") + text("A") + phone + text("controller.url") + text("https://c.example")
+        #expect(canonicalBytes(of: Catalog(controllers: [controller]), languages: []) == head + all + rest)
+    }
+
     @Test func doesNotDependOnHowTheTextIsWritten() throws {
         let sample = try document(Sample.text)
         let rewritten = try document(
@@ -128,6 +144,9 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
     @Test(arguments: [
         ("languages: [nb, en]", "languages: [nb]"), ("id: printer", "id: printers"),
         ("contact: post@gruppen.example", "contact: x"), ("Kari Ombud", "Ola Ombud"), ("    parent: group\n", ""),
+        ("parent: group", "parent: group\n    address: Kaien 1"),
+        ("parent: group", "parent: group\n    phone: +4755000400"),
+        ("parent: group", "parent: group\n    url: https://b.example"),
         ("name: Trykk AS", "name: Trykk AB"), ("country: NO", "country: FI"), ("name: Health", "name: Helse"),
         ("bit: 4", "bit: 5"), ("id: receipts", "id: receipt"), ("controller: group", "controller: shop"),
         ("basis: contract", "basis: legal_obligation"),

@@ -58,7 +58,8 @@ private func withRevision(
     }
 
     @Test func tellsOfPartsThatComeChangeAndGo() throws {
-        #expect(try changes("name: Gruppen AS", "name: Konsernet AS") == [.controllerChanged("group")])
+        #expect(
+            try changes("name: Gruppen AS", "name: Konsernet AS") == [.controllerChanged("group", fields: ["name"])])
         #expect(try changes("address: Papirgata 2", "address: Papirgata 3") == [.recipientChanged("printer")])
         #expect(try changes("name: Health", "name: Helse").first == .dataCategoryChanged("health"))
         #expect(try changes("id: printer", "id: press") == [.recipientAdded("press"), .recipientRemoved("printer")])

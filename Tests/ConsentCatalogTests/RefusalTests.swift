@@ -119,6 +119,52 @@ import Testing
         #expect(found.first?.message.hasSuffix("has no '\(missing.key)'") ?? false)
     }
 
+    @Test(arguments: [
+        ("address", "\(String(repeating: "å", count: 256))x", "address-invalid"), ("address", "''", "empty-text"),
+        ("phone", "55 00 04 00", "phone-invalid"), ("phone", "+47 55 00 x", "phone-invalid"),
+        ("phone", "'+'", "phone-invalid"), ("phone", "''", "empty-text"), ("url", "''", "empty-text"),
+        ("url", "www.gruppen.example", "url-invalid"), ("url", "ftp://gruppen.example", "url-invalid"),
+        ("url", "https://", "url-invalid"), ("url", "https:///privacy", "url-invalid"),
+        ("url", "https://-gruppen.example", "url-invalid"), ("url", "https://gruppen.example/a b", "url-invalid"),
+        ("url", "https://gruppen.example/å", "url-invalid"), ("url", "'https://gruppen.example/<b>'", "url-invalid"),
+        ("url", "https://ola@gruppen.example", "url-invalid"),
+        ("url", "https://g.example/\(String(repeating: "a", count: 2031))", "url-invalid"),
+    ])
+    func refusesHowAControllerIsReachedWhereThatCannotBe(_ wrong: (key: String, value: String, rule: String)) {
+        let added = "    parent: group\n    \(wrong.key): \(wrong.value) # <- \(wrong.rule)"
+        expectAnnouncedProblems(Sample.with("    parent: group", added))
+    }
+
+    @Test(arguments: [
+        ("address", String(repeating: "å", count: 256)), ("phone", "+47 55 00 04 00"), ("phone", "0047 (55) 00-04-00"),
+        ("url", "http://gruppen.example"), ("url", "https://gruppen.example:8443/a?b=c&d=%C3%A5#e"),
+        ("url", "https://g.example/\(String(repeating: "a", count: 2030))"),
+    ])
+    func takesHowAControllerIsReached(_ right: (key: String, value: String)) throws {
+        let controller = try document(
+            Sample.with("    parent: group", "    parent: group\n    \(right.key): '\(right.value)'")
+        ).catalog.controllers[1]
+        #expect([controller.address, controller.phone, controller.url].filter { !$0.isEmpty } == [right.value])
+    }
+
+    @Test func notesWhatReceiptsWillLack() throws {
+        let notes = try document(Sample.text).notes
+        #expect(notes.map(\.rule) == ["receipt-incomplete", "receipt-incomplete"])
+        #expect(
+            notes.map(\.line) == [4, 7]
+                && notes.allSatisfy { $0.message.contains("no 'address', no 'phone', no 'url'") })
+        let reached = "address: Kaien 1, Bergen\n    phone: +47 55 00 04 00\n    url: https://b.example"
+        let whole = try document(Sample.with("    parent: group", "    parent: group\n    \(reached)"))
+        #expect(whole.notes.map(\.line) == [4])
+        let unreachable = try document(
+            Sample.with("contact: post@butikken.example", "contact: Torget 1").replacing(
+                "    parent: group", with: "    parent: group\n    \(reached)"))
+        #expect(unreachable.notes.count == 2 && unreachable.notes[1].message.contains("no e-mail address"))
+        // Who asks for nothing gives no receipts.
+        let idle = try document(Sample.with("  - id: group\n", "  - {id: idle, name: I, contact: I}\n  - id: group\n"))
+        #expect(!idle.notes.contains { $0.message.contains("idle") })
+    }
+
     @Test func refusesAPartWithoutItsID() {
         expectAnnouncedProblems(
             Sample.with("  - id: printer\n    name: Trykk AS", "  - name: Trykk AS # <- missing-key"))

@@ -13,6 +13,14 @@ import Testing
         #expect(template.catalog.purposes.map(\.bit) == Array(0..<13))
     }
 
+    @Test func saysHowEachControllerIsReached() throws {
+        #expect(try template().notes == [])
+        for controller in try template().catalog.controllers {
+            #expect(controller.contact.contains("@") && controller.address.contains(", "))
+            #expect(controller.phone.hasPrefix("+4") && controller.url.hasPrefix("https://www."))
+        }
+    }
+
     @Test func shipsEnrichmentAndCleaningAsTwoPurposesWithTwoBases() throws {
         let catalog = try template().catalog
         #expect(catalog.purpose(id: "enrichment")?.basis == .consent)

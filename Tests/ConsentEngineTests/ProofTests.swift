@@ -1,3 +1,4 @@
+import ConsentCatalog
 import ConsentEngine
 import ConsentKernel
 import ConsentLedger
@@ -353,6 +354,42 @@ struct ProofTests {
         #expect(consent["@type"] == "dpv:ConsentGiven")
         #expect(consent["dpv:hasDuration"]?["@type"] == "dpv:UntilTimeDuration")
         #expect(record["dpv:hasProcess"]?["dpv:hasRecipient"]?.list?.isEmpty == false)
+    }
+
+    /// Each as the catalog has it, and nothing in place of what it has not.
+    @Test func receiptsSayHowTheControllerIsReached() throws {
+        let sample = node.engine.catalog.text
+        func receipts(_ reached: String) throws -> (dpv: JSONValue?, kantara: JSONValue?, policy: String?) {
+            let text = sample.replacing(
+                "contact: post@klubben.example}", with: "contact: \"Torget 1, post@klubben.example\"\(reached)}")
+            _ = try node.engine.apply(try CatalogDocument(text: text, file: "catalog"))
+            let sequence = try #require(try node.engine.recordOne(.grant([.customer("per")])).sequence)
+            let both = try [ProofKind.dpvReceipt, .kantaraReceipt].map {
+                try node.engine.receipt(of: sequence, $0)
+            }
+            for receipt in both { _ = try Receipt.verify(receipt, key: node.engine.verificationKey) }
+            return (
+                both[0]["dpv:hasRecordOfActivity"]?["dpv:hasEntity"]?.list?.first,
+                both[1]["piiControllers"]?.list?.first, both[1]["policyUrl"]?.text
+            )
+        }
+        let bare = try receipts("")
+        #expect(bare.dpv?["schema:address"]?["schema:streetAddress"]?.text == "not stated")
+        #expect(bare.dpv?["schema:contactPoint"]?["schema:telephone"] == nil)
+        #expect(bare.kantara?["address"]?["streetAddress"]?.text == "not stated" && bare.kantara?["phone"]?.text == "")
+        #expect(bare.kantara?["email"]?.text == "post@klubben.example" && bare.kantara?["piiControllerUrl"] == nil)
+        #expect(bare.policy?.hasPrefix("urn:consentd:") == true)
+        let whole = try receipts(
+            ", address: \"Kaien 1, 5003 Bergen\", phone: +47 55 00 04 00, url: \"https://k.example/p\"")
+        #expect(whole.dpv?["schema:address"]?["schema:streetAddress"]?.text == "Kaien 1, 5003 Bergen")
+        let point = whole.dpv?["schema:contactPoint"]
+        #expect(
+            point?["schema:telephone"]?.text == "+4755000400" && point?["schema:url"]?.text == "https://k.example/p")
+        #expect(point?["schema:email"]?.text == "post@klubben.example")
+        #expect(whole.kantara?["address"]?["streetAddress"]?.text == "Kaien 1, 5003 Bergen")
+        #expect(whole.kantara?["phone"]?.text == "tel:+4755000400")
+        #expect(
+            whole.kantara?["piiControllerUrl"]?.text == "https://k.example/p" && whole.policy == "https://k.example/p")
     }
 
     @Test func thereIsAReceiptOfANoInTheFormThatHasIt() throws {
