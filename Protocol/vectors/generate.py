@@ -35,6 +35,7 @@ HELLO_SIZE_MAX = HEADER_SIZE + 2 + 2 + 4 + 16 + 2 * (1 + 255) + 2 + 65535
 EVENTS_PER_RECORD_MAX = 4096
 IDENTIFIER_SIZE_MAX = 255
 EVIDENCE_SIZE_MAX = 4096
+PROOF_SIZE_MAX = 16_777_216
 PURPOSES_PER_TOKEN_MAX = 64
 PURPOSE_WORDS_MAX = 15
 VERSION = 1
@@ -94,7 +95,7 @@ RESERVED = {
     "checkpoint": (0xFF, 0xFFFF, 0xFFFFFFFF), "checkpointed": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "accessLog": (0xFF, 0, 0xFFFFFF00), "accessPage": (0xFE, 0, 0xFFFFFFFF),
     "readAs": (0xFF, 0xFFFF, 0xFFFFFFFF),
-    "prove": (0xFF, 0xFF00, 0xFFFFFFFF), "proved": (0xFF, 0xFFFF, 0xFFFFFFFF),
+    "prove": (0xFF, 0xFF00, 0xFFFFFFFF), "proved": (0xFE, 0xFFFF, 0xFFFFFFFF),
     "subscribe": (0xFF, 0xFFFF, 0xFFFFFFFF), "subscribed": (0xFF, 0xFF00, 0xFFFFFFFF),
     "takeSnapshot": (0xFF, 0xFFFF, 0xFFFFFFFF), "snapshotBegun": (0xFF, 0xFFFF, 0xFFFFFFFF),
     "enforced": (0xFF, 0xFFFF, 0xFFFFFFFF), "heartbeat": (0xFE, 0xFFFF, 0), "catalogRules": (0xFF, 0, 0),
@@ -455,8 +456,10 @@ def encode(opcode, f):
             payload = u64(f["head"]) + u64(f["next"]) + b"".join(map(access_entry_bytes, f["entries"]))
         case "readAs":
             payload = text8(f["actor"]) + text8(f["client"]) + bytes.fromhex(f["frame"])
-        case "checkpointed" | "proved":
+        case "checkpointed":
             payload = f["document"].encode()
+        case "proved":
+            flags, payload = flag_bits(f, ["more"]), f["document"].encode()
         case "enforcement":
             payload = u64(f["sequence"])
         case "enforcedBy":
@@ -1770,11 +1773,15 @@ def proofs():
     for opcode, document in (("checkpointed", '{"format":"consentd.checkpoint.1"}'),
                              ("proved", '{"format":"consentd.proof.1","name":"kåre Ω 語 😀"}')):
         valid = Valid(opcode)
-        valid("a document", {"document": document})
-        valid("an empty document", {"document": ""})
-        valid("with the largest request id", {"request": U32_MAX, "document": document})
-        data = encode(opcode, {"request": 1, "document": document})
+        last = {"more": False} if opcode == "proved" else {}
+        valid("a document", last | {"document": document})
+        valid("an empty document", last | {"document": ""})
+        valid("with the largest request id", last | {"request": U32_MAX, "document": document})
+        data = encode(opcode, last | {"request": 1, "document": document})
         broken = client_side(opcode, data, is_rest=True)
+        if opcode == "proved":
+            valid("a part of a document", {"document": document[:20], "more": True})
+            broken("an empty part, more to follow", with_header(with_payload(data, b""), flags=1))
         for name, bad in NOT_UTF8.items():
             broken(f"not UTF-8: {name}", with_payload(data, b"{" + bad))
 
@@ -2418,9 +2425,9 @@ def disagreements():
         ("magic", definition["magic"], MAGIC),
         ("versions", (definition["versionMin"], definition["versionMax"]), (VERSION, VERSION)),
         ("limits", [limits[name] for name in ("frameSizeMax", "headerSize", "helloSizeMax", "eventsPerRecordMax",
-                                              "identifierSizeMax", "evidenceSizeMax", "purposeWordsMax")],
+                                              "identifierSizeMax", "evidenceSizeMax", "proofSizeMax", "purposeWordsMax")],
          [FRAME_SIZE_MAX, HEADER_SIZE, HELLO_SIZE_MAX, EVENTS_PER_RECORD_MAX, IDENTIFIER_SIZE_MAX, EVIDENCE_SIZE_MAX,
-          PURPOSE_WORDS_MAX]),
+          PROOF_SIZE_MAX, PURPOSE_WORDS_MAX]),
     ]
     for name, theirs, ours in claims:
         if theirs != ours:

@@ -94,6 +94,8 @@ private final class ForwarderLoop: @unchecked Sendable {
         var complete: Forwarder.Complete
         /// Monotonic nanoseconds.
         var deadline: Int64
+        /// Of an answer in several frames, those that have come.
+        var begun: [UInt8] = []
     }
 
     private enum Link {
@@ -266,13 +268,22 @@ private final class ForwarderLoop: @unchecked Sendable {
         guard let opcode = Opcode(rawValue: frame.opcode), opcode.rawValue >= 128 else {
             return "the upstream \(upstream) sent opcode \(frame.opcode), which is no answer"
         }
-        guard let answered = asked.removeValue(forKey: frame.request) else {
+        guard var answered = asked.removeValue(forKey: frame.request) else {
             guard opcode == .error, let error = try? ErrorAnswer(frame) else { return nil }
             return "the upstream \(upstream) ends the connection: \(error.message)"
         }
         var answer = bytes
         answer.replaceSubrange(8..<12, with: (0..<4).map { UInt8(truncatingIfNeeded: answered.request >> (8 * $0)) })
-        let relayed = answer
+        if opcode == .proved, frame.flags == 1 {
+            answered.begun += answer
+            guard answered.begun.count <= 2 * WireLimit.proofSizeMax else {
+                asked[frame.request] = answered
+                return "the upstream \(upstream) sent an answer without end"
+            }
+            asked[frame.request] = answered
+            return nil
+        }
+        let relayed = answered.begun + answer
         answered.complete { $0.bytes(relayed) }
         forwarder.finished()
         return nil

@@ -70,12 +70,7 @@ extension Engine {
     }
 
     /// What `kind` says of an event, as a document that can be checked without the node.
-    ///
-    /// - Parameter sizeMax: bytes that it may have; a proof leaves the catalog's text out rather than pass that.
-    package func document(_ kind: ProofKind, of sequence: UInt64, sizeMax: Int) throws -> String {
-        guard kind == .event else { return try receipt(of: sequence, kind).canonical }
-        let proof = try proof(of: sequence)
-        let whole = proof.json().canonical
-        return whole.utf8.count <= sizeMax ? whole : proof.json(withDocument: false).canonical
+    package func document(_ kind: ProofKind, of sequence: UInt64) throws -> String {
+        try kind == .event ? proof(of: sequence).json.canonical : receipt(of: sequence, kind).canonical
     }
 }

@@ -78,13 +78,12 @@ package struct EventProof: Sendable {
 
     // MARK: As a document
 
-    /// - Parameter withDocument: whether the whole catalog stands in it, so that the shown text can be derived from the
-    ///   chain.
-    package func json(withDocument: Bool = true) -> JSONValue {
+    /// The whole catalog stands in it, so that the shown text can be derived from the chain.
+    package var json: JSONValue {
         [
             "format": .text(Self.format), "deployment": .text(deployment.hex), "madeAt": .text(madeAt.iso8601),
             "event": event, "chain": position.json.with(commitment), "shown": shown,
-            "catalog": catalog.map { catalogJSON($0, withDocument) } ?? .null,
+            "catalog": catalog.map(catalogJSON) ?? .null,
         ]
     }
 
@@ -143,12 +142,12 @@ package struct EventProof: Sendable {
     }
 
     private func catalogJSON(
-        _ catalog: (document: CatalogDocument, version: Int, position: ChainPosition), _ withDocument: Bool
+        _ catalog: (document: CatalogDocument, version: Int, position: ChainPosition)
     ) -> JSONValue {
         let entry = catalog.position.entry
         return [
             "version": .number(Int64(catalog.version)), "digest": .text(catalog.document.digest.hex),
-            "document": withDocument ? .text(catalog.document.text) : .null,
+            "document": .text(catalog.document.text),
             "event": [
                 "sequence": .number(Int64(entry.sequence)), "kind": .text(entry.kind.name),
                 "recordedAt": .text(entry.recordedAt.iso8601), "capturedAt": .text(entry.capturedAt.iso8601),

@@ -82,11 +82,10 @@ extension Engine {
             let answer = FoundPeople(try people(asked))
             return ({ answer.encode(request: request, into: &$0) }, AccessEntry(asked, answer, by: reader), nil)
         case .prove(let asked):
-            let answer = ProofText(
-                try document(asked.kind, of: asked.sequence, sizeMax: WireLimit.frameSizeMax - WireLimit.headerSize))
+            let parts = ProofText(try document(asked.kind, of: asked.sequence)).parts
             var entry = AccessEntry(asked.kind == .event ? .proof : .receipt, by: reader)
             (entry.subject, entry.about, entry.rows) = (try subject(ofEvent: asked.sequence), asked.sequence, 1)
-            return ({ answer.encode(.proved, request: request, into: &$0) }, entry, nil)
+            return ({ for part in parts { part.encode(.proved, request: request, into: &$0) } }, entry, nil)
         case .accessLog(let asked):
             let countMax = asked.countMax == 0 ? WireLimit.accessPageMax : min(asked.countMax, WireLimit.accessPageMax)
             let page = try accesses(asked, countMax: countMax)

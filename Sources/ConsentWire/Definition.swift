@@ -405,6 +405,7 @@ package enum WireLimit {
     package static let identifierSizeMax = 255
     package static let identifiersPerEventMax = 16
     package static let peoplePageMax = 1000
+    package static let proofSizeMax = 16777216
     package static let purposeWordsMax = 15
     package static let purposesPerTokenMax = 64
     package static let requestsInFlightMax = 1024

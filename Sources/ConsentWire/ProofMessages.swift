@@ -28,23 +28,45 @@ package struct ProveRequest: Equatable, Sendable {
     }
 }
 
-/// `checkpointed` and `proved`: a JSON document.
+/// `checkpointed` and `proved`: a JSON document. One that is more than a frame holds comes in several answers to the same
+/// request, each but the last with a flag.
 package struct ProofText: Equatable, Sendable {
     package var document: String
+    /// More of it follows. Only in `proved`.
+    package var hasMore = false
 
-    package init(_ document: String) { self.document = document }
+    package init(_ document: String, hasMore: Bool = false) {
+        self.document = document
+        self.hasMore = hasMore
+    }
 
     /// - Parameter opcode: the one that is expected.
     package init(_ frame: Frame, _ opcode: Opcode) throws(AnswerError) {
         var reader = unsafe ByteReader(frame.payload)
         document = unsafe reader.restText()
-        guard unsafe reader.isComplete, unsafe frame.flags == 0, unsafe frame.argument == 0, unsafe frame.word == 0
+        hasMore = unsafe frame.flags == 1
+        guard unsafe reader.isComplete, unsafe frame.flags <= (opcode == .proved ? 1 : 0), unsafe frame.argument == 0,
+            unsafe frame.word == 0, !(hasMore && document.isEmpty)
         else { throw AnswerError(opcode) }
     }
 
     package func encode(_ opcode: Opcode, request: UInt32, into output: inout OutputBuffer) {
-        let start = output.beginFrame(opcode, request: request)
+        let start = output.beginFrame(opcode, flags: hasMore ? 1 : 0, request: request)
         output.utf8(document)
         output.endFrame(start)
+    }
+
+    /// As many as it takes frames, none of which ends within a character.
+    package var parts: [ProofText] {
+        let sizeMax = WireLimit.frameSizeMax - WireLimit.headerSize
+        var parts: [ProofText] = []
+        var rest = document.utf8[...]
+        while rest.count > sizeMax {
+            var end = rest.index(rest.startIndex, offsetBy: sizeMax)
+            while rest[end] & 0xC0 == 0x80 { rest.formIndex(before: &end) }
+            parts.append(ProofText(String(Substring(rest[..<end])), hasMore: true))
+            rest = rest[end...]
+        }
+        return parts + [ProofText(String(Substring(rest)), hasMore: hasMore)]
     }
 }

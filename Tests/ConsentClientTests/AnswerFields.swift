@@ -97,7 +97,8 @@ extension Answer {
                 "more": page.hasMore, "head": text(page.head), "next": text(page.next),
                 "entries": page.entries.map(\.fields),
             ]
-        case .checkpointed(let text), .proved(let text): ["document": text.document]
+        case .checkpointed(let text): ["document": text.document]
+        case .proved(let text): ["document": text.document, "more": text.hasMore]
         case .erased(let erased):
             [
                 "repeated": erased.isRepeated, "pending": erased.isPending, "emptiedEvents": erased.emptiedEvents,

@@ -167,6 +167,48 @@ import Testing
         #expect(last.decision == .denied)
     }
 
+    @Test func documentsInSeveralFramesAreJoinedWhateverComesBetween() {
+        var conversation = Conversation.open()
+        let first = conversation.ask(.prove(ProveRequest(.event, of: 1)))
+        let second = conversation.ask(.prove(ProveRequest(.dpvReceipt, of: 1)))
+        let other = conversation.ask(check)
+        func part(_ text: String, of request: UInt32, hasMore: Bool = true) -> [UInt8] {
+            written { ProofText(text, hasMore: hasMore).encode(.proved, request: request, into: &$0) }
+        }
+        #expect(conversation.feed(part("{\"a", of: first) + part("[1", of: second)).isEmpty)
+        let events = conversation.feed(
+            checked(.denied, .withdrawn, request: other) + part("å", of: first) + part("]", of: second, hasMore: false)
+                + part("\"}", of: first, hasMore: false))
+        guard events.count == 3, case .answered(other, .checked) = events[0],
+            case .answered(second, .proved(let receipt)) = events[1],
+            case .answered(first, .proved(let proof)) = events[2]
+        else {
+            Issue.record("\(events)")
+            return
+        }
+        #expect(receipt.document == "[1]" && proof.document == "{\"aå\"}")
+        #expect(conversation.countedInFlight == 0)
+        // Of one that nobody waits for any more, nothing is told.
+        let abandoned = conversation.ask(.prove(ProveRequest(.event, of: 1)))
+        conversation.abandon(abandoned)
+        #expect(conversation.feed(part("a", of: abandoned) + part("b", of: abandoned, hasMore: false)).isEmpty)
+        #expect(conversation.countedInFlight == 0)
+    }
+
+    @Test func aDocumentWithoutEndIsAProtocolFailure() {
+        var conversation = Conversation.open()
+        let id = conversation.ask(.prove(ProveRequest(.event, of: 1)))
+        let size = WireLimit.frameSizeMax - WireLimit.headerSize
+        let part = written {
+            ProofText(String(repeating: "x", count: size), hasMore: true).encode(.proved, request: id, into: &$0)
+        }
+        for _ in 0..<WireLimit.proofSizeMax / size { #expect(conversation.feed(part).isEmpty) }
+        guard case .broken? = conversation.feed(part).first else {
+            Issue.record("it goes on")
+            return
+        }
+    }
+
     @Test func lateAnswersOfAbandonedRequestsAreDropped() {
         var conversation = Conversation.open()
         let abandoned = conversation.ask(check)

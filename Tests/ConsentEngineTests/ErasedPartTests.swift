@@ -90,7 +90,7 @@ struct ErasedPartTests {
         try takeThePhoneOff()
         try erase(phone)
         for sequence in 2...5 as ClosedRange<UInt64> {
-            let text = try engine.document(.event, of: sequence, sizeMax: 1 << 20)
+            let text = try engine.document(.event, of: sequence)
             #expect(!text.contains(phone.value))
             let json = try #require(JSONValue(text: text))
             #expect(try EventProof.verify(json, key: engine.verificationKey).sequence == sequence)
@@ -248,7 +248,7 @@ struct ErasedPartTests {
     @Test func anotherPartThatIsSaidToBeErasedIsFound() throws {
         try takeThePhoneOff()
         try erase(phone)
-        let proof = try #require(JSONValue(text: try engine.document(.event, of: 4, sizeMax: 1 << 20)))
+        let proof = try #require(JSONValue(text: try engine.document(.event, of: 4)))
         try node.close()
         let nonce = try #require(proof["chain"]?["parts"]?["identifiers"]?.list?.first?["nonce"]?.bytes)
         let value = Array(mail.value.utf8)
@@ -286,7 +286,7 @@ struct ErasedPartTests {
         try expectSound()
         #expect(
             try engine.events(kari).map(\.event.identifiers) == [[kari, mail, phone], [phone], [mail], [phone, kari]])
-        let proof = try #require(JSONValue(text: try engine.document(.event, of: 2, sizeMax: 1 << 20)))
+        let proof = try #require(JSONValue(text: try engine.document(.event, of: 2)))
         #expect(try EventProof.verify(proof, key: engine.verificationKey).sequence == 2)
         try erase(phone)
         #expect(try traces(phone.value, note) == [])

@@ -37,7 +37,7 @@ struct DefinitionTests {
             "helloSizeMax": WireLimit.helloSizeMax,
             "historyPageEventsMax": WireLimit.historyPageEventsMax, "identifierSizeMax": WireLimit.identifierSizeMax,
             "identifiersPerEventMax": WireLimit.identifiersPerEventMax,
-            "peoplePageMax": WireLimit.peoplePageMax,
+            "peoplePageMax": WireLimit.peoplePageMax, "proofSizeMax": WireLimit.proofSizeMax,
             "purposeWordsMax": WireLimit.purposeWordsMax, "purposesPerTokenMax": WireLimit.purposesPerTokenMax,
             "requestsInFlightMax": WireLimit.requestsInFlightMax,
             "subjectsPerCheckMax": WireLimit.subjectsPerCheckMax,

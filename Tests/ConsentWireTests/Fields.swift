@@ -449,7 +449,10 @@ func encodedAnswer(_ opcode: Opcode, _ fields: Json) throws -> [UInt8] {
             people: try fields["people"].array.map { try FoundPerson($0) }
         ).encode(request: request, into: &output)
     case .accessPage: try FoundAccesses(fields).encode(request: request, into: &output)
-    case .checkpointed, .proved: ProofText(try fields["document"].text).encode(opcode, request: request, into: &output)
+    case .checkpointed: ProofText(try fields["document"].text).encode(opcode, request: request, into: &output)
+    case .proved:
+        ProofText(try fields["document"].text, hasMore: try fields["more"].bool)
+            .encode(opcode, request: request, into: &output)
     case .erased: try Erased(fields).encode(request: request, into: &output)
     case .linked, .unlinked: try LinkOutcome(fields).encode(opcode, request: request, into: &output)
     case .tokenIssued: try TokenIssued(fields).encode(request: request, into: &output)
@@ -586,7 +589,11 @@ func decodedAnswer(_ opcode: Opcode, _ frame: Frame, subjects count: Int) throws
         fields["next"] = .decimal(page.next)
         fields["people"] = .array(page.people.map(\.fields))
     case .accessPage: fields.merge(try FoundAccesses(frame).fields) { first, _ in first }
-    case .checkpointed, .proved: fields["document"] = .text(try ProofText(frame, opcode).document)
+    case .checkpointed: fields["document"] = .text(try ProofText(frame, opcode).document)
+    case .proved:
+        let text = try ProofText(frame, opcode)
+        fields["document"] = .text(text.document)
+        fields["more"] = .bool(text.hasMore)
     case .erased: fields.merge(try Erased(frame).fields) { first, _ in first }
     case .linked, .unlinked: fields.merge(try LinkOutcome(frame, opcode).fields) { first, _ in first }
     case .tokenIssued: fields.merge(try TokenIssued(frame).fields) { first, _ in first }

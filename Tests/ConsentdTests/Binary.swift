@@ -180,6 +180,63 @@ final class Server {
     deinit { if process.isRunning { kill() } }
 }
 
+/// Catalogs as long as any may be, whose proofs and receipts are more than a frame holds.
+enum LongCatalog: String, CaseIterable {
+    /// Each character of the text takes two in JSON.
+    case text
+    /// Each recipient takes ten times as much in a receipt.
+    case recipients
+
+    static let size = 900 * 1024
+
+    var document: String {
+        let head = """
+            format: 1
+            languages: [nb]
+            controllers:
+              - {id: c, name: C, contact: c@c.example}
+            """
+        func tail(_ recipients: String, sharing: Bool) -> String {
+            """
+
+            purposes:
+              - {id: newsletter, bit: 0, controller: c, title: {nb: N}, basis: consent, sharing: \(sharing)}
+            declarations:
+              - id: long
+                revisions:
+                  - revision: "1"
+                    effectiveAt: 2024-01-01
+                    purposes: [newsletter]
+                    recipients: [\(recipients)]
+                    retention: r
+                    storageLocation: s
+                    jurisdiction: j
+                    withdrawal: w
+                    texts:
+                      nb:
+                        title: T
+                        body: |
+
+            """ + String(repeating: " ", count: 14)
+        }
+        switch self {
+        case .text:
+            let begun = head + tail("", sharing: false)
+            return begun + String(repeating: "\"", count: Self.size - begun.utf8.count)
+        case .recipients:
+            let ids = (0..<3000).map { "r" + String($0, radix: 36) }
+            let recipients = ids.map { "\n  - {id: \($0), name: N, address: A, country: NO}" }.joined()
+            let begun = head + "\nrecipients:" + recipients + tail(ids.joined(separator: ","), sharing: true)
+            return begun + String(repeating: "x", count: Self.size - begun.utf8.count)
+        }
+    }
+
+    static let grant = [
+        "grant", "customer:7", "-p", "newsletter", "--declaration", "long", "--revision", "1", "--language", "nb",
+        "--method", "button",
+    ]
+}
+
 let grantOfNewsletter = [
     "-p", "newsletter", "--declaration", "club-membership-marketing", "--revision", "1.2", "--language", "nb",
     "--method", "double_opt_in",

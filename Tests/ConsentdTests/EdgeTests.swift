@@ -183,6 +183,20 @@ struct EdgeTests {
         #expect(try await Binary.run(["status", "--server", edge.address]).status == 3)
     }
 
+    @Test func aProofThatIsMoreThanAFrameIsHandedOnWhole() async throws {
+        let catalog = try folder.write("long.yaml", Data(LongCatalog.text.document.utf8))
+        let node = try serve(try await folder.node(["--catalog", catalog]))
+        let granted = try await Binary.run(LongCatalog.grant + ["--server", node.address])
+        #expect(granted.status == 0, "\(granted)")
+        let edge = try edge("forwarding", of: node.address, ["--forward-writes"])
+        try await eventually("readiness") { try await self.isReady(edge) }
+        let file = folder.path + "/proof.json"
+        let made = try await Binary.run(["proof", "2", "--server", edge.address, "--output", file])
+        #expect(made.status == 0, "\(made.errors)")
+        let checked = try await Binary.run(["proof", "verify", file, "--json"])
+        #expect(checked.status == 0 && checked.objects.first?["textShown"] as? Bool == true, "\(checked)")
+    }
+
     @Test func changesAreRefusedWithTheAddressThatTakesThemOrHandedOn() async throws {
         let node = try serve(try await folder.node())
         try await grant("customer:1", at: node)

@@ -67,6 +67,29 @@ struct ProofCommandTests {
         #expect(try await Binary.run(["proof", "verify", try folder.write("none", Data("{}".utf8))]).status == 5)
     }
 
+    @Test(arguments: LongCatalog.allCases)
+    func theProofAndReceiptsOfTheLongestCatalogsAreWhole(_ catalog: LongCatalog) async throws {
+        let folder = try Folder()
+        let document = catalog.document
+        #expect(document.utf8.count == LongCatalog.size)
+        let data = try await folder.node(["--catalog", try folder.write("long.yaml", Data(document.utf8))])
+        let granted = try await Binary.run(LongCatalog.grant + ["--data", data])
+        #expect(granted.status == 0, "\(granted)")
+        let file = folder.path + "/proof.json"
+        let made = try await Binary.run(["proof", "2", "--data", data, "--output", file])
+        #expect(made.status == 0, "\(made.errors)")
+        let checked = try await Binary.run(["proof", "verify", file, "--json"])
+        #expect(checked.status == 0 && checked.objects.first?["textShown"] as? Bool == true, "\(checked)")
+        #expect(try Data(contentsOf: URL(filePath: file)).count > 1_048_576)
+        for form in ["dpv", "kantara"] {
+            let file = folder.path + "/\(form).json"
+            let made = try await Binary.run(["receipt", "2", "--form", form, "--data", data, "--output", file])
+            let checked = try await Binary.run(["receipt", "verify", file])
+            #expect(made.status == 0 && checked.status == 0, "\(form): \(made.errors) \(checked)")
+        }
+        #expect(try Data(contentsOf: URL(filePath: folder.path + "/dpv.json")).count > 1_048_576)
+    }
+
     @Test func aReceiptIsMadeForAnEventOrAPersonAndCheckedWithoutTheNode() async throws {
         let (folder, data) = try await club()
         let person = ["receipt", "email:kari.nordmann@example.no", "-p", "newsletter", "--data", data]

@@ -20,7 +20,7 @@ from consentd import (
 )
 from consentd import _wire as wire
 from consentd._channel import Channel
-from consentd._protocol import ERROR_NAMES, ErrorCode, Opcode
+from consentd._protocol import ERROR_NAMES, FRAME_SIZE_MAX, HEADER_SIZE, PROOF_SIZE_MAX, ErrorCode, Opcode
 
 from .support import TABLE, Vector, open_channel, request_answered_by, vectors
 
@@ -228,7 +228,7 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
             ]
             return {"consents": consents}
         case str():
-            return {"document": answer}
+            return {"document": answer} | ({"more": False} if vector.opcode == Opcode.PROVED else {})
         case wire.GrantedCount():
             return {"sequence": str(answer.sequence), "granted": str(answer.granted), "known": str(answer.known)}
         case wire.NodeStatus():
@@ -467,6 +467,11 @@ def event_of(fields: dict[str, Any]) -> wire.EventMessage:
     )
 
 
+def is_part(vector: Vector) -> bool:
+    """Whether another frame has the rest of the answer."""
+    return vector.opcode == Opcode.PROVED and bool(vector.fields["more"])
+
+
 class VectorTests(unittest.TestCase):
     def test_the_vectors_are_there(self) -> None:
         self.assertGreater(len(FOR_CLIENT), 1000)
@@ -499,12 +504,37 @@ class VectorTests(unittest.TestCase):
                     listening.feed(vector.bytes[position : position + 1])
                 self._expect_fields(listening, vector)
 
+    def test_parts_of_a_document_are_joined(self) -> None:
+        parts = [vector for vector in VALID if is_part(vector)]
+        self.assertTrue(parts)
+        for vector in parts:
+            with self.subTest(str(vector)):
+                listening = Listening(vector.bytes)
+                listening.feed(vector.bytes)
+                self.assertEqual(listening.results, [])
+                last = bytearray(vector.bytes)
+                last[5] = 0
+                listening.feed(vector.bytes + bytes(last))
+                self.assertEqual(listening.results, [3 * vector.fields["document"]])
+
+    def test_a_document_without_end_is_refused(self) -> None:
+        part = next(vector for vector in VALID if is_part(vector)).bytes
+        size = FRAME_SIZE_MAX - HEADER_SIZE
+        whole = (size + HEADER_SIZE - 4).to_bytes(4, "little") + part[4:HEADER_SIZE] + b"x" * size
+        listening = Listening(part)
+        for _ in range(PROOF_SIZE_MAX // size):
+            listening.feed(whole)
+            self.assertEqual(listening.results, [])
+        listening.feed(whole)
+        self.assertIsInstance(listening.results[0], ProtocolViolation)
+
     def _answers(self) -> list[Vector]:
         """Without the answers to a request with id 0, which this client never sends."""
         return [
             vector
             for vector in VALID
             if vector.opcode and vector.opcode >= Opcode.WELCOME and (vector.fields["request"] or vector.opcode >= 224)
+            and not is_part(vector)
         ]
 
     def _expect_fields(self, listening: Listening, vector: Vector) -> None:

@@ -32,6 +32,8 @@ struct Conversation: ~Copyable {
         var isCounted: Bool
         /// Nobody waits any more; the id stays taken until its answer has come.
         var isAbandoned = false
+        /// Of an answer that comes in several frames, those that have come.
+        var begun = ""
     }
 
     private var phase: Phase
@@ -171,10 +173,22 @@ struct Conversation: ~Copyable {
     }
 
     private mutating func readAnswer(_ frame: Frame, _ opcode: Opcode) throws(Violation) -> Event? {
-        guard let sent = settle(frame.request) else {
+        guard var sent = inFlight[frame.request] else {
             throw Violation("'\(opcode)' answers a request that was not sent")
         }
-        let answer = try Answer(frame, opcode, sent.expectation)
+        var answer = try Answer(frame, opcode, sent.expectation)
+        if case .proved(let part) = answer {
+            sent.begun += part.document
+            guard sent.begun.utf8.count <= WireLimit.proofSizeMax else {
+                throw Violation("a document has more than \(WireLimit.proofSizeMax) bytes")
+            }
+            if part.hasMore {
+                inFlight[frame.request] = sent
+                return nil
+            }
+            answer = .proved(ProofText(sent.begun))
+        }
+        _ = settle(frame.request)
         return sent.isAbandoned ? nil : .answered(frame.request, answer)
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from . import _protocol as protocol
 from ._protocol import ErrorCode, Opcode
@@ -47,7 +48,7 @@ Completion = Callable[[Answer | ConsentError], None]
 class Ticket:
     """A request that was handed over."""
 
-    __slots__ = ("completion", "is_abandoned", "read", "request", "wanted")
+    __slots__ = ("begun", "begun_size", "completion", "is_abandoned", "read", "request", "wanted")
 
     def __init__(self, request: Request, completion: Completion) -> None:
         self.request = request
@@ -55,6 +56,9 @@ class Ticket:
         self.is_abandoned = False
         self.wanted: Opcode | None = None
         self.read: Callable[[Frame], Answer] | None = None
+        self.begun: list[str] = []
+        """Of an answer that comes in several frames, those that have come."""
+        self.begun_size = 0
 
     def complete(self, result: Answer | ConsentError) -> None:
         if not self.is_abandoned:
@@ -277,21 +281,35 @@ class Channel:
             ticket.complete(ServerError(error.code, error.message, error.detail))
 
     def _read_answer(self, frame: Frame) -> None:
-        ticket = self._settle(frame.request)
+        ticket = self._in_flight.get(frame.request)
         if ticket is None:
             raise Violation(f"opcode {frame.opcode} answers a request that was not sent")
         try:
             if frame.opcode != ticket.wanted or ticket.read is None:
                 raise Violation(f"opcode {frame.opcode} is not an answer to what was asked")
             answer = ticket.read(frame)
+            if frame.opcode == Opcode.PROVED:
+                answer = self._join(ticket, cast(str, answer), len(frame.payload))
+                if frame.flags:
+                    return
         except Violation as violation:
+            self._settle(frame.request)
             failure = ProtocolViolation(f"the server broke the protocol: {violation}")
             ticket.complete(failure)
             self._fail(failure)
             return
+        self._settle(frame.request)
         if isinstance(answer, CatalogPurposes):
             self.purposes = PurposeTable(answer)
         ticket.complete(answer)
+
+    @staticmethod
+    def _join(ticket: Ticket, part: str, size: int) -> str:
+        ticket.begun.append(part)
+        ticket.begun_size += size
+        if ticket.begun_size > protocol.PROOF_SIZE_MAX:
+            raise Violation(f"a document has more than {protocol.PROOF_SIZE_MAX} bytes")
+        return "".join(ticket.begun) if len(ticket.begun) > 1 else part
 
 
 def _turned_away(error: ErrorAnswer) -> ConsentError:

@@ -843,10 +843,13 @@ def read_token_confirmed(frame: Frame) -> TokenConfirmed:
 
 
 def read_document(frame: Frame) -> str:
-    _require_header(frame)
+    """Of one that is more than a frame holds, the part in this one: a flag says that more follows."""
+    _require_header(frame, flags=int(frame.opcode == Opcode.PROVED))
     reader = _Reader(frame.payload)
     document = reader.rest()
     reader.end()
+    if frame.flags and not document:
+        raise Violation("a part of a document is empty")
     return document
 
 
