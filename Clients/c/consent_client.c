@@ -268,10 +268,25 @@ static bool take_catalog(consent_client *client, frame *frame) {
     return client->has_catalog;
 }
 
+// An identifier as the ledger keeps it, whose value is in the answer.
+static bool take_identifier(frame *frame, consent_identifier *identifier) {
+    consent_text value;
+    if (!take_bytes(frame, &identifier->type, 1) || !take_text_of(frame, 1, &value)) return false;
+    identifier->value = value.bytes;
+    identifier->size = value.size;
+    return (identifier->type >= CONSENT_CUSTOMER && identifier->type <= CONSENT_NATIONAL_ID)
+        || identifier->type == CONSENT_OTHER;
+}
+
+static bool take_guardian(frame *frame, consent_guardian *guardian) {
+    return take_bytes(frame, &guardian->relation, 1) && consent_is_guardian(guardian->relation)
+        && take_identifier(frame, &guardian->identifier);
+}
+
 static bool take_explained(consent_client *client, const awaited *asked, frame *frame) {
     consent_explanation *explanation = asked->result;
     uint8_t decision = frame->low, reason = frame->high, freshness = (uint8_t)frame->word;
-    if (frame->flags || frame->word >> 24 || freshness > CONSENT_UNAVAILABLE || !keep(client, frame)) return false;
+    if (frame->flags > 1 || frame->word >> 24 || freshness > CONSENT_UNAVAILABLE || !keep(client, frame)) return false;
     if (reason >= sizeof DECISION_OF || DECISION_OF[reason] != decision) return false;
     if (freshness == CONSENT_UNAVAILABLE && decision != CONSENT_UNKNOWN) return false;
     consent_explanation read = {.answer = {decision, reason, freshness, 0, 0, 0}};
@@ -282,6 +297,7 @@ static bool take_explained(consent_client *client, const awaited *asked, frame *
         && take_bytes(frame, &read.granted_until, 8) && take_bytes(frame, &read.deciding_sequence, 8)
         && take_bytes(frame, &read.deciding_captured_at, 8) && take_text_of(frame, 1, &read.declaration)
         && take_text_of(frame, 1, &read.consented_revision) && take_text_of(frame, 1, &read.current_revision);
+    if (is_whole && frame->flags) is_whole = take_guardian(frame, &read.guardian);
     if (!is_whole || frame->size != 0) return false;
     *explanation = read;
     return true;
@@ -306,16 +322,6 @@ static bool take_recorded(consent_client *client, const awaited *asked, frame *f
     return frame->size == 0 && answer_nothing(asked->answer, 0) == 0;
 }
 
-// An identifier as the ledger keeps it, whose value is in the answer.
-static bool take_identifier(frame *frame, consent_identifier *identifier) {
-    consent_text value;
-    if (!take_bytes(frame, &identifier->type, 1) || !take_text_of(frame, 1, &value)) return false;
-    identifier->value = value.bytes;
-    identifier->size = value.size;
-    return (identifier->type >= CONSENT_CUSTOMER && identifier->type <= CONSENT_NATIONAL_ID)
-        || identifier->type == CONSENT_OTHER;
-}
-
 static bool take_event(consent_client *client, frame *all, size_t identifiers, consent_event *event) {
     uint32_t size;
     uint16_t purpose;
@@ -329,10 +335,10 @@ static bool take_event(consent_client *client, frame *all, size_t identifiers, c
         && take_bytes(&own, &event->party, 1) && take_bytes(&own, &flags, 1) && take_bytes(&own, &age, 1)
         && take_bytes(&own, &count, 1) && take_bytes(&own, &event->captured_at, 8)
         && take_bytes(&own, &event->expires_at, 8);
-    if (!has_head || flags > 1 || !consent_is_event(event->state)) return false;
+    if (!has_head || flags > 3 || !consent_is_event(event->state)) return false;
     if (!consent_is_method(event->method) || !consent_is_party(event->party)) return false;
     event->purpose_bit = purpose;
-    event->is_explicit = flags;
+    event->is_explicit = flags & 1;
     event->has_age = age != UINT8_MAX;
     event->age = event->has_age ? age : 0;
     consent_text *texts[] = {&event->declaration, &event->revision, &event->language, &event->system, &event->channel,
@@ -346,6 +352,7 @@ static bool take_event(consent_client *client, frame *all, size_t identifiers, c
     for (size_t position = 0; position < count; position++) {
         if (!take_identifier(&own, client->identifiers + identifiers + position)) return false;
     }
+    if (flags & 2 && !take_guardian(&own, &event->guardian)) return false;
     return own.size == 0;
 }
 
@@ -766,7 +773,9 @@ static size_t event_size(const consent_event *event) {
         if (event->identifiers[position].size > UINT8_MAX) return 0;
         size += 2 + event->identifiers[position].size;
     }
-    return size;
+    if (event->guardian.relation == 0) return size;
+    const consent_identifier *guardian = &event->guardian.identifier;
+    return guardian->size > UINT8_MAX || (guardian->size > 0 && !guardian->value) ? 0 : size + 3 + guardian->size;
 }
 
 static void put_event(consent_client *client, const consent_event *event) {
@@ -774,7 +783,8 @@ static void put_event(consent_client *client, const consent_event *event) {
         &event->channel, &event->form, &event->actor};
     uint32_t size = (uint32_t)event_size(event);
     uint16_t purpose = (uint16_t)event->purpose_bit;
-    const uint8_t codes[] = {event->state, event->method, event->party, event->is_explicit,
+    const uint8_t flags = (uint8_t)(event->is_explicit | (event->guardian.relation ? 2 : 0));
+    const uint8_t codes[] = {event->state, event->method, event->party, flags,
         event->has_age ? event->age : UINT8_MAX, (uint8_t)event->identifier_count};
     put_bytes(client, &size, 4);
     put_bytes(client, event->key, 16);
@@ -790,6 +800,11 @@ static void put_event(consent_client *client, const consent_event *event) {
         const consent_identifier *identifier = event->identifiers + position;
         put_bytes(client, &identifier->type, 1);
         put_text(client, identifier->value, identifier->size, 1);
+    }
+    if (event->guardian.relation) {
+        put_bytes(client, &event->guardian.relation, 1);
+        put_bytes(client, &event->guardian.identifier.type, 1);
+        put_text(client, event->guardian.identifier.value, event->guardian.identifier.size, 1);
     }
 }
 

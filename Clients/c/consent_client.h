@@ -91,6 +91,12 @@ static inline consent_text consent_text_of(const char *text) {
     return made;
 }
 
+// Who consents for a person, and by what right.
+typedef struct {
+    uint8_t relation;           // CONSENT_GUARDIAN_…; zero: nobody is named
+    consent_identifier identifier;  // or as CONSENT_OTHER a reference, such as a case number
+} consent_guardian;
+
 // What a person did. Set all of it to zero first; a grant names declaration, revision, language and method, a "no" needs
 // a purpose, a state and an identifier.
 typedef struct {
@@ -109,6 +115,7 @@ typedef struct {
     consent_text declaration, revision, language, system, channel, form, actor, evidence;
     const consent_identifier *identifiers;
     size_t identifier_count;    // 1 to 16
+    consent_guardian guardian;  // a consent by a guardian is refused without
 } consent_event;
 
 typedef struct {
@@ -131,6 +138,7 @@ typedef struct {
     int64_t deciding_captured_at;
     int64_t expires_at, granted_until;  // zero for none
     consent_text declaration, consented_revision, current_revision;
+    consent_guardian guardian;  // who acted for the person, or confirmed what the person did
 } consent_explanation;
 
 // One subject, one purpose, with what led to it; read from the ledger, thousands of times slower than a check. Fills

@@ -264,6 +264,22 @@ static inline int consent_is_people(int code) {
     }
 }
 
+enum {
+    CONSENT_GUARDIAN_PARENT = 1,
+    CONSENT_GUARDIAN_LEGAL_GUARDIAN = 2,
+    CONSENT_GUARDIAN_INSTITUTION = 3
+};
+
+static inline int consent_is_guardian(int code) {
+    switch (code) {
+    case CONSENT_GUARDIAN_PARENT:
+    case CONSENT_GUARDIAN_LEGAL_GUARDIAN:
+    case CONSENT_GUARDIAN_INSTITUTION:
+        return 1;
+    default: return 0;
+    }
+}
+
 // What a server answers instead, see the table of errors in Protocol/protocol.md.
 enum {
     CONSENT_ERROR_MALFORMED = 1,
@@ -341,7 +357,8 @@ enum {
     CONSENT_ERROR_TOKEN_USED = 93,
     CONSENT_ERROR_TOKEN_LAPSED = 94,
     CONSENT_ERROR_IDENTIFIER_UNLINKED = 95,
-    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96
+    CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE = 96,
+    CONSENT_ERROR_GUARDIAN_MISSING = 97
 };
 
 // What a client should do about an error.
@@ -446,6 +463,7 @@ static inline const char *consent_error_meaning(int code) {
     case CONSENT_ERROR_TOKEN_LAPSED: return "The time of the token is over; the person is to be asked again. Nothing was stored.";
     case CONSENT_ERROR_IDENTIFIER_UNLINKED: return "Rule at the door: the identifier was taken off a person after this was captured; only a no is taken for it then. Only in outcomes of record; nothing of the event was stored.";
     case CONSENT_ERROR_IDENTIFIER_IS_ONLY_ONE: return "The person is known by this identifier alone. Nothing was stored.";
+    case CONSENT_ERROR_GUARDIAN_MISSING: return "Rule at the door: a consent by a guardian does not say who the guardian is; or one is named where another party acts, or is the person. In outcomes of record, and to confirmToken; nothing of the event was stored.";
     default: return "an error that this version does not know";
     }
 }

@@ -76,7 +76,7 @@ RESERVED = {
     "check": (0xFF, 0, 0xFFFFFF00), "checked": (0xFF, 0, 0xFFFFFF00),
     "checkPurposes": (0xFF, 0xFFFF, 0xFFFF0000), "checkedPurposes": (0xFF, 0xFFFF, 0xFFFF0000),
     "checkSubjects": (0xFF, 0, 0x0000FF00), "checkedSubjects": (0xFF, 0xFFFF, 0x0000FF00),
-    "explain": (0xFF, 0, 0xFFFFFF00), "explained": (0xFF, 0, 0xFF000000),
+    "explain": (0xFF, 0, 0xFFFFFF00), "explained": (0xFE, 0, 0xFF000000),
     "record": (0xFF, 0, 0xFFFFFFFF), "recorded": (0xFF, 0, 0xFFFFFFFF),
     "applyCatalog": (0xFE, 0xFFFF, 0xFFFFFFFF), "appliedCatalog": (0xFE, 0, 0),
     "erase": (0xFF, 0xFF00, 0xFFFFFF00), "erased": (0xFC, 0, 0),
@@ -127,6 +127,7 @@ METHOD = {
     "electronic_id": 7, "preticked": 64, "silence": 65, "implied": 66, "bundled": 67,
 }
 PARTY = {"subject": 0, "guardian": 1, "controller": 2, "authority": 3, "system": 4}
+GUARDIAN_RELATION = {"parent": 1, "legal_guardian": 2, "institution": 3}
 IDENTIFIER_TYPE = {
     "customer": 1, "email": 2, "phone": 3, "device": 4, "cookie": 5, "advertising": 6, "loyalty_card": 7,
     "national_id": 8, "other": 15,
@@ -150,7 +151,7 @@ LINK_ACTION = {"linked": 1, "joined_to": 2, "unlinked": 3, "separated": 4}
 PROOF_KIND = {"event": 1, "dpv_receipt": 2, "kantara_receipt": 3}
 ASK_AGAIN_REASONS = ["unknown", "requested", "expired", "outdated", "dormant"]
 ENUMS = {
-    "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY,
+    "decision": DECISION, "state": STATE, "eventState": EVENT_STATE, "basis": BASIS, "method": METHOD, "party": PARTY, "guardianRelation": GUARDIAN_RELATION,
     "identifierType": IDENTIFIER_TYPE, "freshness": FRESHNESS, "peopleSelection": PEOPLE_SELECTION,
     "erasureReason": ERASURE_REASON, "linkAction": LINK_ACTION, "proofKind": PROOF_KIND,
     "accessQuestion": ACCESS_QUESTION,
@@ -189,7 +190,7 @@ ERRORS = {
     "nationalIdIsHash": (103, False),
     "personErased": (90, False), "textNamesPerson": (91, False),
     "tokenUnknown": (92, False), "tokenUsed": (93, False), "tokenLapsed": (94, False),
-    "identifierUnlinked": (95, False), "identifierIsOnlyOne": (96, False),
+    "identifierUnlinked": (95, False), "identifierIsOnlyOne": (96, False), "guardianMissing": (97, False),
 }
 
 # What the server of the vectors is like.
@@ -228,15 +229,27 @@ def frame(opcode, payload=b"", flags=0, argument=0, word=0, request=1, length=No
 def flag_bits(fields, names): return sum(1 << bit for bit, name in enumerate(names) if fields[name])
 
 
+def named_bit(fields, bit=0): return 0 if fields["guardian"] is None else 1 << bit
+
+
+def guardian_bytes(guardian):
+    if guardian is None:
+        return b""
+    return (u8(GUARDIAN_RELATION[guardian["relation"]]) + u8(IDENTIFIER_TYPE[guardian["type"]])
+            + text8(guardian["value"]))
+
+
 def event_body(event, identifier_count=None):
     count = len(event["identifiers"]) if identifier_count is None else identifier_count
     return b"".join([
         bytes.fromhex(event["key"]), u16(event["purpose"]), u8(EVENT_STATE[event["state"]]),
-        u8(METHOD[event["method"]]), u8(PARTY[event["party"]]), u8(flag_bits(event, ["express"])), u8(event["age"]),
+        u8(METHOD[event["method"]]), u8(PARTY[event["party"]]), u8(flag_bits(event, ["express"]) | named_bit(event, 1)),
+        u8(event["age"]),
         u8(count), time(event["capturedAt"]), time(event["expiresAt"]), text8(event["declaration"]),
         text8(event["revision"]), text8(event["language"]), text8(event["system"]), text8(event["channel"]),
         text8(event["form"]), text8(event["actor"]), text16(event["evidence"]),
         *(u8(IDENTIFIER_TYPE[one["type"]]) + text8(one["value"]) for one in event["identifiers"]),
+        guardian_bytes(event["guardian"]),
     ])
 
 
@@ -382,7 +395,8 @@ def encode(opcode, f):
             word = quad(FRESHNESS[f["freshness"]], BASIS[f["basis"]], state)
             payload = (u64(f["sequence"]) + time(f["expiresAt"]) + time(f["grantedUntil"])
                        + u64(f["decidingSequence"]) + time(f["decidingCapturedAt"]) + text8(f["declaration"])
-                       + text8(f["consentedRevision"]) + text8(f["currentRevision"]))
+                       + text8(f["consentedRevision"]) + text8(f["currentRevision"]) + guardian_bytes(f["guardian"]))
+            flags = named_bit(f)
         case "record":
             argument = len(f["events"])
             payload = b"".join(map(event_bytes, f["events"]))
@@ -423,8 +437,9 @@ def encode(opcode, f):
             argument = len(f["events"])
             payload = time(f["endsAt"]) + text8(f["token"]) + b"".join(map(u64, f["events"]))
         case "confirmToken":
-            flags = flag_bits(f, ["guardian"])
-            payload = b"".join(text8(f[one]) for one in ("token", "system", "channel", "form", "actor"))
+            flags = named_bit(f)
+            payload = (b"".join(text8(f[one]) for one in ("token", "system", "channel", "form", "actor"))
+                       + guardian_bytes(f["guardian"]))
         case "tokenConfirmed":
             argument = len(f["consents"])
             payload = b"".join(u64(one["sequence"]) + u64(one["refersTo"]) + text8(one["purpose"])
@@ -733,13 +748,16 @@ FEWEST = {
     "key": NOBODY, "purpose": 0, "state": "withdrawn", "method": "none", "party": "subject", "express": False,
     "age": 255, "capturedAt": "0", "expiresAt": "0", "declaration": "", "revision": "", "language": "", "system": "",
     "channel": "", "form": "", "actor": "", "evidence": "", "identifiers": [{"type": "customer", "value": "7"}],
+    "guardian": None,
 }
+GUARDIAN = {"relation": "parent", "type": "email", "value": "Anne@example.no"}
 EVERY = {
     "key": "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", "purpose": 3, "state": "given", "method": "ticked_box",
     "party": "guardian", "express": True, "age": 12, "capturedAt": "1795258800000", "expiresAt": "1826794800000",
     "declaration": "club", "revision": "1.2", "language": "nb-NO", "system": "till-17", "channel": "store",
     "form": "join", "actor": "Åse", "evidence": "receipt 4711",
     "identifiers": [{"type": "customer", "value": "C-1"}, {"type": "email", "value": "Kåre@example.no"}],
+    "guardian": GUARDIAN,
 }
 LONGEST = EVERY | {
     "key": "ff" * 16, "purpose": 19, "state": "renewed", "method": "electronic_id", "party": "system", "age": 254,
@@ -747,9 +765,11 @@ LONGEST = EVERY | {
     "language": "l" * 255, "system": "s" * 255, "channel": "c" * 255, "form": "f" * 255, "actor": "語" * 85,
     "evidence": "ø" * (EVIDENCE_SIZE_MAX // 2),
     "identifiers": [{"type": "other", "value": f"{n:02}" + "i" * 253} for n in range(16)],
+    "guardian": {"relation": "institution", "type": "other", "value": "語" * 85},
 }
 NORMAL = EVERY | {"identifiers": [{"type": "customer", "value": "C-1"},
-                                  {"type": "email", "value": "kåre@example.no"}]}
+                                  {"type": "email", "value": "kåre@example.no"}],
+                  "guardian": GUARDIAN | {"value": "anne@example.no"}}
 PERSON = {
     "subject": "17", "state": "given", "since": "1795258800000", "until": "1826794800000", "purpose": "newsletter",
     "declaration": "club", "revision": "1.2",
@@ -772,7 +792,7 @@ EXPLAINED = {
     "decision": "granted", "reason": "given", "freshness": "live", "basis": "consent", "decidingState": "given",
     "sequence": "1002", "expiresAt": "1826794800000", "grantedUntil": "1798761600000", "decidingSequence": "1002",
     "decidingCapturedAt": "1795258800000", "declaration": "club", "consentedRevision": "1.1",
-    "currentRevision": "1.2",
+    "currentRevision": "1.2", "guardian": None,
 }
 
 
@@ -1128,7 +1148,11 @@ def explanations():
     valid = Valid("explained")
     nothing = {"decidingState": None, "expiresAt": "0", "grantedUntil": "0", "decidingSequence": "0",
                "decidingCapturedAt": "0", "declaration": "", "consentedRevision": "", "currentRevision": ""}
-    valid("given, with every field", EXPLAINED)
+    valid("given by the person", EXPLAINED)
+    valid("given, with every field", EXPLAINED | {"guardian": GUARDIAN | {"value": "anne@example.no"}})
+    for relation in GUARDIAN_RELATION:
+        valid(f"given by a guardian: {relation}",
+              EXPLAINED | {"guardian": {"relation": relation, "type": "national_id", "value": "#" + "0f" * 16}})
     acts = {"given": "given", "renewed": "renewed", "requested": "given", "expired": "given",
             "outdated_revision": "given", "deferred": "deferred", "refused": "refused", "withdrawn": "withdrawn",
             "revoked": "revoked", "invalidated": "invalidated", "objected": "objected"}
@@ -1165,6 +1189,7 @@ def explanations():
         broken(f"deciding state code {code}", patched(data, 14, u8(code)))
     texts_in_answer(broken, data, {"declaration": ("club", 1), "consentedRevision": ("1.1", 1),
                                    "currentRevision": ("1.2", 1)})
+    damage_guardian(broken, lambda end: with_header(with_payload(data, data[HEADER_SIZE:] + end), flags=1))
 
 
 # Changes
@@ -1189,7 +1214,12 @@ def records():
     for method in METHOD:
         valid(f"method {method}", {"events": [EVERY | {"method": method}]})
     for party in PARTY:
-        valid(f"party {party}", {"events": [EVERY | {"party": party}]})
+        valid(f"party {party}", {"events": [EVERY | {"party": party, "guardian": None}]})
+    for relation in GUARDIAN_RELATION:
+        valid(f"guardian: {relation}", {"events": [EVERY | {"guardian": GUARDIAN | {"relation": relation}}]})
+    for kind in IDENTIFIER_TYPE:
+        valid(f"guardian by {kind}",
+              {"events": [EVERY | {"guardian": GUARDIAN | {"type": kind, "value": "0047 2233 4455"}}]})
     for kind in IDENTIFIER_TYPE:
         valid(f"identifier type {kind}", {"events": [FEWEST | {"identifiers": [{"type": kind, "value": "0047 2233 4455"}]}]})
     for name, kind, value, _ in IDENTIFIERS:
@@ -1236,6 +1266,16 @@ def records():
         # A "no" drops an age that cannot be right instead of being refused for it.
         ("age 151", {"state": "requested", "age": 151}, "ageImplausible"),
         ("age 254", {"state": "requested", "age": 254}, "ageImplausible"),
+        ("a guardian confirms, unnamed", {"state": "confirmed", "party": "guardian"}, "guardianMissing"),
+        ("a guardian is named, but the person acts", {"state": "requested", "guardian": GUARDIAN}, "guardianMissing"),
+        ("the guardian is the person",
+         {"state": "requested", "party": "guardian",
+          "guardian": {"relation": "parent", "type": "customer", "value": "7"}}, "guardianMissing"),
+        ("a guardian without a name", {"state": "requested", "party": "guardian", "guardian": GUARDIAN | {"value": ""}},
+         "identifierEmpty"),
+        ("a guardian by a phone without its country",
+         {"state": "requested", "party": "guardian",
+          "guardian": {"relation": "parent", "type": "phone", "value": "22334455"}}, "identifierRefused"),
     ]
     for name, change, outcome in rules:
         valid(f"rule at the door: {name}", {"events": [FEWEST | change]}, outcomes=[outcome])
@@ -1305,7 +1345,7 @@ def records():
 def damage_events(broken, wrap, error_of_reserved):
     """Everything that an event's bytes can get wrong; `wrap` puts the event's body into a frame."""
     few, every = event_body(FEWEST), event_body(EVERY)
-    for bit in range(1, 8):
+    for bit in range(2, 8):
         broken(f"reserved bit {bit} of an event's flags", wrap(patched(few, 21, u8(1 << bit))), error_of_reserved)
     for field, position, codes in (("state", 18, (0, 10, 12, 16, 128, 255)), ("method", 19, (8, 63, 68, 128, 255)),
                                    ("party", 20, (5, 128, 255))):
@@ -1324,12 +1364,28 @@ def damage_events(broken, wrap, error_of_reserved):
     for name, bad in NOT_UTF8.items():
         broken(f"event evidence is not UTF-8: {name}", wrap(few[:47] + u16(len(bad)) + bad + few[49:]))
         broken(f"event identifier is not UTF-8: {name}", wrap(few[:kind_at + 1] + u8(len(bad)) + bad))
+    damage_guardian(broken, lambda end: wrap(patched(few, 21, u8(2)) + end))
+    broken("guardian that no flag says", wrap(few + guardian_bytes(GUARDIAN)))
     text_at = every.index(b"\x04club")
     for size in (3, 5, 255):
         broken(f"event declaration says {size} bytes instead of 4", wrap(patched(every, text_at, u8(size))))
     evidence_at = every.index(b"\x0c\x00receipt")
     for size in (11, 13, U16_MAX):
         broken(f"event evidence says {size} bytes instead of 12", wrap(patched(every, evidence_at, u16(size))))
+
+
+def damage_guardian(broken, wrap):
+    """What can be wrong at the end of a frame or event that says that a guardian is named."""
+    whole = guardian_bytes(GUARDIAN)
+    for size in range(len(whole)):
+        broken(f"guardian cut to {size} of {len(whole)} bytes", wrap(whole[:size]))
+    broken("guardian with a byte of junk behind it", wrap(whole + b"\x00"))
+    for code in (0, 4, 128, 255):
+        broken(f"guardian relation code {code}", wrap(u8(code) + whole[1:]))
+    for code in TYPES_UNKNOWN:
+        broken(f"guardian identifier type {code}", wrap(whole[:1] + u8(code) + whole[2:]))
+    for name, bad in NOT_UTF8.items():
+        broken(f"guardian is not UTF-8: {name}", wrap(whole[:2] + u8(len(bad)) + bad))
 
 
 DOCUMENT = "controllers:\n  - id: blåbær\n    name: Blåbær AS\n"
@@ -1556,14 +1612,14 @@ def tokens():
     texts_in_answer(broken, data, {"token": ("A" * 42 + "-", 1)})
 
     valid = Valid("confirmToken")
-    confirm = {"guardian": False, "token": "A" * 42 + "-", "system": "web", "channel": "mail", "form": "link",
+    confirm = {"guardian": None, "token": "A" * 42 + "-", "system": "web", "channel": "mail", "form": "link",
                "actor": ""}
     valid("by the person", confirm)
-    valid("by a guardian", confirm | {"guardian": True})
-    valid("that is no token, from nowhere", {"guardian": False, "token": "", "system": "", "channel": "", "form": "",
+    valid("by a guardian", confirm | {"guardian": GUARDIAN})
+    valid("that is no token, from nowhere", {"guardian": None, "token": "", "system": "", "channel": "", "form": "",
                                              "actor": ""})
     valid("with the largest request id and the longest texts",
-          {"request": U32_MAX, "guardian": True, "token": "t" * 255, "system": "s" * 255, "channel": "c" * 255,
+          {"request": U32_MAX, "guardian": LONGEST["guardian"], "token": "t" * 255, "system": "s" * 255, "channel": "c" * 255,
            "form": "f" * 255, "actor": "語" * 85})
     broken = Broken("confirmToken")
     data = encode("confirmToken", confirm | {"actor": "clerk-7", "request": 25})
@@ -1573,6 +1629,8 @@ def tokens():
     for name, bad in NOT_UTF8.items():
         broken(f"token not UTF-8: {name}", with_payload(data, sized8(bad) + text8("") * 4))
         broken(f"actor not UTF-8: {name}", with_payload(data, text8("") * 4 + sized8(bad)))
+    damage_guardian(broken, lambda end: with_header(with_payload(data, data[HEADER_SIZE:] + end), flags=1))
+    broken("guardian that no flag says", with_payload(data, data[HEADER_SIZE:] + guardian_bytes(GUARDIAN)))
     broken("order: a reserved bit before the layout", with_header(with_payload(data, b""), word=1), "reservedBitSet")
 
     valid = Valid("tokenConfirmed")
@@ -2224,7 +2282,7 @@ def larges():
 def session():
     """The worked session of protocol.md, in the order of its frames."""
     vectors = Vectors("session.json")
-    grant = EVERY | {"party": "subject", "age": 255, "expiresAt": "0", "declaration": "club", "system": "web",
+    grant = EVERY | {"party": "subject", "guardian": None, "age": 255, "expiresAt": "0", "declaration": "club", "system": "web",
                      "channel": "web",
                      "form": "join", "actor": "", "evidence": "", "language": "nb",
                      "identifiers": [{"type": "customer", "value": "C-00000000012345"}]}

@@ -30,8 +30,8 @@ package struct IssuedToken: Sendable, Equatable {
 /// A token that came back, and how.
 package struct TokenConfirmation: Sendable, Equatable {
     package var token: String
-    /// The person, or a guardian.
-    package var party = Party.subject
+    /// Who confirms for the person; nil where the person does.
+    package var guardian: Guardian?
     package var source = EventSource()
     package var actor = ""
 
@@ -150,9 +150,7 @@ extension Group {
             }
             if first.isEmpty { first = purpose.id }
             guard work.record.standings[purpose.bit]?.unconfirmedGrant?.sequence == sequence else { continue }
-            let event = grant.confirmed(by: confirmation, at: now)
-            do throws(AdmissionError) { try admitConfirmation(event) } catch { throw RightsError.admission(error) }
-            waiting.append((event, purpose, sequence))
+            waiting.append((try confirmed(grant, by: confirmation), purpose, sequence))
         }
         guard !waiting.isEmpty else { throw RightsError.admission(.nothingToConfirm(purpose: first)) }
         (token.state, token.endedAt) = (.used, now)
@@ -162,6 +160,18 @@ extension Group {
                 sequence: append(event, work, purpose.bit, refersTo: grant), refersTo: grant, purpose: purpose.id,
                 revision: event.revision)
         }
+    }
+
+    /// What a token says of a grant that it was issued for. The guardian is judged in both forms: as named, which no text
+    /// may hold, and as kept, in which the grant names the person.
+    private func confirmed(_ grant: ConsentEvent, by confirmation: TokenConfirmation) throws -> ConsentEvent {
+        var event = grant.confirmed(by: confirmation, at: now)
+        do throws(AdmissionError) {
+            try admitConfirmation(event)
+            event.guardian = confirmation.guardian?.withoutNationalID(hashKey)
+            try admitConfirmation(event)
+        } catch { throw RightsError.admission(error) }
+        return event
     }
 
     /// Records for every token whose time is over, of at most so many, that what it was for has to be asked again. A grant
@@ -192,7 +202,8 @@ extension ConsentEvent {
     /// What a token says of the grant that it was issued for.
     fileprivate func confirmed(by confirmation: TokenConfirmation, at now: Timestamp) -> ConsentEvent {
         var event = ConsentEvent(identifiers: identifiers, purpose: purpose, state: .confirmed)
-        event.party = confirmation.party
+        event.party = confirmation.guardian == nil ? .subject : .guardian
+        event.guardian = confirmation.guardian
         event.capturedAt = now
         event.revision = revision
         event.language = language

@@ -196,18 +196,39 @@ package final class Engine: Sendable {
     /// Everything that decides about one subject and one purpose now.
     package func explain(
         _ identifier: Identifier, purposeBit: Int
-    ) throws -> (verdict: Verdict, purpose: Purpose, act: Act?, sequence: UInt64) {
+    ) throws -> (verdict: Verdict, purpose: Purpose, act: Act?, guardian: Guardian?, sequence: UInt64) {
         let catalog = catalog.catalog
         guard let purpose = catalog.purpose(bit: purposeBit) else {
             throw AdmissionError.purposeUnknown("bit \(purposeBit)")
         }
-        let (standing, sequence, recordedAt) = try withSubject(identifiedBy: identifier) { subject, snapshot in
-            (subject?.standings[purposeBit], try snapshot.head().sequence, try snapshot.lastRecordedAt())
+        let (standing, guardian, sequence, recordedAt) = try withSubject(identifiedBy: identifier) {
+            subject, snapshot in
+            let standing = subject?.standings[purposeBit]
+            let guardian = try subject.flatMap { try Self.guardian(behind: standing, of: $0, snapshot) }
+            return (standing, guardian, try snapshot.head().sequence, try snapshot.lastRecordedAt())
         }
         // As the writer's clock, which made the row, and is never behind the last record.
         let now = max(systemNow(), recordedAt)
         let verdict = decide(standing ?? Standing(), catalog: catalog, purpose: purpose, at: now)
-        return (verdict, purpose, standing?.decidingAct, sequence)
+        return (verdict, purpose, standing?.decidingAct, guardian, sequence)
+    }
+
+    /// Who the guardian is that acted, or that confirmed what the person did.
+    private static func guardian(
+        behind standing: Standing?, of subject: SubjectRecord, _ snapshot: LedgerSnapshot
+    ) throws -> Guardian? {
+        guard let standing, let act = standing.decidingAct else { return nil }
+        if act.party == .guardian { return try snapshot.event(act.sequence)?.event.guardian }
+        guard standing.isConfirmedByGuardian else { return nil }
+        var after = act.sequence
+        while true {
+            let page = try snapshot.events(of: subject, after: after, countMax: 100, withLinks: false)
+            guard let last = page.last else { return nil }
+            for case .consent(let event) in page where event.refersTo == act.sequence {
+                if let guardian = event.event.guardian { return guardian }
+            }
+            after = last.sequence
+        }
     }
 
     /// A subject's events after a sequence, oldest first; empty for a person that is not known.

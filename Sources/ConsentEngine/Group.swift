@@ -166,7 +166,7 @@ final class Group: @unchecked Sendable {
                 try self.subject(identifiedBy: hashOfStored($0)) === subject
             }
             guard isAlone else { throw AdmissionError.identifierConflict(event.identifiers[0]) }
-            (event.identifiers, event.evidence) = ([], "")
+            event.dropPersonal()
             return
         }
         let isActOfPerson =
@@ -283,7 +283,7 @@ final class Group: @unchecked Sendable {
                 return .refused(.keyReused(sequence: sequence))
             }
             guard event.state.takesAway else { return .refused(.personErased(at: owner.record.erasedAt ?? now)) }
-            (event.identifiers, event.evidence) = ([], "")
+            event.dropPersonal()
         }
         let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))

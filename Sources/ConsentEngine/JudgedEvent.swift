@@ -27,7 +27,7 @@ final class JudgedEvent: Sendable {
             var (event, purpose) = try admit(offered, catalog: catalog, now: now)
             if offered.capturedAt != event.capturedAt { event.capturedAt = nil }
             let hashes = event.identifiers.map(hashKey.hash)
-            return Admitted(event: event.withoutNationalIDs(hashes), purposeBit: purpose.bit, hashes: hashes)
+            return Admitted(event: event.withoutNationalIDs(hashes, hashKey), purposeBit: purpose.bit, hashes: hashes)
         }
     }
 }
@@ -35,15 +35,24 @@ final class JudgedEvent: Sendable {
 extension ConsentEvent {
     /// National ids are kept as their keyed hash only; it takes the place of the value in everything that is stored.
     func withoutNationalIDs(_ hashKey: IdentifierHashKey) -> ConsentEvent {
-        withoutNationalIDs(identifiers.map(hashKey.hash))
+        withoutNationalIDs(identifiers.map(hashKey.hash), hashKey)
     }
 
-    fileprivate func withoutNationalIDs(_ hashes: [IdentifierHash]) -> ConsentEvent {
-        guard identifiers.contains(where: { $0.type == .nationalId }) else { return self }
+    fileprivate func withoutNationalIDs(_ hashes: [IdentifierHash], _ hashKey: IdentifierHashKey) -> ConsentEvent {
+        let named = guardian.map { identifiers + [$0.identifier] } ?? identifiers
+        guard named.contains(where: { $0.type == .nationalId }) else { return self }
         var event = self
         event.identifiers = zip(identifiers, hashes).map { identifier, hash in
             identifier.type == .nationalId ? Identifier(nationalIDHash: hash.bytes) : identifier
         }
+        event.guardian = guardian?.withoutNationalID(hashKey)
         return event
+    }
+}
+
+extension Guardian {
+    func withoutNationalID(_ hashKey: IdentifierHashKey) -> Guardian {
+        guard identifier.type == .nationalId, identifier.nationalIDHash == nil else { return self }
+        return Guardian(relation, Identifier(nationalIDHash: hashKey.hash(identifier).bytes))
     }
 }

@@ -210,7 +210,8 @@ package final class Draft: @unchecked Sendable {
     ///   - salt: of the subject; empty for one that is erased, whose events commit to nothing that could be guessed.
     /// - Returns: its sequence.
     package func append(_ event: ConsentEvent, at place: EventPlace, salt: [UInt8]) -> UInt64 {
-        let personal = Personal.encode(event.identifiers, evidence: event.evidence, nonce: draw)
+        let personal = Personal.encode(
+            event.identifiers, evidence: event.evidence, guardian: event.guardian, nonce: draw)
         let capturedAt = event.capturedAt ?? place.recordedAt
         beginChain(.consent, recordedAt: place.recordedAt, capturedAt: capturedAt)
         chain.append(
@@ -304,7 +305,7 @@ package final class Draft: @unchecked Sendable {
         named: [Identifier], actor: String, recordedAt: Timestamp
     ) -> RecordedLink {
         let detail = RecordedLink.detail(action, other: other, identifiers: identifiers)
-        let personal = Personal.encode(named, evidence: "", nonce: draw)
+        let personal = Personal.encode(named, evidence: "", guardian: nil, nonce: draw)
         let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
         beginChain(.link, recordedAt: recordedAt, capturedAt: recordedAt)
         chain.append(subject: subject.id, actor: actor, detail: detail)

@@ -48,11 +48,12 @@ enum EventColumns {
         var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
         let personal = try personal(row)
         if let personal {
-            guard let (identifiers, evidence) = Personal.decode(personal.bytes, personal.erased) else {
+            guard let (identifiers, evidence, guardian) = Personal.decode(personal.bytes, personal.erased) else {
                 throw corrupt("its personal part cannot be read")
             }
             event.identifiers = identifiers
             event.evidence = evidence
+            event.guardian = guardian
         }
         event.capturedAt = Timestamp(millis: row.int64(3))
         if !row.isNull(7) { event.revision = RevisionName(declaration: row.text(7), revision: row.text(8)) }

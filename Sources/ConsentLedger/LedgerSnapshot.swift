@@ -84,7 +84,7 @@ package final class LedgerSnapshot {
             capturedAt: Timestamp(millis: select.int64(3)), previous: before.hash, body: hashed.chain.body)
         var evidence = ChainEvidence(entry: entry, event: hashed.event, commitment: hashed.commitment)
         if case .consent(let recorded) = hashed.event,
-            !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty
+            !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty || recorded.event.guardian != nil
         {
             (evidence.salt, evidence.parts) = (Salt.read(select.rawBytes(26)), hashed.parts)
         }

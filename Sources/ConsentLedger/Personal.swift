@@ -1,14 +1,17 @@
 package import ConsentModel
 
-// The personal part of an event: whom it names, and the evidence. Each is committed to by itself, so that one of them can be
+// The personal part of an event: whom it names, the evidence, and who the guardian is that acted. Each is committed to by itself, so that one of them can be
 // erased, and the others still be shown to be what was recorded.
 //
 //     personal    = 0x80 | count u8 · count × ( type u8 · value text8 · nonce 16 bytes ) · evidence
+//                   · where a guardian is named: relation u8 · type u8 · value text8 · nonce 16 bytes
 //     evidence    = size u16 · UTF-8 · nonce 16 bytes; the size alone where there is none
-//     commitment  = SHA-256( salt of the subject · 0x80 | count u8 · count × part · part of the evidence, where there is any )
-//     part        = SHA-256( nonce · type u8 · value text8 ), of evidence SHA-256( nonce · size u16 · UTF-8 )
+//     commitment  = SHA-256( salt of the subject · 0x80 | count u8 · count × part · part of the evidence, where there is any
+//                   · part of the guardian, where one is named )
+//     part        = SHA-256( nonce · type u8 · value text8 ), of evidence SHA-256( nonce · size u16 · UTF-8 ), of a
+//                   guardian SHA-256( nonce · relation u8 · type u8 · value text8 )
 //
-// Where nobody is named and there is no evidence, personal is three zeros, committed to as earlier builds did. Of a part that
+// Where nobody is named, no guardian either, and there is no evidence, personal is three zeros, committed to as earlier builds did. Of a part that
 // is erased by itself the hash is left, in the table erased_part, and zeros of its size in its place: with the nonce gone,
 // the hash tells nothing, however few values there are to be guessed. Earlier builds wrote
 //
@@ -29,6 +32,7 @@ package struct ErasedPart: Sendable, Equatable {
     package var isWhole: Bool { number == Self.whole }
 
     static let evidence: UInt8 = 255
+    static let guardian: UInt8 = 253
     /// All of it, by the commitment of the event.
     static let whole: UInt8 = 254
 
@@ -94,12 +98,14 @@ package struct CommittedParts: Sendable, Equatable {
     }
 
     package var identifiers: [Part]
-    /// Nil where there is none.
+    /// Nil where there is none, as the next.
     package var evidence: Part?
+    package var guardian: Part?
 
-    package init(identifiers: [Part], evidence: Part?) {
+    package init(identifiers: [Part], evidence: Part?, guardian: Part?) {
         self.identifiers = identifiers
         self.evidence = evidence
+        self.guardian = guardian
     }
 
     /// What an event has committed to that names these identifiers and this evidence.
@@ -123,7 +129,16 @@ package struct CommittedParts: Sendable, Equatable {
             bytes += ChainHash(hashing: nonce + Personal.encode(evidence: event.evidence)).bytes
         case nil: break
         }
-        let isWhole = named.isEmpty && (event.evidence.isEmpty || evidence.isNonce)
+        switch guardian {
+        case .hash(let hash): bytes += hash.bytes
+        case .nonce(let nonce):
+            guard let named = event.guardian else { return nil }
+            bytes += ChainHash(hashing: nonce + Personal.encode(guardian: named)).bytes
+        case nil: break
+        }
+        let isWhole =
+            named.isEmpty && (event.evidence.isEmpty || evidence.isNonce)
+            && (event.guardian == nil || guardian.isNonce)
         return isWhole ? ChainHash(hashing: bytes) : nil
     }
 }
@@ -147,12 +162,14 @@ enum Personal {
         return [UInt8(truncatingIfNeeded: size), UInt8(truncatingIfNeeded: size >> 8)] + evidence.utf8
     }
 
+    static func encode(guardian: Guardian) -> [UInt8] { [guardian.relation.rawValue] + encode(guardian.identifier) }
+
     /// - Parameter nonce: draws another one.
     static func encode(
-        _ identifiers: [Identifier], evidence: String, nonce: () -> ArraySlice<UInt8>
+        _ identifiers: [Identifier], evidence: String, guardian: Guardian?, nonce: () -> ArraySlice<UInt8>
     ) -> [UInt8] {
         // Nothing can be erased of it.
-        if identifiers.isEmpty, evidence.isEmpty { return [0, 0, 0] }
+        if identifiers.isEmpty, evidence.isEmpty, guardian == nil { return [0, 0, 0] }
         var bytes: [UInt8] = []
         let size = identifiers.reduce(3 + evidence.utf8.count) { $0 + 2 + $1.value.utf8.count }
         bytes.reserveCapacity(size + nonceSize * (identifiers.count + 1))
@@ -165,25 +182,30 @@ enum Personal {
         }
         bytes += encode(evidence: evidence)
         if !evidence.isEmpty { bytes += nonce() }
+        if let guardian {
+            bytes += encode(guardian: guardian)
+            bytes += nonce()
+        }
         return bytes
     }
 
     /// Where one of its parts stands.
     struct Part {
         var number: UInt8
-        /// Type, size and value, or size and evidence.
+        /// Type, size and value, or size and evidence, or relation, type, size and value of a guardian.
         var content: Range<Int>
         /// Empty in the layout of earlier builds.
         var nonce: Range<Int>
 
         var isEvidence: Bool { number == ErasedPart.evidence }
-        /// Without type and size.
-        var value: Range<Int> { content.dropFirst(2) }
+        var isGuardian: Bool { number == ErasedPart.guardian }
+        /// Without relation, type and size.
+        var value: Range<Int> { content.dropFirst(isGuardian ? 3 : 2) }
         /// All that goes when it is erased: the sizes stay, so that the rest can be read.
-        var erasable: [Range<Int>] { [isEvidence ? value : content.prefix(1), value, nonce] }
+        var erasable: [Range<Int>] { [isEvidence ? value : content.prefix(isGuardian ? 2 : 1), value, nonce] }
     }
 
-    /// Identifiers first; evidence only if there is any. Nil if the bytes do not have the layout.
+    /// Identifiers first; evidence and guardian only if there are any. Nil if the bytes do not have the layout.
     static func parts(_ bytes: [UInt8]) -> [Part]? {
         guard let first = bytes.first else { return nil }
         let (count, nonceSize) = (first & ~split, first & split == 0 ? 0 : nonceSize)
@@ -202,8 +224,26 @@ enum Personal {
         }
         guard start + 2 <= bytes.count else { return nil }
         let size = Int(bytes[start]) | Int(bytes[start + 1]) << 8
-        if size == 0 { return start + 2 == bytes.count ? parts : nil }
-        return take(ErasedPart.evidence, header: 2, size: size) && start == bytes.count ? parts : nil
+        if size == 0 {
+            start += 2
+        } else if !take(ErasedPart.evidence, header: 2, size: size) {
+            return nil
+        }
+        // Earlier builds named no guardian.
+        if start == bytes.count { return parts }
+        guard first & split != 0, start + 2 < bytes.count, bytes[start + 2] > 0,
+            take(ErasedPart.guardian, header: 3, size: Int(bytes[start + 2])), start == bytes.count
+        else { return nil }
+        return parts
+    }
+
+    private static func guardian(_ bytes: [UInt8], _ part: Part) -> Guardian? {
+        let start = part.content.lowerBound
+        guard let relation = GuardianRelation(rawValue: bytes[start]),
+            let type = IdentifierType(rawValue: bytes[start + 1]),
+            let text = String(validating: bytes[part.value], as: UTF8.self)
+        else { return nil }
+        return Guardian(relation, Identifier(recorded: type, value: text))
     }
 
     private static func identifier(_ bytes: [UInt8], _ part: Part) -> Identifier? {
@@ -217,21 +257,24 @@ enum Personal {
     /// Nil if the bytes are damaged, or something stands where something was erased.
     static func decode(
         _ bytes: [UInt8], _ erased: ErasedParts = .none
-    ) -> (identifiers: [Identifier], evidence: String)? {
+    ) -> (identifiers: [Identifier], evidence: String, guardian: Guardian?)? {
         guard let parts = parts(bytes) else { return nil }
-        var (identifiers, evidence) = ([Identifier](), "")
+        var (identifiers, evidence, named) = ([Identifier](), "", Guardian?.none)
         for part in parts {
             if erased[part.number] != nil {
                 guard part.erasable.joined().allSatisfy({ bytes[$0] == 0 }) else { return nil }
             } else if part.isEvidence {
                 guard let text = String(validating: bytes[part.value], as: UTF8.self) else { return nil }
                 evidence = text
+            } else if part.isGuardian {
+                guard let guardian = guardian(bytes, part) else { return nil }
+                named = guardian
             } else {
                 guard let identifier = identifier(bytes, part) else { return nil }
                 identifiers.append(identifier)
             }
         }
-        return (identifiers, evidence)
+        return (identifiers, evidence, named)
     }
 
     /// The bytes must have the layout.
@@ -261,8 +304,9 @@ enum Personal {
             erased[part.number].map(CommittedParts.Part.hash) ?? .nonce(Array(personal[part.nonce]))
         }
         return CommittedParts(
-            identifiers: parts.filter { !$0.isEvidence }.map(committed),
-            evidence: parts.first(where: \.isEvidence).map(committed))
+            identifiers: parts.filter { !$0.isEvidence && !$0.isGuardian }.map(committed),
+            evidence: parts.first(where: \.isEvidence).map(committed),
+            guardian: parts.first(where: \.isGuardian).map(committed))
     }
 
     // MARK: Erasing one part
@@ -273,7 +317,8 @@ enum Personal {
         where isMeant: (Identifier) -> Bool, orEvidence isMeantToo: (String) -> Bool
     ) -> [ErasedPart] {
         let meant = (parts(personal) ?? []).filter { part in
-            if erased[part.number] != nil { return false }
+            // Who the guardian is says nothing of whom the event is about.
+            if erased[part.number] != nil || part.isGuardian { return false }
             if part.isEvidence { return isMeantToo(String(decoding: personal[part.value], as: UTF8.self)) }
             return identifier(personal, part).map(isMeant) ?? false
         }

@@ -31,6 +31,11 @@ package enum AdmissionError: Error, Equatable, Sendable {
     case identifierConflict(Identifier)
     case ageImplausible(Int)
     case partyCannotConsent(Party)
+    case guardianMissing
+    /// One is named, but somebody else acts.
+    case guardianWithoutPart(Party)
+    /// The guardian that is named is the person.
+    case guardianIsPerson(Identifier)
     case capturedTooEarly(Timestamp)
     case identifierWithoutNormalForm(IdentifierType, IdentifierFault)
 
@@ -72,7 +77,11 @@ package func admit(
     var event = event
     try admitState(event, purpose: purpose)
     try keepPersonOutOfTexts(&event)
-    if event.state.takesAway { dropWhatANoCanDoWithout(&event, catalog: catalog, now: now) }
+    if event.state.takesAway {
+        dropWhatANoCanDoWithout(&event, catalog: catalog, now: now)
+    } else {
+        try admitGuardian(event)
+    }
 
     let capturedAt = event.capturedAt ?? now
     guard capturedAt.millis <= now.millis + Limit.captureSkewMillis else {
@@ -101,13 +110,15 @@ package func admitConfirmation(_ event: ConsentEvent) throws(AdmissionError) {
     try admitTexts(event)
     var event = event
     try keepPersonOutOfTexts(&event)
+    try admitGuardian(event)
     try admitConsentingAct(event)
 }
 
-/// Who and where stay in the ledger for ever; only identifiers and evidence can be erased. So the person's own name must
-/// not stand there. A "no" goes without the text.
+/// Who and where stay in the ledger for ever; only identifiers, evidence and guardian can be erased. So neither the
+/// person's own name nor the guardian's must stand there. A "no" goes without the text.
 private func keepPersonOutOfTexts(_ event: inout ConsentEvent) throws(AdmissionError) {
-    for identifier in event.identifiers where identifier.isTelling {
+    let named = event.guardian.map { event.identifiers + [$0.identifier] } ?? event.identifiers
+    for identifier in named where identifier.isTelling {
         if identifier.isNamed(in: event.actor) { try drop(\.actor, "actor", &event) }
         if identifier.isNamed(in: event.source.system) { try drop(\.source.system, "source.system", &event) }
         if identifier.isNamed(in: event.source.channel) { try drop(\.source.channel, "source.channel", &event) }
@@ -126,13 +137,25 @@ private func drop(
 private func dropWhatANoCanDoWithout(_ event: inout ConsentEvent, catalog: Catalog, now: Timestamp) {
     if let revision = event.revision, catalog.revision(revision) == nil { event.revision = nil }
     if let age = event.subjectAge, !(0...150).contains(age) { event.subjectAge = nil }
+    if event.party != .guardian { event.guardian = nil }
     if let capturedAt = event.capturedAt, capturedAt > now || capturedAt < Limit.captureMin { event.capturedAt = now }
 }
 
 /// Consent is given by the person, or by a guardian for the person, in an act of its own.
 private func admitConsentingAct(_ event: ConsentEvent) throws(AdmissionError) {
     guard event.party.canConsent else { throw .partyCannotConsent(event.party) }
+    // What cannot be shown later does not count now (GDPR art. 8 (2)).
+    guard event.party != .guardian || event.guardian != nil else { throw .guardianMissing }
     guard event.method == .none || event.method.isActiveConsent else { throw .methodIsNotConsent(event.method) }
+}
+
+/// Who is named as the guardian acts, and is not the person. A household may share an address or a phone.
+private func admitGuardian(_ event: ConsentEvent) throws(AdmissionError) {
+    guard let guardian = event.guardian else { return }
+    guard event.party == .guardian else { throw .guardianWithoutPart(event.party) }
+    guard !guardian.identifier.type.isOfOnePerson || !event.identifiers.contains(guardian.identifier) else {
+        throw .guardianIsPerson(guardian.identifier)
+    }
 }
 
 private func admitTexts(_ event: ConsentEvent) throws(AdmissionError) {
@@ -243,6 +266,12 @@ extension AdmissionError: CustomStringConvertible {
         case .ageImplausible(let age): "an age of \(age) years cannot be right"
         case .partyCannotConsent(let party):
             "consent is given by the person or a guardian, not by '\(party.name)'"
+        case .guardianMissing:
+            "a consent by a guardian says who the guardian is, by relation (\(GuardianRelation.names)) and identifier (GDPR art. 8)"
+        case .guardianWithoutPart(let party):
+            "a guardian is named, but '\(party.name)' acts; where a guardian acts, the party is 'guardian'"
+        case .guardianIsPerson(let identifier):
+            "the guardian is named by the \(identifier.type.name) identifier of the person; name another person"
         case .capturedTooEarly(let time):
             "captured at \(time.iso8601), before \(Limit.captureMin.iso8601); check the capturing system's clock"
         case .identifierWithoutNormalForm(_, let fault): fault.advice
@@ -251,7 +280,7 @@ extension AdmissionError: CustomStringConvertible {
         case .identifierUnlinked(let time):
             "the identifier was taken off a person at \(time.iso8601); only what was captured after that is taken for it"
         case .textNamesPerson(let field):
-            "\(field) holds an identifier of the person, and could never be erased; who acted is said by 'party'"
+            "\(field) holds an identifier of the person or the guardian, and could never be erased; who acted is said by 'party' and 'guardian'"
         }
     }
 }

@@ -17,6 +17,7 @@ package struct ConsentEvent: Sendable, Equatable {
         var purpose: String
         var state: EventState
         var party: Party = .subject
+        var guardian: Guardian?
         var capturedAt: Timestamp?
         var expiresAt: Timestamp?
         var revision: RevisionName?
@@ -68,6 +69,11 @@ extension ConsentEvent {
         get { box.fields.party }
         _modify { yield &fields.party }
     }
+    /// Who the guardian is, where one acts. Personal: erasure removes it.
+    package var guardian: Guardian? {
+        get { box.fields.guardian }
+        _modify { yield &fields.guardian }
+    }
     /// When the person acted; nil is now.
     package var capturedAt: Timestamp? {
         get { box.fields.capturedAt }
@@ -114,6 +120,9 @@ extension ConsentEvent {
         get { box.fields.evidence }
         _modify { yield &fields.evidence }
     }
+
+    /// Leaves nothing of it that an erasure would remove.
+    package mutating func dropPersonal() { (identifiers, evidence, guardian) = ([], "", nil) }
 }
 
 /// Where an event was captured.

@@ -124,6 +124,16 @@ package enum Party: UInt8, Sendable, CaseIterable {
     package var canConsent: Bool { self == .subject || self == .guardian }
 }
 
+/// By what right somebody consents for a person: the holders of parental responsibility (GDPR art. 8 (1); Regulation (EU)
+/// 2019/1111 art. 2 (2) 8).
+package enum GuardianRelation: UInt8, Sendable, CaseIterable {
+    case parent = 1
+    /// Appointed by a court or an authority, for a child or for an adult.
+    case legalGuardian = 2
+    /// A body that holds the parental responsibility, such as a child welfare service.
+    case institution = 3
+}
+
 /// The kind of an identifier. It is part of what is hashed: the same text as e-mail and as customer number is two.
 package enum IdentifierType: UInt8, Sendable, CaseIterable {
     case customer = 1
@@ -221,6 +231,7 @@ extension EventState: NamedInSnakeCase {}
 extension LawfulBasis: NamedInSnakeCase {}
 extension EvidenceMethod: NamedInSnakeCase {}
 extension Party: NamedInSnakeCase {}
+extension GuardianRelation: NamedInSnakeCase {}
 extension IdentifierType: NamedInSnakeCase {}
 extension Freshness: NamedInSnakeCase {}
 extension PeopleSelection: NamedInSnakeCase {}

@@ -108,6 +108,8 @@ package struct EventProof: Sendable {
             "channel": .text(event.source.channel), "form": .text(event.source.form), "actor": .text(event.actor),
             "erased": .bool(isErased), "identifiers": .list(event.identifiers.map { .text($0.text) }),
             "evidence": .text(event.evidence),
+            "guardianRelation": JSONValue(event.guardian?.relation.name),
+            "guardian": JSONValue(event.guardian?.identifier.text),
         ])
     }
 
@@ -217,7 +219,8 @@ package struct EventProof: Sendable {
         guard ChainEntry.body(recorded, commitment: commitment) == body else {
             throw .contradicted("event \(recorded.sequence): what it says is not what was hashed")
         }
-        let isSilent = recorded.event.identifiers.isEmpty && recorded.event.evidence.isEmpty
+        let isSilent =
+            recorded.event.identifiers.isEmpty && recorded.event.evidence.isEmpty && recorded.event.guardian == nil
         guard let salt = chain["salt"]?.bytes else {
             guard isSilent else {
                 throw .contradicted(
@@ -225,14 +228,15 @@ package struct EventProof: Sendable {
             }
             return
         }
-        // Events of earlier builds commit to all of it at once.
-        var made: ChainHash? = ChainEntry.commitment(salt: salt, recorded.event)
+        // Events of earlier builds commit to all of it at once, and name no guardian.
+        var made = recorded.event.guardian == nil ? ChainEntry.commitment(salt: salt, recorded.event) : nil
         if let json = chain["parts"], !json.isNull {
             guard let parts = CommittedParts(json) else { throw .notReadable("the commitment cannot be read") }
             made = parts.commitment(salt: salt, recorded.event)
         }
         guard made == commitment else {
-            throw .contradicted("event \(recorded.sequence): its identifiers or evidence are not those committed to")
+            throw .contradicted(
+                "event \(recorded.sequence): its identifiers, evidence or guardian are not those committed to")
         }
     }
 
@@ -301,6 +305,12 @@ extension RecordedEvent {
             guard max(declaration.utf8.count, revision.utf8.count) <= Limit.shortTextSizeMax else { return nil }
             event.revision = RevisionName(declaration: declaration, revision: revision)
         }
+        if let named = json["guardian"]?.text {
+            guard let relation = json["guardianRelation"]?.text.flatMap(GuardianRelation.init(name:)),
+                let identifier = Identifier(provedText: named)
+            else { return nil }
+            event.guardian = Guardian(relation, identifier)
+        }
         if let age = json["age"]?.number {
             guard (0..<255).contains(age) else { return nil }
             event.subjectAge = Int(age)
@@ -314,7 +324,10 @@ extension RecordedEvent {
 
 extension CommittedParts {
     fileprivate var json: JSONValue {
-        ["identifiers": .list(identifiers.map(\.json)), "evidence": evidence?.json ?? .null]
+        [
+            "identifiers": .list(identifiers.map(\.json)), "evidence": evidence?.json ?? .null,
+            "guardian": guardian?.json ?? .null,
+        ]
     }
 
     /// Nil for anything else.
@@ -322,8 +335,12 @@ extension CommittedParts {
         guard let identifiers = json["identifiers"]?.list?.map(Part.init), !identifiers.contains(nil),
             let evidence = json["evidence"]
         else { return nil }
-        self.init(identifiers: identifiers.compactMap { $0 }, evidence: evidence.isNull ? nil : Part(evidence))
-        if self.evidence == nil, !evidence.isNull { return nil }
+        // A proof of an earlier build has no such member.
+        let guardian = json["guardian"] ?? .null
+        self.init(
+            identifiers: identifiers.compactMap { $0 }, evidence: evidence.isNull ? nil : Part(evidence),
+            guardian: guardian.isNull ? nil : Part(guardian))
+        if self.evidence == nil && !evidence.isNull || self.guardian == nil && !guardian.isNull { return nil }
     }
 }
 

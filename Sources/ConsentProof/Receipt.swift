@@ -257,7 +257,7 @@ package struct Receipt: Sendable {
     private var consentEvent: JSONValue {
         let json: JSONValue = [
             "@type": .text(status), "dpv:isIndicatedAtTime": .text(capturedAt.iso8601),
-            "dpv:isIndicatedBy": .text("dpv:" + Self.indicators[event.party]!),
+            "dpv:isIndicatedBy": indicator,
             "dpv:hasIndicationMethod": .text(event.method.name),
             "dpv:hasLegalBasis": .text(legalBasis), "dpv:hasDuration": duration,
         ]
@@ -265,6 +265,19 @@ package struct Receipt: Sendable {
         guard !source.isEmpty else { return json }
         return json.with(["dpv:isImplementedUsingTechnology": .text(source.joined(separator: "/"))])
     }
+
+    /// Who acted; of a guardian also who it is.
+    private var indicator: JSONValue {
+        guard let guardian = event.guardian else { return .text("dpv:" + Self.indicators[event.party]!) }
+        return [
+            "@type": .text("dpv:" + Self.guardians[guardian.relation]!),
+            "dct:type": .text(guardian.relation.name), "dct:identifier": .text(guardian.identifier.text),
+        ]
+    }
+
+    private static let guardians: [GuardianRelation: String] = [
+        .parent: "ParentOfDataSubject", .legalGuardian: "GuardianOfDataSubject", .institution: "GuardianOfDataSubject",
+    ]
 
     /// For how long the act holds.
     private var duration: JSONValue {
@@ -358,12 +371,17 @@ package struct Receipt: Sendable {
             "consentTimestamp": .number(capturedAt.secondsRoundedDown),
             "collectionMethod": .text(
                 [event.method.name, event.source.system, event.source.channel, event.source.form]
-                    .filter { !$0.isEmpty }.joined(separator: "/")),
+                    .filter { !$0.isEmpty }.joined(separator: "/") + byGuardian),
             "consentReceiptID": .text(identifier), "language": .text(event.language),
             "piiPrincipalId": .text(principal), "piiControllers": [controllerOfKantara],
             "policyUrl": .text(policy), "services": [service],
             "sensitive": .bool(!special.isEmpty), "spiCat": .list(special.map { .text($0.name) }),
         ]
+    }
+
+    /// The form has no field for who acted.
+    private var byGuardian: String {
+        event.guardian.map { ", by a guardian: \($0.relation.name), \($0.identifier.text)" } ?? ""
     }
 
     /// The address is a PostalAddress of schema.org, the phone a URI (RFC 3966).

@@ -94,12 +94,15 @@ package struct CSVRow: ~Copyable {
         return UnsafeBufferPointer(rebasing: (place.isRewritten ? rewritten : bytes)[place.start..<place.end])
     }
 
-    /// As it is written, with a note in place of one field unless that is empty; nil if it has no fields.
-    func text(withholding position: Int, note: [UInt8]) -> [UInt8]? {
+    /// As it is written, with a note in place of some fields unless they are empty; nil if it has no fields.
+    func text(withholding positions: [Int], note: [UInt8]) -> [UInt8]? {
         guard fault == nil else { return nil }
-        guard !self[position].trimmed.isEmpty else { return Array(text) }
-        let place = writtenPlaces[position]
-        return text[..<(place.start - textStart)] + note + text[(place.end - textStart)...]
+        var written = Array(text)
+        for position in positions.sorted(by: >) where !self[position].trimmed.isEmpty {
+            let place = writtenPlaces[position]
+            written.replaceSubrange((place.start - textStart)..<(place.end - textStart), with: note)
+        }
+        return written
     }
 
     /// A field as text of its own.

@@ -107,6 +107,7 @@ package struct RegisterCensus {
         for text in [
             event.purpose, event.revision?.declaration ?? "", event.revision?.revision ?? "", event.language,
             event.source.system, event.source.channel, event.source.form, event.actor, event.evidence,
+            event.guardian?.relation.name ?? "", event.guardian?.identifier.text ?? "",
         ] {
             hasher.combine(text: text)
         }

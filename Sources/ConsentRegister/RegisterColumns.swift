@@ -19,6 +19,8 @@ package enum RegisterField: UInt8, Sendable, NamedInSnakeCase {
     case actor
     case evidence
     case listSource
+    case guardianRelation
+    case guardian
 }
 
 /// Which column of a register says what. Columns are in any order; their names are read without regard to case, and
@@ -29,6 +31,8 @@ package struct RegisterColumns: Sendable, Equatable {
     package private(set) var identifiers: [(type: IdentifierType, position: Int)] = []
     /// Also where the column is ignored: what stands in it is in no reject file.
     package private(set) var nationalIDPosition: Int?
+    /// Also where the column is ignored, for the same reason.
+    package private(set) var guardianPosition: Int?
     private var positions = [Int?](repeating: nil, count: RegisterField.allCases.count)
 
     /// Columns of an access export that only the node that wrote it can mean; passed over.
@@ -44,6 +48,7 @@ package struct RegisterColumns: Sendable, Equatable {
         try Self.refuseDuplicates(names)
         let ignored = Set(options.ignoredColumns.map(Self.normalized))
         nationalIDPosition = names.firstIndex(of: IdentifierType.nationalId.name)
+        guardianPosition = names.firstIndex(of: RegisterField.guardian.name)
         var unknown: [String] = []
         for (position, name) in names.enumerated() where !ignored.contains(name) && !name.hasPrefix(Self.exportPrefix) {
             if let type = IdentifierType(name: name) {
@@ -61,6 +66,7 @@ package struct RegisterColumns: Sendable, Equatable {
 
     package static func == (left: RegisterColumns, right: RegisterColumns) -> Bool {
         left.positions == right.positions && left.nationalIDPosition == right.nationalIDPosition
+            && left.guardianPosition == right.guardianPosition
             && left.identifiers.elementsEqual(right.identifiers, by: ==)
     }
 

@@ -179,10 +179,20 @@ private struct RowTaker {
     }
 
     private func rejectText(of row: borrowing CSVRow) -> [UInt8] {
-        guard let position = interpreter?.columns.nationalIDPosition else {
-            return Array(row.text.prefix(RegisterLimit.rejectTextSizeMax))
+        let columns = interpreter?.columns
+        let positions = [columns?.nationalIDPosition, columns?.guardianPosition].compactMap { $0 }.filter { position in
+            row.fault != nil || position != columns?.guardianPosition || !Self.isCopied(guardian: row[position].trimmed)
         }
-        let text = row.text(withholding: position, note: RejectFile.nationalIDNote) ?? RejectFile.rowNote
+        if positions.isEmpty { return Array(row.text.prefix(RegisterLimit.rejectTextSizeMax)) }
+        let text = row.text(withholding: positions, note: RejectFile.nationalIDNote) ?? RejectFile.rowNote
         return Array(text.prefix(RegisterLimit.rejectTextSizeMax))
+    }
+
+    /// Whether it is certainly no national id: a type of another kind stands before it.
+    private static func isCopied(guardian field: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let colon = field.firstIndex(of: UInt8(ascii: ":")),
+            let type = IdentifierType(name: String(decoding: field[..<colon], as: UTF8.self))
+        else { return field.isEmpty }
+        return type != .nationalId
     }
 }

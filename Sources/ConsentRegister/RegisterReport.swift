@@ -73,7 +73,7 @@ package struct RegisterReport: Sendable {
 enum ReasonKind: UInt8, NamedInSnakeCase {
     case outdated, expired, unconfirmed, insufficient, asked
     case unreadable, nobody, severalPeople, purpose, noConsentNeeded, bought, notAnAct, unknownText, wrongText,
-        unknownWord, time, age, tooLong, nothingToConfirm, wrongParty, other
+        unknownWord, time, age, tooLong, nothingToConfirm, wrongParty, guardian, other
 
     init?(_ note: RowNote) {
         switch note {
@@ -117,7 +117,7 @@ enum ReasonKind: UInt8, NamedInSnakeCase {
                 .unknownWord,
                 [
                     "state_unknown", "method_unknown", "party_unknown", "explicit_unknown", "list_source_unknown",
-                    "state_is_internal", "stateIsInternal",
+                    "guardian_relation_unknown", "state_is_internal", "stateIsInternal",
                 ]
             ),
             (
@@ -131,6 +131,7 @@ enum ReasonKind: UInt8, NamedInSnakeCase {
             (.tooLong, ["text_too_long", "textTooLong"]),
             (.nothingToConfirm, ["nothingToConfirm"]),
             (.wrongParty, ["partyCannotConsent", "objectionIsAbsolute"]),
+            (.guardian, ["guardian_invalid", "guardianMissing"]),
         ]
         return Dictionary(uniqueKeysWithValues: rules.flatMap { kind, names in names.map { ($0, kind) } })
     }()
@@ -202,6 +203,9 @@ private struct Words {
         }
         if columns.contains("method") { parts.append(pick("hvordan", "hur", "how")) }
         if columns.contains("captured_at") { parts.append(pick("når", "när", "when")) }
+        if columns.contains(where: { $0.hasPrefix("guardian") }) {
+            parts.append(pick("hvem den foresatte er", "vem vårdnadshavaren är", "who the guardian is"))
+        }
         let and = pick(" og ", " och ", " and ")
         let list = parts.count < 2 ? parts.joined() : parts.dropLast().joined(separator: ", ") + and + parts.last!
         return pick("bevis mangler: ikke kjent ", "bevis saknas: inte känt ", "no proof: it is not known ") + list
@@ -274,6 +278,10 @@ private struct Words {
             pick(
                 "gitt av noen som ikke kan samtykke", "lämnat av någon som inte kan samtycka",
                 "by somebody who cannot consent")
+        case .guardian:
+            pick(
+                "det fremgår ikke hvem den foresatte er", "det framgår inte vem vårdnadshavaren är",
+                "it does not say who the guardian is")
         case .other: pick("andre grunner", "andra skäl", "other reasons")
         }
     }

@@ -14,6 +14,7 @@ package enum RowFault: Error, Equatable, Sendable {
     /// An act that follows another one, without saying when.
     case undated(EventState)
     case ageInvalid(String)
+    case guardianInvalid(AdmissionError)
     case textTooLong(RegisterField, size: Int, sizeMax: Int)
     case stateIsInternal(EventState)
     case methodIsNotConsent(EvidenceMethod)
@@ -32,6 +33,7 @@ package enum RowFault: Error, Equatable, Sendable {
         case .timeInvalid(let field, _): "\(field.name)_invalid"
         case .undated: "captured_at_missing"
         case .ageInvalid: "age_invalid"
+        case .guardianInvalid: "guardian_invalid"
         case .textTooLong: "text_too_long"
         case .stateIsInternal: "state_is_internal"
         case .methodIsNotConsent: "method_is_not_consent"
@@ -58,6 +60,9 @@ package enum RowFault: Error, Equatable, Sendable {
         case .undated(let state):
             "the row does not say when it was '\(state.name)', so it names no act that it could follow; write captured_at"
         case .ageInvalid(let text): "age '\(Self.short(text))' is not a number of years from 0 to 150"
+        case .guardianInvalid(.identifierTypeUnknown):
+            "the guardian is not named as type:value, with a type out of \(IdentifierType.names)"
+        case .guardianInvalid(let error): "guardian: \(error)"
         case .textTooLong(let field, let size, let sizeMax):
             "\(field.name) has \(size) bytes; at most \(sizeMax) are taken"
         case .stateIsInternal(let state): "only the node itself records '\(state.name)'"
@@ -81,6 +86,7 @@ package enum RowFault: Error, Equatable, Sendable {
         case .state: EventState.names
         case .method: EvidenceMethod.names
         case .party: Party.names
+        case .guardianRelation: GuardianRelation.names
         case .explicit: ExplicitWord.names
         case .listSource: ListSource.names
         default: ""

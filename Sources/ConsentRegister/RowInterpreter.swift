@@ -17,6 +17,7 @@ struct RowInterpreter {
     private let states = Vocabulary(EventState.allCases.map { ($0.name, $0) })
     private let methods = Vocabulary(EvidenceMethod.allCases.map { ($0.name, $0) })
     private let parties = Vocabulary(Party.allCases.map { ($0.name, $0) })
+    private let relations = Vocabulary(GuardianRelation.allCases.map { ($0.name, $0) })
     private let listSources = Vocabulary(ListSource.allCases.map { ($0.name, $0) })
     private let explicitWords = Vocabulary(ExplicitWord.words)
     private var texts = [RepeatedText](repeating: RepeatedText(), count: RegisterField.allCases.count)
@@ -121,7 +122,10 @@ struct RowInterpreter {
             event.capturedAt = try capturedAt(in: row, state: event.state)
         } catch  where isLenient {}
         do throws(RowFault) {
-            event.party = try word(.party, in: row, of: parties) ?? .subject
+            event.party = try word(.party, in: row, of: parties) ?? (namesGuardian(row) ? .guardian : .subject)
+        } catch  where isLenient {}
+        do throws(RowFault) {
+            event.guardian = try guardian(in: row)
         } catch  where isLenient {}
         do throws(RowFault) {
             event.expiresAt = try expiresAt(in: row)
@@ -135,6 +139,33 @@ struct RowInterpreter {
         do throws(RowFault) {
             event.subjectAge = try age(in: row)
         } catch  where isLenient {}
+    }
+
+    /// Whom a row names as guardian acts, unless it says that somebody else does.
+    private func namesGuardian(_ row: borrowing CSVRow) -> Bool {
+        !field(.guardian, in: row).isEmpty || !field(.guardianRelation, in: row).isEmpty
+    }
+
+    /// Nil where the row does not say both who it is and by what right.
+    private func guardian(in row: borrowing CSVRow) throws(RowFault) -> Guardian? {
+        let relation = try word(.guardianRelation, in: row, of: relations)
+        let field = field(.guardian, in: row)
+        if field.isEmpty { return nil }
+        do throws(AdmissionError) {
+            let text = String(decoding: field, as: UTF8.self)
+            guard let colon = text.firstIndex(of: ":"), let type = IdentifierType(name: String(text[..<colon])) else {
+                throw .identifierTypeUnknown(text)
+            }
+            if row.fault != nil, !Identifier.isText(field) { throw .identifierInvalid(type) }
+            let value = text[text.index(after: colon)...]
+            let named =
+                if type == .phone, let phoneCountry = options.phoneCountry {
+                    Guardian(.parent, try phoneCountry.identifier(String(value)))
+                } else { try Guardian(.parent, type: type, value: value) }
+            return relation.map { Guardian($0, named.identifier) }
+        } catch {
+            throw .guardianInvalid(error)
+        }
     }
 
     private mutating func readTexts(_ row: borrowing CSVRow, into event: inout ConsentEvent) throws(RowFault) {
@@ -159,7 +190,7 @@ struct RowInterpreter {
     /// - Returns: what is missing of a grant that became a request.
     private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent) throws(RowFault) -> [RegisterField] {
         guard !event.state.takesAway else { return [] }
-        let missing = missingProof(of: event)
+        let missing = missingProof(of: event, row)
         let source = try word(.listSource, in: row, of: listSources) ?? options.listSource
         if source == .bought, !missing.isEmpty {
             throw .boughtWithoutProof(missing: missing)
@@ -184,11 +215,16 @@ struct RowInterpreter {
         return []
     }
 
-    private func missingProof(of event: ConsentEvent) -> [RegisterField] {
+    private func missingProof(of event: ConsentEvent, _ row: borrowing CSVRow) -> [RegisterField] {
         var missing: [RegisterField] = []
         if event.revision == nil { missing += [.declaration, .revision] }
         if event.method == .none { missing.append(.method) }
         if event.capturedAt == nil { missing.append(.capturedAt) }
+        if event.state.isGrant, event.party == .guardian {
+            for field in [RegisterField.guardianRelation, .guardian] where self.field(field, in: row).isEmpty {
+                missing.append(field)
+            }
+        }
         return missing
     }
 }

@@ -65,11 +65,12 @@ extension Engine {
     ) throws -> (answer: Encode, entry: AccessEntry, identifier: Identifier?) {
         switch question {
         case .explain(let identifier, let purposeBit):
-            let (verdict, purpose, act, sequence) = try explain(identifier, purposeBit: purposeBit)
+            let found = try explain(identifier, purposeBit: purposeBit)
             let answer = Explained(
-                verdict: verdict, basis: purpose.basis, freshness: .live, decidingAct: act, sequence: sequence)
+                verdict: found.verdict, basis: found.purpose.basis, freshness: .live, decidingAct: found.act,
+                guardian: found.guardian, sequence: found.sequence)
             var entry = AccessEntry(.explain, by: reader)
-            (entry.purpose, entry.rows) = (purpose.id, act == nil ? 0 : 1)
+            (entry.purpose, entry.rows) = (found.purpose.id, found.act == nil ? 0 : 1)
             return ({ answer.encode(request: request, into: &$0) }, entry, identifier)
         case .history(let asked):
             let page = try historyPage(asked)
@@ -134,7 +135,7 @@ extension Engine {
             let answer = TokenIssued(try issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)))
             return { answer.encode(request: request, into: &$0) }
         case .confirmToken(let asked):
-            let answer = TokenConfirmed(try confirmToken(TokenConfirmation(asked)))
+            let answer = TokenConfirmed(try confirmToken(try TokenConfirmation(asked)))
             return { answer.encode(request: request, into: &$0) }
         case .checkpoint:
             let answer = ProofText(try checkpoint().text)
@@ -316,9 +317,10 @@ extension RecordedLinkMessage {
 }
 
 extension TokenConfirmation {
-    init(_ asked: ConfirmTokenRequest) {
+    /// - Throws: what is wrong with the guardian's identifier.
+    init(_ asked: ConfirmTokenRequest) throws(RightsError) {
         self.init(asked.token)
-        party = asked.isByGuardian ? .guardian : .subject
+        do throws(AdmissionError) { guardian = try asked.guardian?.guardian() } catch { throw .admission(error) }
         source = asked.source
         actor = asked.actor
     }
@@ -420,6 +422,7 @@ extension AdmissionError {
         case .identifierConflict: .identifierConflict
         case .ageImplausible: .ageImplausible
         case .partyCannotConsent: .partyCannotConsent
+        case .guardianMissing, .guardianWithoutPart, .guardianIsPerson: .guardianMissing
         case .capturedTooEarly: .capturedTooEarly
         case .personErased: .personErased
         case .textNamesPerson: .textNamesPerson

@@ -221,9 +221,12 @@ package struct Explained: Equatable, Sendable {
     package var declaration: String
     package var consentedRevision: String
     package var currentRevision: String
+    /// Who the guardian is that the decision hangs on; nil where none is named.
+    package var guardian: GuardianMessage?
 
     package init(
-        verdict: Verdict, basis: LawfulBasis, freshness: Freshness, decidingAct: Act?, sequence: UInt64
+        verdict: Verdict, basis: LawfulBasis, freshness: Freshness, decidingAct: Act?,
+        guardian: Guardian? = nil, sequence: UInt64
     ) {
         decision = verdict.decision
         reason = verdict.reason
@@ -238,6 +241,7 @@ package struct Explained: Equatable, Sendable {
         declaration = verdict.consentedRevision?.declaration ?? ""
         consentedRevision = verdict.consentedRevision?.revision ?? ""
         currentRevision = verdict.currentRevision?.revision ?? ""
+        self.guardian = guardian.map(GuardianMessage.init)
     }
 
     package init(_ frame: Frame) throws(AnswerError) {
@@ -250,6 +254,10 @@ package struct Explained: Equatable, Sendable {
         declaration = unsafe reader.text8()
         consentedRevision = unsafe reader.text8()
         currentRevision = unsafe reader.text8()
+        if unsafe frame.flags == 1 {
+            guardian = unsafe GuardianMessage(&reader)
+            guard guardian != nil else { throw AnswerError(.explained) }
+        }
         let stateByte = unsafe UInt8(truncatingIfNeeded: frame.word >> 16)
         decidingState = EventState(rawValue: stateByte)
         guard let decision = unsafe Decision(rawValue: UInt8(truncatingIfNeeded: frame.argument)),
@@ -257,7 +265,7 @@ package struct Explained: Equatable, Sendable {
             let freshness = unsafe Freshness(rawValue: UInt8(truncatingIfNeeded: frame.word)),
             let basis = unsafe LawfulBasis(rawValue: UInt8(truncatingIfNeeded: frame.word >> 8)),
             stateByte == 0 || decidingState != nil,
-            unsafe frame.word >> 24 == 0, unsafe frame.flags == 0, unsafe reader.isComplete
+            unsafe frame.word >> 24 == 0, unsafe frame.flags <= 1, unsafe reader.isComplete
         else { throw AnswerError(.explained) }
         self.decision = decision
         self.reason = reason
@@ -271,7 +279,8 @@ package struct Explained: Equatable, Sendable {
         let word =
             UInt32(freshness.rawValue) | UInt32(basis.rawValue) << 8 | UInt32(decidingState?.rawValue ?? 0) << 16
         let argument = UInt16(decision.rawValue) | UInt16(reason.rawValue) << 8
-        let start = output.beginFrame(.explained, argument: argument, request: request, word: word)
+        let start = output.beginFrame(
+            .explained, flags: guardian == nil ? 0 : 1, argument: argument, request: request, word: word)
         output.u64(sequence)
         output.time(expiresAt?.millis)
         output.time(grantedUntil?.millis)
@@ -280,6 +289,7 @@ package struct Explained: Equatable, Sendable {
         output.text8(declaration)
         output.text8(consentedRevision)
         output.text8(currentRevision)
+        guardian?.encode(into: &output)
         output.endFrame(start)
     }
 }

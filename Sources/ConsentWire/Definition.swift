@@ -288,6 +288,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
     case identifierUnlinked = 95
     /// The person is known by this identifier alone. Nothing was stored.
     case identifierIsOnlyOne = 96
+    /// Rule at the door: a consent by a guardian does not say who the guardian is; or one is named where another party acts, or is the person. In outcomes of record, and to confirmToken; nothing of the event was stored.
+    case guardianMissing = 97
 
     package var advice: ErrorAdvice {
         switch self {
@@ -352,7 +354,8 @@ package enum ErrorCode: UInt16, Sendable, CaseIterable {
             .tokenUsed,
             .tokenLapsed,
             .identifierUnlinked,
-            .identifierIsOnlyOne: .doNotRetry
+            .identifierIsOnlyOne,
+            .guardianMissing: .doNotRetry
         case .shuttingDown,
             .idleTooLong,
             .helloTooLate,

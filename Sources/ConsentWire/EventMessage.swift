@@ -21,6 +21,8 @@ package struct EventMessage: Equatable, Sendable {
     package var actor = ""
     package var evidence = ""
     package var identifiers: [NamedValue] = []
+    /// Who the guardian is; nil where none is named.
+    package var guardian: GuardianMessage?
     /// A flag was set that has no meaning yet.
     package var hasReservedBit = false
 
@@ -35,6 +37,7 @@ package struct EventMessage: Equatable, Sendable {
     }
 
     private static let ageNotStated: UInt8 = 255
+    private static let guardianFlag: UInt8 = 2
 
     package init(purposeBit: UInt16, state: EventState) {
         self.purposeBit = purposeBit
@@ -59,6 +62,7 @@ package struct EventMessage: Equatable, Sendable {
         actor = event.actor
         evidence = event.evidence
         identifiers = event.identifiers.map { NamedValue(typeByte: $0.type.rawValue, value: $0.value) }
+        guardian = event.guardian.map(GuardianMessage.init)
     }
 
     /// Nil if the bytes do not have the layout, or a code is not known.
@@ -81,7 +85,7 @@ package struct EventMessage: Equatable, Sendable {
         self.method = method
         self.party = party
         isExplicit = flags & 1 != 0
-        hasReservedBit = flags & ~1 != 0
+        hasReservedBit = flags & ~(1 | Self.guardianFlag) != 0
         subjectAge = age == Self.ageNotStated ? nil : age
         capturedAt = unsafe body.time()
         expiresAt = unsafe body.time()
@@ -100,6 +104,10 @@ package struct EventMessage: Equatable, Sendable {
             if IdentifierType(rawValue: typeByte) == nil { areTypesKnown = false }
             identifiers.append(unsafe NamedValue(typeByte: typeByte, value: body.text8()))
         }
+        if flags & Self.guardianFlag != 0 {
+            guardian = unsafe GuardianMessage(&body)
+            guard guardian != nil else { return nil }
+        }
         guard unsafe body.isComplete, areTypesKnown else { return nil }
     }
 
@@ -112,7 +120,7 @@ package struct EventMessage: Equatable, Sendable {
         output.u8(state.rawValue)
         output.u8(method.rawValue)
         output.u8(party.rawValue)
-        output.u8(isExplicit ? 1 : 0)
+        output.u8((isExplicit ? 1 : 0) | (guardian == nil ? 0 : Self.guardianFlag))
         output.u8(subjectAge ?? Self.ageNotStated)
         output.u8(UInt8(identifiers.count))
         output.time(capturedAt)
@@ -129,6 +137,7 @@ package struct EventMessage: Equatable, Sendable {
             output.u8(identifier.typeByte)
             output.text8(identifier.value)
         }
+        guardian?.encode(into: &output)
         output.setSize(at: start)
     }
 
@@ -161,7 +170,51 @@ package struct EventMessage: Equatable, Sendable {
         event.source = EventSource(system: system, channel: channel, form: form)
         event.actor = actor
         event.evidence = evidence
+        do throws(AdmissionError) {
+            event.guardian = try guardian?.guardian()
+        } catch  where state.takesAway {
+            // A "no" is not refused for who else it names.
+        }
         return event
+    }
+}
+
+/// Who a guardian is, on the wire.
+package struct GuardianMessage: Equatable, Sendable {
+    package var relation: GuardianRelation
+    package var typeByte: UInt8
+    package var value: String
+
+    package init(_ relation: GuardianRelation, typeByte: UInt8, value: String) {
+        self.relation = relation
+        self.typeByte = typeByte
+        self.value = value
+    }
+
+    package init(_ guardian: Guardian) {
+        self.init(guardian.relation, typeByte: guardian.identifier.type.rawValue, value: guardian.identifier.value)
+    }
+
+    /// Nil if the bytes do not have the layout, or a code is not known.
+    package init?(_ reader: inout ByteReader) {
+        let relation = unsafe GuardianRelation(rawValue: reader.u8())
+        typeByte = unsafe reader.u8()
+        value = unsafe reader.text8()
+        guard unsafe reader.isIntact, let relation, IdentifierType(rawValue: typeByte) != nil else { return nil }
+        self.relation = relation
+    }
+
+    /// - Precondition: the value has at most 255 bytes.
+    package func encode(into output: inout OutputBuffer) {
+        output.u8(relation.rawValue)
+        output.u8(typeByte)
+        output.text8(value)
+    }
+
+    /// - Throws: what is wrong with the identifier.
+    package func guardian() throws(AdmissionError) -> Guardian {
+        guard let type = IdentifierType(rawValue: typeByte) else { throw .identifierTypeUnknown("type \(typeByte)") }
+        return try Guardian(relation, type: type, value: value)
     }
 }
 

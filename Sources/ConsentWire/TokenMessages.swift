@@ -65,7 +65,8 @@ package struct TokenIssued: Equatable, Sendable {
 /// `confirmToken`: a token that came back, and how.
 package struct ConfirmTokenRequest: Equatable, Sendable {
     package var token: String
-    package var isByGuardian = false
+    /// Who confirms for the person; nil where the person does.
+    package var guardian: GuardianMessage?
     package var source = EventSource()
     package var actor = ""
 
@@ -73,20 +74,24 @@ package struct ConfirmTokenRequest: Equatable, Sendable {
 
     package init(_ frame: Frame) throws(WireError) {
         try unsafe frame.requireZero(flags: 1)
-        isByGuardian = unsafe frame.flags & 1 != 0
         var reader = unsafe ByteReader(frame.payload)
         token = unsafe reader.text8()
         source.system = unsafe reader.text8()
         source.channel = unsafe reader.text8()
         source.form = unsafe reader.text8()
         actor = unsafe reader.text8()
+        if unsafe frame.flags & 1 != 0 {
+            guardian = unsafe GuardianMessage(&reader)
+            guard guardian != nil else { throw malformed("confirmToken") }
+        }
         guard unsafe reader.isComplete else { throw malformed("confirmToken") }
     }
 
     /// - Precondition: no text has more than 255 bytes.
     package func encode(request: UInt32, into output: inout OutputBuffer) {
-        let start = output.beginFrame(.confirmToken, flags: isByGuardian ? 1 : 0, request: request)
+        let start = output.beginFrame(.confirmToken, flags: guardian == nil ? 0 : 1, request: request)
         for text in [token, source.system, source.channel, source.form, actor] { output.text8(text) }
+        guardian?.encode(into: &output)
         output.endFrame(start)
     }
 }

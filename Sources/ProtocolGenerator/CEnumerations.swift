@@ -7,7 +7,7 @@ struct CEnumerations: Decodable {
     /// What the C client calls them.
     private static let names = [
         ("basis", "basis"), ("eventState", "event"), ("method", "method"), ("party", "party"), ("state", "state"),
-        ("peopleSelection", "people"),
+        ("peopleSelection", "people"), ("guardianRelation", "guardian"),
     ]
 
     init(json: Data) throws { self = try JSONDecoder().decode(CEnumerations.self, from: json) }

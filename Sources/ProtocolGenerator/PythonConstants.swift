@@ -8,7 +8,8 @@ struct PythonConstants: Decodable {
     private static let classNames = [
         "accessQuestion": "AccessQuestion", "basis": "LawfulBasis", "decision": "Decision",
         "erasureReason": "ErasureReason", "eventState": "EventState",
-        "freshness": "Freshness", "identifierType": "IdentifierType", "linkAction": "LinkAction",
+        "freshness": "Freshness", "guardianRelation": "GuardianRelation", "identifierType": "IdentifierType",
+        "linkAction": "LinkAction",
         "method": "EvidenceMethod", "party": "Party", "peopleSelection": "PeopleSelection", "proofKind": "ProofKind",
         "state": "State",
     ]

@@ -195,6 +195,8 @@ struct AccessField {
         ("method", "method", "how you acted, such as a ticked box or a signature"),
         ("explicit", "explicit", "whether it was an express statement"),
         ("party", "party", "who acted: you (subject), a guardian, the controller, an authority, or the system"),
+        ("guardianRelation", "guardian_relation", "what the guardian who acted is to you, if one is named"),
+        ("guardian", "guardian", "by what the guardian is found: an identifier or a reference"),
         ("age", "age", "your age in years then, if it was stated"),
         ("expiresAt", "expires_at", "the end that was agreed on, if there was one"),
         ("refersTo", "consentd_refers_to", "the event that this one confirms or ends"),

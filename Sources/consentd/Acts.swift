@@ -17,8 +17,7 @@ struct ActOptions: ParsableArguments {
             """)
     var capturedAt: String?
 
-    @Flag(help: "A guardian acts for the person.")
-    var guardian = false
+    @OptionGroup var by: GuardianOptions
 
     @Option(help: "System that captured the act.")
     var system = "consentd"
@@ -48,7 +47,8 @@ struct ActOptions: ParsableArguments {
         return try purpose.map { purpose in
             var act = ConsentAct(subject, purpose: purpose, state: state)
             act.capturedAt = capturedAt
-            act.party = guardian ? .guardian : .subject
+            act.party = by.isGuardian ? .guardian : .subject
+            act.guardian = by.named
             act.system = system
             act.channel = channel
             act.form = form
@@ -63,6 +63,42 @@ struct ActOptions: ParsableArguments {
             return act
         }
     }
+}
+
+/// Whether a guardian acts, and who that is.
+struct GuardianOptions: ParsableArguments {
+    @Flag(help: "A guardian acts for the person; --guardian-relation and --guardian-id say who, as a consent must.")
+    var guardian = false
+
+    @Option(help: "What the guardian is to the person: parent, legal_guardian or institution.", transform: readRelation)
+    var guardianRelation: GuardianRelation?
+
+    @Option(
+        help: """
+            Who the guardian is, as type:value; other:REFERENCE for a reference, such as a case number. Erased with the \
+            person.
+            """, transform: readSubject)
+    var guardianId: Subject?
+
+    func validate() throws {
+        guard (guardianRelation == nil) == (guardianId == nil) else {
+            throw ValidationError("--guardian-relation and --guardian-id go together")
+        }
+    }
+
+    var isGuardian: Bool { guardian || named != nil }
+
+    var named: Guardian? {
+        guard let guardianRelation, let guardianId else { return nil }
+        return Guardian(guardianRelation, guardianId)
+    }
+}
+
+private func readRelation(_ text: String) throws -> GuardianRelation {
+    guard let relation = GuardianRelation(name: text) else {
+        throw ValidationError("--guardian-relation is one of \(GuardianRelation.names)")
+    }
+    return relation
 }
 
 extension ActOptions {
@@ -137,6 +173,9 @@ struct Grant: AsyncParsableCommand {
               consentd grant customer:100003 email:ola@example.no -p newsletter \\
                 --declaration club-membership-marketing --revision 1.2 --language nb \\
                 --method double_opt_in
+              consentd grant customer:100010 -p junior-club --age 11 \\
+                --guardian-relation parent --guardian-id email:kari@example.no \\
+                --declaration junior-club --revision 1.0 --language nb --method ticked_box
             """)
 
     @OptionGroup var node: NodeOptions
@@ -195,7 +234,7 @@ struct Withdraw: AsyncParsableCommand {
     @OptionGroup var node: NodeOptions
     @OptionGroup var act: ActOptions
 
-    func run() async throws { try await record(act.acts(act.guardian ? .revoked : .withdrawn), node) }
+    func run() async throws { try await record(act.acts(act.by.isGuardian ? .revoked : .withdrawn), node) }
 }
 
 struct Object: AsyncParsableCommand {

@@ -124,16 +124,21 @@ struct Explain: AsyncParsableCommand {
                 ("granted until", answer.grantedUntil.map(\.description)),
                 ("decided by event", answer.decidingSequence.map { "\($0)" }),
                 ("which was", answer.decidingState?.name), ("captured", answer.decidingCapturedAt.map(\.description)),
+                ("guardian", answer.guardian?.identifier.description),
+                ("guardian is", answer.guardian.map { Output.words($0.relation.name) }),
                 ("sequence", "\(answer.sequence)"), ("freshness", answer.freshness.name),
             ]
             if node.json {
                 let keys = [
                     "decision", "reason", "basis", "declaration", "consentedRevision", "currentRevision", "expiresAt",
-                    "grantedUntil", "decidingSequence", "decidingState", "decidingCapturedAt", "sequence", "freshness",
+                    "grantedUntil", "decidingSequence", "decidingState", "decidingCapturedAt", "guardian",
+                    "guardianRelation",
+                    "sequence", "freshness",
                 ]
                 var object: [String: Any] = ["subject": subject.description, "purpose": purpose]
                 for (key, row) in zip(keys, rows) { object[key] = row.1 ?? Output.null }
                 object["sequence"] = answer.sequence
+                object["guardianRelation"] = answer.guardian?.relation.name ?? Output.null
                 object["decidingSequence"] = answer.decidingSequence ?? Output.null
                 Output.json(object)
             } else {

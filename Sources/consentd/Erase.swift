@@ -8,7 +8,7 @@ struct Erase: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Erase a person (GDPR art. 17), and say so in a certificate.",
         discussion: """
-            Removes identifiers, evidence and salt of everything recorded about the person, whichever identifier is \
+            Removes identifiers, evidence, guardian and salt of everything recorded about the person, whichever identifier is \
             named, from the database and its log; then it looks for them in every file of the node. The hash chain \
             still verifies. An identifier that was taken off somebody ('consentd unlink') is removed from that person's \
             events, which stay otherwise. What the person agreed to does not count any more; a "no" stands as an objection, as \
@@ -105,6 +105,7 @@ private struct ErasureCertificate {
         "the skeleton of each event under a number: purpose, state, times, revision, source; the hash chain needs it",
         "each no, as an objection, under that number",
         "what else the events of a person say off whom an identifier was taken: the identifier is removed from them",
+        "who the guardian of a child is, where the guardian is known as a person or stands for another child, too",
         "copies outside the node's folder: backups, exports, reject files of imports",
     ]
 

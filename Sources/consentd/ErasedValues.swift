@@ -19,6 +19,7 @@ struct ErasedValues {
         switch entry {
         case .act(let entry):
             for subject in entry.act.subjects where !subject.isHash { add(subject.type.name, subject.value) }
+            // Not for the guardian, who may be known as a person, too, or stand for another child.
             if !entry.act.evidence.isEmpty { add("evidence", entry.act.evidence) }
         case .link(let entry):
             // What was taken off is not the person's, and stays.

@@ -18,7 +18,7 @@ struct Import: AsyncParsableCommand {
         discussion: """
             Columns, in any order: customer, email, phone and other types of identifiers; purpose (several with |); \
             state, captured_at, expires_at, declaration, revision, language, method, explicit, party, age, system, \
-            channel, form, actor, evidence, list_source (own or bought).
+            channel, form, actor, evidence, list_source (own or bought), guardian_relation, guardian (type:value).
 
             A grant without proof becomes a request to ask again; a time in 1970-01-01 or before counts as none. A row \
             that says no (withdrawn, refused, revoked, invalidated, objected) is taken unless it names nobody, no known \

@@ -128,6 +128,7 @@ struct ShowProof: AsyncParsableCommand {
                 ["person", event["erased"]?.bool == true ? "erased" : Output.printable(who)],
                 ["said", "\(text(event, "state")) \(text(event, "purpose"))"],
                 ["how", "\(text(event, "method")) by \(text(event, "party"))"],
+                ["guardian", [text(event, "guardianRelation"), text(event, "guardian")].joined(separator: " ")],
                 ["where", wherever.joined(separator: "/")], ["actor", text(event, "actor")],
                 ["evidence", text(event, "evidence")],
             ]
@@ -146,7 +147,7 @@ struct ShowProof: AsyncParsableCommand {
             ["checkpoint", "event \(text(checkpoint, "sequence")), signed \(text(checkpoint, "at"))"],
             ["key", text(checkpoint, "key")], ["signature", text(checkpoint, "signature")],
         ]
-        Output.table(rows.filter { !$0[1].isEmpty })
+        Output.table(rows.filter { !$0[1].allSatisfy(\.isWhitespace) })
     }
 }
 

@@ -48,7 +48,8 @@ struct History: AsyncParsableCommand {
     private func row(_ entry: HistoryEntry) -> [String] {
         let act = entry.act
         let place = [act.system, act.channel, act.form].filter { !$0.isEmpty }.joined(separator: "/")
-        let how = [act.method == .none ? "" : act.method.name, act.language].filter { !$0.isEmpty }
+        let guardian = act.guardian.map { "by \($0)" } ?? (act.party == .guardian ? "by guardian" : "")
+        let how = [act.method == .none ? "" : act.method.name, act.language, guardian].filter { !$0.isEmpty }
         return [
             "\(entry.sequence)", act.capturedAt?.description ?? "", act.state.name, act.purpose,
             [act.declaration, act.revision].filter { !$0.isEmpty }.joined(separator: " "),
@@ -76,7 +77,9 @@ func object(_ entry: HistoryEntry) -> [String: Any] {
         "age": act.subjectAge ?? Output.null,
         "expiresAt": act.expiresAt?.description ?? Output.null,
         "refersTo": entry.refersTo ?? Output.null, "system": act.system, "channel": act.channel, "form": act.form,
-        "actor": act.actor, "evidence": act.evidence, "identifiers": act.subjects.map(\.description),
+        "actor": act.actor, "evidence": act.evidence,
+        "guardianRelation": act.guardian?.relation.name ?? Output.null,
+        "guardian": act.guardian?.identifier.description ?? Output.null, "identifiers": act.subjects.map(\.description),
         "hash": entry.hash.map { String(format: "%02x", $0) }.joined(),
     ]
 }

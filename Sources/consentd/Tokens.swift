@@ -47,6 +47,7 @@ struct ConfirmToken: AsyncParsableCommand {
             EXAMPLES
               consentd confirm-token 3q2-7wAAr0V2m0b1t8mSg0y3nq0b5mZ1l8T9rN4uXxY
               consentd confirm-token - < token
+              consentd confirm-token - --guardian-relation parent --guardian-id email:kari@example.no < token
             """)
 
     @OptionGroup var node: NodeOptions
@@ -54,8 +55,7 @@ struct ConfirmToken: AsyncParsableCommand {
     @Argument(help: "The token, or - to read it from standard input, where no list of processes shows it.")
     var token: String
 
-    @Flag(help: "A guardian confirms for the person.")
-    var guardian = false
+    @OptionGroup var by: GuardianOptions
 
     @Option(help: "System in which the token came back.")
     var system = "consentd"
@@ -69,11 +69,17 @@ struct ConfirmToken: AsyncParsableCommand {
     @Option(help: "Who entered it.")
     var actor = ""
 
+    func validate() throws {
+        guard by.named != nil || !by.guardian else {
+            throw ValidationError("say who the guardian is, with --guardian-relation and --guardian-id")
+        }
+    }
+
     func run() async throws {
         let token = token == "-" ? (readLine() ?? "") : token
         try await node.withClient { client in
             let consents = try await client.confirm(
-                token: token, byGuardian: guardian, system: system, channel: channel, form: form, actor: actor)
+                token: token, by: by.named, system: system, channel: channel, form: form, actor: actor)
             for consent in consents {
                 if node.json {
                     Output.json([

@@ -172,6 +172,7 @@ extension Explained {
             "expiresAt": time(expiresAt), "grantedUntil": time(grantedUntil),
             "decidingSequence": text(decidingSequence), "decidingCapturedAt": time(decidingCapturedAt),
             "declaration": declaration, "consentedRevision": consentedRevision, "currentRevision": currentRevision,
+            "guardian": guardian?.fields ?? NSNull(),
         ]
     }
 }
@@ -218,6 +219,15 @@ extension EventMessage {
             "identifiers": identifiers.map {
                 ["type": ConsentModel.IdentifierType(rawValue: $0.typeByte)!.name, "value": $0.value]
             },
+            "guardian": guardian?.fields ?? NSNull(),
+        ]
+    }
+}
+
+extension GuardianMessage {
+    fileprivate var fields: [String: Any] {
+        [
+            "relation": relation.name, "type": ConsentModel.IdentifierType(rawValue: typeByte)!.name, "value": value,
         ]
     }
 }

@@ -17,6 +17,7 @@ import Testing
         expectSame(ConsentClient::LawfulBasis.self, ConsentModel.LawfulBasis.self)
         expectSame(ConsentClient::EvidenceMethod.self, ConsentModel.EvidenceMethod.self)
         expectSame(ConsentClient::Party.self, ConsentModel.Party.self)
+        expectSame(ConsentClient::GuardianRelation.self, ConsentModel.GuardianRelation.self)
         expectSame(ConsentClient::IdentifierType.self, ConsentModel.IdentifierType.self)
     }
 

@@ -183,7 +183,7 @@ extension Request {
             self = .issueToken(subject(fields["identifier"]), purposes: fields["purposes"] as! [String])
         case .confirmToken:
             var confirmation = ConfirmTokenRequest(token: fields["token"] as! String)
-            confirmation.isByGuardian = fields["guardian"] as! Bool
+            confirmation.guardian = guardian(in: fields).map { GuardianMessage($0) }
             confirmation.source.system = fields["system"] as! String
             confirmation.source.channel = fields["channel"] as! String
             confirmation.source.form = fields["form"] as! String
@@ -219,6 +219,15 @@ extension OutgoingEvent {
         act.form = text("form")
         act.actor = text("actor")
         act.evidence = text("evidence")
+        act.guardian = guardian(in: fields)
         self.init(act)
     }
+}
+
+/// Nil where they name none.
+private func guardian(in fields: [String: Any]) -> ConsentClient::Guardian? {
+    guard let named = fields["guardian"] as? [String: String] else { return nil }
+    return .init(
+        .init(name: named["relation"]!)!,
+        Subject(trustedType: IdentifierType(name: named["type"]!)!, value: named["value"]!))
 }

@@ -153,9 +153,32 @@ struct ConfirmationTokenTests {
         let grant = ConsentEvent.grant([kari], "young").with { $0.subjectAge = 12 }
         #expect(try engine.recordOne(grant).isRecorded)
         var confirmation = TokenConfirmation(try issue(["young"]).token)
-        confirmation.party = .guardian
+        confirmation.guardian = .anne
         _ = try engine.confirmToken(confirmation)
         #expect(engine.decision(kari, 4) == .granted)
+        let confirmed = try #require(try engine.events(kari).last?.event)
+        #expect(confirmed.party == .guardian && confirmed.guardian == .anne)
+        #expect(try engine.explain(kari, purposeBit: 4).guardian == .anne)
+    }
+
+    @Test func noPersonConfirmsAsTheOwnGuardian() throws {
+        let person = Identifier.make(.nationalId, "13065012345")
+        #expect(try engine.recordOne(.grant([person], "young").with { $0.subjectAge = 12 }).isRecorded)
+        let token = try engine.issueToken(TokenRequest(person, purposes: ["young"])).token
+        func confirmation(_ guardian: Identifier, actor: String = "") -> TokenConfirmation {
+            var confirmation = TokenConfirmation(token)
+            (confirmation.guardian, confirmation.actor) = (Guardian(.parent, guardian), actor)
+            return confirmation
+        }
+        let kept = try #require(try engine.events(person).first?.event.identifiers.first)
+        expectRefused(.admission(.guardianIsPerson(kept))) { _ = try engine.confirmToken(confirmation(person)) }
+        let mother = Identifier.make(.nationalId, "14065012345")
+        expectRefused(.admission(.textNamesPerson(field: "actor"))) {
+            _ = try engine.confirmToken(confirmation(mother, actor: "14065012345"))
+        }
+        _ = try engine.confirmToken(confirmation(mother))
+        let guardian = try #require(try engine.events(person).last?.event.guardian)
+        #expect(guardian.relation == .parent && guardian.identifier.nationalIDHash != nil)
     }
 
     @Test func oneOfManyAtOnceWins() throws {

@@ -113,10 +113,10 @@ struct LedgerTests {
         let event = ConsentEvent(
             [.customer("kari"), .email("kari@example.no"), Identifier(nationalIDHash: [UInt8](0..<16))], "p0", .given
         ).with { $0.evidence = String(repeating: "æ", count: 300) }
-        let bytes = Personal.encode(event.identifiers, evidence: event.evidence) { [UInt8](1...16)[...] }
-        let (identifiers, evidence) = try #require(Personal.decode(bytes))
+        let bytes = Personal.encode(event.identifiers, evidence: event.evidence, guardian: nil) { [UInt8](1...16)[...] }
+        let (identifiers, evidence, guardian) = try #require(Personal.decode(bytes))
         #expect(identifiers == event.identifiers)
-        #expect(evidence == event.evidence)
+        #expect(evidence == event.evidence && guardian == nil)
         for size in 0..<bytes.count { #expect(Personal.decode(Array(bytes.prefix(size))) == nil) }
         #expect(Personal.decode(bytes + [0]) == nil)
         for (position, value) in [(0, 0x82), (0, 0x84), (0, 3), (1, 99), (2, 200), (3, 0xFF), (bytes.count - 17, 0xC3)]
@@ -125,6 +125,20 @@ struct LedgerTests {
             var changed = bytes
             changed[position] = value
             #expect(Personal.decode(changed) == nil, "byte \(position)")
+        }
+        // Where nobody is named it ends as it always did.
+        let longer = Personal.encode(event.identifiers, evidence: event.evidence, guardian: .anne) {
+            [UInt8](1...16)[...]
+        }
+        #expect(longer.starts(with: bytes) && Personal.decode(longer)?.guardian == .anne)
+        for size in 0..<longer.count where size != bytes.count {
+            #expect(Personal.decode(Array(longer.prefix(size))) == nil, "\(size)")
+        }
+        #expect(Personal.decode(longer + [0]) == nil)
+        for (position, value) in [(0, 0), (0, 4), (1, 0), (1, 99), (2, 0), (2, 1)] as [(Int, UInt8)] {
+            var changed = longer
+            changed[bytes.count + position] = value
+            #expect(Personal.decode(changed) == nil, "byte \(position) of the guardian")
         }
     }
 

@@ -134,7 +134,7 @@ struct ManyDecisionsTests {
         event.method = generator.oneIn(4) ? .doubleOptIn : .tickedBox
         event.isExplicit = generator.oneIn(2)
         if generator.oneIn(2) { event.subjectAge = 13 + generator.below(5) }
-        if generator.oneIn(4) { event.party = generator.pick(Party.allCases) }
+        if generator.oneIn(4) { event = event.by(generator.pick(Party.allCases)) }
         if generator.oneIn(4) {
             event.expiresAt = moment.advanced(bySeconds: Int64(generator.below(6 * 86_400)) - 3600)
         }

@@ -288,7 +288,7 @@ struct PeopleTests {
             ]))
         let yearAgo = secondsAgo(31_557_600 - 10 * 86_400)
         func child(_ name: String, age: Int?, at moment: Timestamp, _ party: Party = .guardian) -> ConsentEvent {
-            .grant([.customer(name)], "young", at: moment).with { ($0.subjectAge, $0.party) = (age, party) }
+            .grant([.customer(name)], "young", at: moment).by(party).with { $0.subjectAge = age }
         }
         let outcomes = try node.engine.record([
             child("soon", age: 14, at: yearAgo), child("later", age: 13, at: yearAgo),
@@ -296,7 +296,7 @@ struct PeopleTests {
             child("overdue", age: 12, at: secondsAgo(4 * 31_557_600)),
             child("old enough", age: 15, at: yearAgo, .subject),
             child("withdrawn", age: 14, at: yearAgo), ConsentEvent([.customer("withdrawn")], "young", .withdrawn),
-            .grant([.customer("soon")], "p1").with { $0.party = .guardian },
+            .grant([.customer("soon")], "p1").by(.guardian),
         ]).outcomes
         let refused = outcomes.filter { !$0.isRecorded }
         #expect(refused.isEmpty)

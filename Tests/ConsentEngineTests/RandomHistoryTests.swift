@@ -207,7 +207,7 @@ struct RandomHistoryTests {
         event.method = generator.oneIn(5) ? .doubleOptIn : .tickedBox
         event.isExplicit = generator.oneIn(2)
         if generator.oneIn(2) { event.subjectAge = 13 + generator.below(5) }
-        if generator.oneIn(4) { event.party = generator.pick(Party.allCases) }
+        if generator.oneIn(4) { event = event.by(generator.pick(Party.allCases)) }
         if generator.oneIn(4) { event.expiresAt = now.advanced(bySeconds: Int64(generator.below(100)) - 10) }
         if generator.oneIn(5) { event.key = IdempotencyKey(UInt64(generator.below(30))) }
         return event

@@ -31,7 +31,7 @@ struct RepetitionTests {
         for change in [
             { $0.evidence = "another" }, { $0.capturedAt = secondsAgo(99) }, { $0.state = .renewed },
             { $0.identifiers = [.customer("ola")] }, { $0.isExplicit = true }, { $0.expiresAt = nil },
-            { $0.source.system = "x" }, { $0.actor = "x" }, { $0.subjectAge = 4 }, { $0.party = .guardian },
+            { $0.source.system = "x" }, { $0.actor = "x" }, { $0.subjectAge = 4 }, { $0 = $0.by(.guardian) },
             { $0.method = .button }, { $0.capturedAt = nil },
         ] as [(inout ConsentEvent) -> Void] {
             #expect(try engine.recordOne(timed.with(change)) == .refused(.keyReused(sequence: 4)))
@@ -152,7 +152,9 @@ struct RepetitionTests {
             { $0.evidence = "another" }, { $0.capturedAt = otherMoment }, { $0.state = .renewed },
             { $0.identifiers = [kari] }, { $0.identifiers.reverse() }, { $0.isExplicit = true },
             { $0.expiresAt = nil }, { $0.source.channel = "x" }, { $0.actor = "x" }, { $0.subjectAge = nil },
-            { $0.party = .guardian }, { $0.method = .button }, { $0.key = IdempotencyKey(9) }, { $0.purpose = "p1" },
+            { $0 = $0.by(.guardian) }, { $0 = $0.by(.guardian, Guardian(.institution, Guardian.anne.identifier)) },
+            { $0 = $0.by(.guardian, Guardian(.parent, .make(.other, "case 4711"))) }, { $0.method = .button },
+            { $0.key = IdempotencyKey(9) }, { $0.purpose = "p1" },
         ]
         for (number, change) in changes.enumerated() {
             #expect(try engine.recordOne(event.with(change)) == .recorded(sequence: UInt64(3 + number)))

@@ -41,6 +41,7 @@ struct VerificationTests {
         let (c0, c1, c3, c4) = (Identifier.customer("c0"), Identifier.customer("c1"), "c3", Identifier.customer("c4"))
         let rich = ConsentEvent.grant([c0, .email("c0@example.no")], at: moment).with {
             $0.party = .guardian
+            $0.guardian = .anne
             $0.isExplicit = true
             $0.subjectAge = 30
             $0.expiresAt = now.advanced(bySeconds: 100_000)

@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTestSupport
 import Testing
 
 struct AdmissionTests {
@@ -219,11 +220,74 @@ struct AdmissionTests {
 
     @Test(arguments: [EventState.given, .renewed, .confirmed], [Party.subject, .guardian])
     func admitsConsentByThePersonAndAGuardian(_ state: EventState, _ party: Party) throws {
+        let event = try Self.grant { $0.state = state }.by(party)
+        #expect(Self.refusal(event) == nil)
+    }
+
+    // Who the guardian is.
+
+    @Test(arguments: [EventState.given, .renewed, .confirmed])
+    func refusesAConsentByAGuardianWhoIsNotNamed(_ state: EventState) throws {
+        let event = try Self.grant {
+            $0.state = state
+            $0.party = .guardian
+        }
+        #expect(Self.refusal(event) == .guardianMissing)
+        for relation in GuardianRelation.allCases {
+            #expect(AdmissionError.guardianMissing.description.contains(relation.name))
+            #expect(Self.refusal(event.by(.guardian, Guardian(relation, .email("anne@example.no")))) == nil)
+        }
+    }
+
+    @Test(arguments: [EventState.requested, .deferred, .objectionLifted])
+    func whatIsNoConsentNeedsNoGuardianNamed(_ state: EventState) throws {
+        #expect(Self.refusal(try Self.event(state, purpose: "newsletter").with { $0.party = .guardian }) == nil)
+    }
+
+    @Test(arguments: [EventState.given, .requested, .confirmed, .objectionLifted], [Party.subject, .controller])
+    func refusesToNameAGuardianWhereNoneActs(_ state: EventState, _ party: Party) throws {
         let event = try Self.grant {
             $0.state = state
             $0.party = party
+            $0.guardian = .anne
         }
+        #expect(Self.refusal(event) == .guardianWithoutPart(party))
+    }
+
+    @Test(arguments: [EventState.given, .requested, .confirmed])
+    func refusesThePersonAsTheOwnGuardian(_ state: EventState) throws {
+        for type in IdentifierType.allCases {
+            let value = type == .nationalId ? "13065012345" : type == .phone ? "+4722334455" : "a-name@example.no"
+            let identifier = Identifier.make(type, value)
+            let event = try Self.grant {
+                $0.state = state
+                $0.identifiers.append(identifier)
+            }.by(.guardian, Guardian(.parent, identifier))
+            // A family has one phone, and one browser.
+            #expect(Self.refusal(event) == (type.isOfOnePerson ? .guardianIsPerson(identifier) : nil))
+        }
+    }
+
+    @Test(arguments: takingsAway)
+    func aNoIsNotRefusedForAGuardian(_ state: EventState) throws {
+        var event = try Self.event(state)
+        event.guardian = .anne
+        #expect(try Self.admitted(event).guardian == nil)
+        event.party = .guardian
+        #expect(try Self.admitted(event).guardian == .anne)
+        event.guardian = nil
         #expect(Self.refusal(event) == nil)
+    }
+
+    @Test func noTextThatStaysForEverNamesTheGuardian() throws {
+        let texts: [WritableKeyPath<ConsentEvent, String>] = [
+            \.actor, \.source.system, \.source.channel, \.source.form,
+        ]
+        for (text, field) in zip(texts, ["actor", "source.system", "source.channel", "source.form"]) {
+            let event = try Self.grant { $0[keyPath: text] = "for ANNE.Nordmann@example.no" }.by(.guardian)
+            #expect(Self.refusal(event) == .textNamesPerson(field: field))
+        }
+        #expect(Self.refusal(try Self.grant { $0.evidence = "anne.nordmann@example.no called" }.by(.guardian)) == nil)
     }
 
     @Test(arguments: [EventState.requested, .deferred], Party.allCases)

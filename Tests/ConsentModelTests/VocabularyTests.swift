@@ -50,6 +50,10 @@ struct VocabularyTests {
             Self.table(Party.self) == ["subject": 0, "guardian": 1, "controller": 2, "authority": 3, "system": 4])
     }
 
+    @Test func theNumbersOfGuardianRelationsNeverChange() {
+        #expect(Self.table(GuardianRelation.self) == ["parent": 1, "legal_guardian": 2, "institution": 3])
+    }
+
     @Test func theNumbersOfIdentifierTypesNeverChange() {
         #expect(
             Self.table(IdentifierType.self) == [
@@ -79,6 +83,7 @@ struct VocabularyTests {
         Self.expectNamesRoundTrip(LawfulBasis.self)
         Self.expectNamesRoundTrip(EvidenceMethod.self)
         Self.expectNamesRoundTrip(Party.self)
+        Self.expectNamesRoundTrip(GuardianRelation.self)
         Self.expectNamesRoundTrip(IdentifierType.self)
         Self.expectNamesRoundTrip(Freshness.self)
     }

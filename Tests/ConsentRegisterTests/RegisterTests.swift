@@ -11,9 +11,9 @@ import Testing
         let register = try readRegister(
             """
             Email;CUSTOMER;Purpose;State;captured at;expires_at;declaration;revision;language;method;explicit;party;\
-            age;system;channel;form;actor;evidence;list-source
+            age;system;channel;form;actor;evidence;list-source;guardian;Guardian relation
             Kari@Example.no;100001;newsletter | sms|newsletter;Given;2025-03-14T10:22:05+01:00;2027-01-01;club;1.1;nb;\
-            ticked_box;JA;guardian;41;crm;web;join;till 4;"said ""yes"", twice";own
+            ticked_box;JA;guardian;41;crm;web;join;till 4;"said ""yes"", twice";own;email: Anne@Example.no ;parent
 
             """)
         #expect(register.rejections.isEmpty)
@@ -26,6 +26,7 @@ import Testing
         #expect(event.revision == RevisionName(declaration: "club", revision: "1.1"))
         #expect(event.language == "nb" && event.method == .tickedBox && event.isExplicit)
         #expect(event.party == .guardian && event.subjectAge == 41)
+        #expect(event.guardian == Guardian(.parent, Identifier(recorded: .email, value: "anne@example.no")))
         #expect(event.source == EventSource(system: "crm", channel: "web", form: "join"))
         #expect(event.actor == "till 4" && event.evidence == "said \"yes\", twice")
         #expect(register.summary.acceptedCount == 1 && register.summary.eventCount == 2)
@@ -47,6 +48,69 @@ import Testing
         #expect(register.summary.acceptedCount == 1)
         #expect(register.summary.rejectedCounts == ["bought_without_proof": 1])
         #expect(register.summary.unusableShare == 2.0 / 3)
+    }
+
+    @Test(arguments: [
+        ("guardian,,", ["guardian_relation", "guardian"]), ("guardian,parent,", ["guardian"]),
+        ("guardian,,email:anne@example.no", ["guardian_relation"]), (",parent,", ["guardian"]),
+        (",,email:anne@example.no", ["guardian_relation"]), (",parent,email:anne@example.no", []),
+        ("guardian,institution,other:case 4711", []), (",,", []),
+        // What an export has in place of a national id.
+        (",legal_guardian,national_id:#0F0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f", []),
+    ])
+    func aGrantByAGuardianWhoIsNotKnownAsksAgain(_ said: String, _ missing: [String]) throws {
+        let header = "customer,purpose,list_source,\(Self.proof),party,guardian_relation,guardian\n"
+        let own = try readRegister(header + "1,sms,own,\(Self.proved),\(said)\n")
+        #expect(own.events.map(\.state) == [missing.isEmpty ? .given : .requested])
+        #expect(own.events.map(\.party) == [said == ",," ? .subject : .guardian])
+        #expect((own.events.first?.guardian == nil) == (!missing.isEmpty || said == ",,"))
+        let lacks = missing.joined(separator: "+")
+        #expect(own.summary.unprovedCounts == (missing.isEmpty ? [:] : [lacks: 1]))
+        for language in ReportLanguage.allCases where !missing.isEmpty {
+            let reason = try #require(RegisterReport(own.summary, in: language).reasons.first)
+            #expect(reason.slug == "no_proof:\(lacks)" && reason.text.count > 40, "\(reason)")
+        }
+        let bought = try readRegister(header + "1,sms,bought,\(Self.proved),\(said)\n")
+        #expect(bought.rules == (missing.isEmpty ? [] : ["bought_without_proof"]))
+    }
+
+    @Test(arguments: [
+        ("uncle,email:anne@example.no", "guardian_relation_unknown"), ("parent,Anne", "guardian_invalid"),
+        ("parent,mail:anne@example.no", "guardian_invalid"), ("parent,email:", "guardian_invalid"),
+        ("parent,phone:22334455", "guardian_invalid"), (",phone:22334455", "guardian_invalid"),
+    ])
+    func aGuardianWhoCannotBeReadRejectsTheRowUnlessItSaysNo(_ said: String, _ rule: String) throws {
+        let header = "customer,purpose,state,\(Self.proof),guardian_relation,guardian\n"
+        let register = try readRegister(
+            header + "1,sms,given,\(Self.proved),\(said)\n2,sms,withdrawn,\(Self.proved),\(said)\n")
+        #expect(register.rules == [rule])
+        #expect(register.events.map(\.state) == [.withdrawn] && register.events.first?.guardian == nil)
+    }
+
+    @Test func aGuardiansPhoneHasTheCountryOfTheRegister() throws {
+        let header = "customer,purpose,\(Self.proof),guardian_relation,guardian\n"
+        var options = RegisterOptions()
+        options.phoneCountry = PhoneCountry(code: "47")
+        let register = try readRegister(header + "1,sms,\(Self.proved),parent,phone:22334455\n", options: options)
+        #expect(register.events.first?.guardian?.identifier.text == "phone:+4722334455")
+    }
+
+    @Test(arguments: [
+        ("national_id:13065012345", "(withheld)"), ("13065012345", "(withheld)"), ("pnr:13065012345", "(withheld)"),
+        ("email:anne@example.no", "email:anne@example.no"),
+    ])
+    func noRejectFileHoldsTheNationalIDOfAGuardian(_ guardian: String, _ copied: String) throws {
+        let header = "customer,purpose,\(Self.proof),guardian_relation,guardian,national_id\n"
+        let register = try readRegister(
+            header + "1,,\(Self.proved),parent,\(guardian),13065012345\n1,\(Self.proved),\(guardian)\n")
+        let isNamed = guardian.hasPrefix("national_id") || guardian.hasPrefix("email")
+        #expect(register.rules == [isNamed ? "purpose_missing" : "guardian_invalid", "too_few_fields"])
+        #expect(
+            String(decoding: register.rejections[0].text, as: UTF8.self)
+                == "1,,\(Self.proved),parent,\(copied),(withheld)")
+        let broken = String(decoding: register.rejections[1].text, as: UTF8.self)
+        #expect(!broken.contains("13065012345") && !broken.contains("anne"))
+        #expect(!register.rejections.contains { $0.message.contains("13065012345") })
     }
 
     @Test func requestFromABoughtListNeedsProofToo() throws {

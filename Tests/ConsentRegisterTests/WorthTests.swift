@@ -210,6 +210,7 @@ import Testing
     @Test(arguments: [
         "identifier_missing", "identifier_invalid", "national_id_withheld", "purpose_missing", "purposes_too_many",
         "state_unknown", "method_unknown", "party_unknown", "explicit_unknown", "list_source_unknown",
+        "guardian_relation_unknown", "guardian_invalid", "guardianMissing",
         "captured_at_invalid", "expires_at_invalid", "captured_at_missing", "age_invalid", "text_too_long",
         "state_is_internal", "method_is_not_consent", "ends_before_capture", "bought_without_proof", "field_too_long",
         "row_too_long", "nul_byte", "invalid_utf8", "too_few_fields", "too_many_fields", "quote_unclosed",

@@ -131,6 +131,9 @@ struct DoorTests {
             (.grant([.customer("gone")], at: SampleCatalog.begin), .personErased),
             (.grant([.customer("number-77")]).with { $0.source.form = "of number-77" }, .textNamesPerson),
             (grant.with { $0.party = .controller }, .partyCannotConsent),
+            (grant.with { $0.party = .guardian }, .guardianMissing),
+            (grant.with { $0.guardian = .anne }, .guardianMissing),
+            (grant.by(.guardian, Guardian(.parent, .customer("new"))), .guardianMissing),
             (.grant([.email("off@example.no")], at: SampleCatalog.begin), .identifierUnlinked),
         ]
         // What cannot even be said as an event: the session judges it, and it takes its place in the answer.

@@ -25,6 +25,14 @@ extension ConsentEvent {
         return event
     }
 
+    /// This event as somebody's act for the person; a guardian is named.
+    package func by(_ party: Party, _ guardian: Guardian = .anne) -> ConsentEvent {
+        with {
+            $0.party = party
+            $0.guardian = party == .guardian ? guardian : nil
+        }
+    }
+
     /// This event with some of it otherwise.
     package func with(_ change: (inout ConsentEvent) -> Void) -> ConsentEvent {
         var event = self
@@ -36,6 +44,10 @@ extension ConsentEvent {
 /// A consent of a customer under the sample catalog's first revision.
 package func sampleGrant(customer: String, purpose: String = "p0") -> ConsentEvent {
     .grant([.customer(customer)], purpose)
+}
+
+extension Guardian {
+    package static let anne = Guardian(.parent, .email("anne.nordmann@example.no"))
 }
 
 extension IdempotencyKey {

@@ -100,6 +100,7 @@ extension EventMessage {
             NamedValue(
                 typeByte: try $0["type"].named(IdentifierType.self).rawValue, value: try $0["value"].text)
         }
+        guardian = try fields.optional("guardian").map(GuardianMessage.init)
     }
 
     var fields: Json {
@@ -117,6 +118,22 @@ extension EventMessage {
                         "value": .text(identifier.value),
                     ])
                 }),
+            "guardian": guardian?.fields ?? .null,
+        ])
+    }
+}
+
+extension GuardianMessage {
+    init(_ fields: Json) throws {
+        self.init(
+            try fields["relation"].named(), typeByte: try fields["type"].named(IdentifierType.self).rawValue,
+            value: try fields["value"].text)
+    }
+
+    var fields: Json {
+        .object([
+            "relation": .named(relation), "type": IdentifierType(rawValue: typeByte).map(Json.named) ?? .null,
+            "value": .text(value),
         ])
     }
 }
@@ -511,6 +528,7 @@ private func explained(_ fields: Json) throws -> Explained {
     explained.declaration = try fields["declaration"].text
     explained.consentedRevision = try fields["consentedRevision"].text
     explained.currentRevision = try fields["currentRevision"].text
+    explained.guardian = try fields.optional("guardian").map(GuardianMessage.init)
     return explained
 }
 
@@ -631,4 +649,5 @@ private func put(_ explained: Explained, into fields: inout [String: Json]) {
     fields["declaration"] = .text(explained.declaration)
     fields["consentedRevision"] = .text(explained.consentedRevision)
     fields["currentRevision"] = .text(explained.currentRevision)
+    fields["guardian"] = explained.guardian?.fields ?? .null
 }

@@ -17,7 +17,7 @@ extension TokenIssued {
 extension ConfirmTokenRequest {
     init(_ fields: Json) throws {
         self.init(token: try fields["token"].text)
-        isByGuardian = try fields["guardian"].bool
+        guardian = try fields.optional("guardian").map(GuardianMessage.init)
         source = EventSource(
             system: try fields["system"].text, channel: try fields["channel"].text, form: try fields["form"].text)
         actor = try fields["actor"].text
@@ -25,7 +25,7 @@ extension ConfirmTokenRequest {
 
     var fields: [String: Json] {
         [
-            "guardian": .bool(isByGuardian), "token": .text(token), "system": .text(source.system),
+            "guardian": guardian?.fields ?? .null, "token": .text(token), "system": .text(source.system),
             "channel": .text(source.channel), "form": .text(source.form), "actor": .text(actor),
         ]
     }

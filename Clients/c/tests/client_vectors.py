@@ -38,7 +38,12 @@ def event(fields):
              fields["expiresAt"]]
     texts = [text(fields, name) for name in ("declaration", "revision", "language", "system", "channel", "form", "actor",
                                              "evidence")]
-    return "/".join([fields["key"], *map(str, codes), *texts, named(fields)])
+    return "/".join([fields["key"], *map(str, codes), *texts, named(fields), guardian(fields)])
+
+
+def guardian(fields):
+    one = fields["guardian"]
+    return f"{enums['guardianRelation'][one['relation']]}{named({'identifiers': [one]})}" if one else "0"
 
 
 def named(fields):
@@ -67,7 +72,7 @@ def meaning(opcode, fields):
         numbers = [fields[name] for name in ("sequence", "expiresAt", "grantedUntil", "decidingSequence",
                                              "decidingCapturedAt")]
         texts = [text(fields, name) for name in ("declaration", "consentedRevision", "currentRevision")]
-        return "/".join([*map(str, codes), *numbers, *texts])
+        return "/".join([*map(str, codes), *numbers, *texts, guardian(fields)])
     if opcode == "recorded":
         outcomes = []
         for one in expand(fields["outcomes"]):

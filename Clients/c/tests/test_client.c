@@ -139,6 +139,11 @@ static char *print_identifiers(char *text, const consent_identifier *identifiers
     return text;
 }
 
+static char *print_guardian(char *text, const consent_guardian *guardian) {
+    text += sprintf(text, "/%u", guardian->relation);
+    return guardian->relation ? print_identifiers(text, &guardian->identifier, 1) : text;
+}
+
 static char *print_event(char *text, const consent_event *event) {
     for (int position = 0; position < 16; position++) text += sprintf(text, "%02x", event->key[position]);
     text += sprintf(text, "/%u/%u/%u/%u/%d/%u/%lld/%lld", event->purpose_bit, event->state, event->method, event->party,
@@ -151,7 +156,8 @@ static char *print_event(char *text, const consent_event *event) {
         text = print_text(text, *texts[position]);
     }
     *text++ = '/';
-    return print_identifiers(text, event->identifiers, event->identifier_count);
+    text = print_identifiers(text, event->identifiers, event->identifier_count);
+    return print_guardian(text, &event->guardian);
 }
 
 static void print_ledger(const awaited *asked, char *text) {
@@ -165,7 +171,8 @@ static void print_ledger(const awaited *asked, char *text) {
         *text++ = '/';
         text = print_text(text, found->consented_revision);
         *text++ = '/';
-        *print_text(text, found->current_revision) = 0;
+        text = print_text(text, found->current_revision);
+        print_guardian(text, &found->guardian);
     } else if (asked->opcode == CONSENT_OPCODE_RECORD) {
         for (size_t position = 0; position < asked->count; position++) {
             const consent_outcome *outcome = ledger.outcomes + position;
@@ -529,12 +536,14 @@ static void refuses_what_cannot_be_sent(consent_client *client) {
     const consent_identifier person = {"7", 1, CONSENT_CUSTOMER}, nobody = {long_text, 256, CONSENT_CUSTOMER};
     consent_outcome outcome;
     consent_event good = {.state = CONSENT_EVENT_WITHDRAWN, .identifiers = &person, .identifier_count = 1};
-    consent_event bad[] = {good, good, good, good, good};
+    consent_event bad[] = {good, good, good, good, good, good, good};
     bad[0].language = (consent_text){long_text, 256};
     bad[1].evidence = (consent_text){long_text, UINT16_MAX + 1};
     bad[2].identifiers = &nobody;
     bad[3].identifiers = NULL;
     bad[4].purpose_bit = UINT16_MAX + 1;
+    bad[5].guardian = (consent_guardian){CONSENT_GUARDIAN_PARENT, nobody};
+    bad[6].guardian = (consent_guardian){CONSENT_GUARDIAN_PARENT, {NULL, 1, CONSENT_EMAIL}};
     for (size_t position = 0; position < sizeof bad / sizeof *bad; position++) {
         CHECK(consent_client_record(client, bad + position, 1, &outcome) == CONSENT_CLIENT_ARGUMENT, "argument");
         CHECK(outcome.error == CONSENT_CLIENT_ARGUMENT && outcome.sequence == 0, "argument");

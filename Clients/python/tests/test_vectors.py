@@ -11,6 +11,7 @@ from consentd import (
     ErasureReason,
     EventState,
     EvidenceMethod,
+    GuardianRelation,
     IdentifierType,
     Party,
     PeopleSelection,
@@ -82,7 +83,19 @@ def event_fields(event: wire.EventMessage) -> dict[str, Any]:
         "actor": event.actor,
         "evidence": event.evidence,
         "identifiers": [{"type": name(kind), "value": value} for kind, value in event.identifiers],
+        "guardian": guardian_fields(event.guardian),
     }
+
+
+def guardian_fields(named: wire.NamedGuardian | None) -> dict[str, Any] | None:
+    return None if named is None else {"relation": name(named[0]), "type": name(named[1]), "value": named[2]}
+
+
+def guardian_of(fields: dict[str, Any] | None) -> wire.NamedGuardian | None:
+    if fields is None:
+        return None
+    relation, kind = fields["relation"].upper(), fields["type"].upper()
+    return GuardianRelation[relation], IdentifierType[kind], fields["value"]
 
 
 def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
@@ -121,6 +134,7 @@ def answer_fields(answer: Any, vector: Vector) -> dict[str, Any]:
                 "declaration": answer.declaration,
                 "consentedRevision": answer.consented_revision,
                 "currentRevision": answer.current_revision,
+                "guardian": guardian_fields(answer.guardian),
             }
         case wire.Recorded():
             outcomes = [
@@ -396,7 +410,7 @@ def request_bytes(vector: Vector) -> bytes | None:
             return encoded(
                 wire.ConfirmTokenRequest(
                     fields["token"],
-                    fields["guardian"],
+                    guardian_of(fields["guardian"]),
                     fields["system"],
                     fields["channel"],
                     fields["form"],
@@ -464,6 +478,7 @@ def event_of(fields: dict[str, Any]) -> wire.EventMessage:
         actor=fields["actor"],
         evidence=fields["evidence"],
         identifiers=tuple((IdentifierType[each["type"].upper()], each["value"]) for each in fields["identifiers"]),
+        guardian=guardian_of(fields["guardian"]),
     )
 
 

@@ -65,6 +65,8 @@ public struct Explanation: Hashable, Sendable {
     /// The revision that the person agreed to.
     public let consentedRevision: String?
     public let currentRevision: String?
+    /// Who acted for the person, or confirmed what the person did; nil where no guardian is named.
+    public let guardian: Guardian?
 }
 
 /// How many may be addressed.

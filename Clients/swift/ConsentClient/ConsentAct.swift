@@ -11,6 +11,8 @@ public struct ConsentAct: Hashable, Sendable {
     public var purpose: String
     public var state: State
     public var party = Party.subject
+    /// Who the guardian is, where `party` is one: a consent by a guardian is refused without. Erased with the person.
+    public var guardian: Guardian?
     /// When the person acted; nil is when the server records it. The newest by this time decides, so say it wherever acts of
     /// one person may overtake each other. The start of 1970 and what is before it is refused; a "no" that says so counts
     /// from when it is recorded.
@@ -68,6 +70,21 @@ public struct ConsentAct: Hashable, Sendable {
     public static func objection(_ subject: Subject, purpose: String) -> ConsentAct {
         ConsentAct(subject, purpose: purpose, state: .objected)
     }
+}
+
+/// Who consents for a person, and by what right (GDPR art. 8).
+public struct Guardian: Hashable, Sendable, CustomStringConvertible {
+    public var relation: GuardianRelation
+    /// By which the guardian is found: an identifier, or as `other` a reference, such as a case number.
+    public var identifier: Subject
+
+    public init(_ relation: GuardianRelation, _ identifier: Subject) {
+        self.relation = relation
+        self.identifier = identifier
+    }
+
+    /// `parent email:kari@example.no`
+    public var description: String { "\(relation.name) \(identifier)" }
 }
 
 /// Sixteen random bytes, chosen once per act and repeated whenever it is sent again.

@@ -230,7 +230,7 @@ extension ConsentClient {
     }
 
     /// Issues a token that confirms what a person has requested (double opt-in): send it to the person, and give it to
-    /// ``confirm(token:byGuardian:system:channel:form:actor:)`` when it comes back. Issued anew, the one before counts, too.
+    /// ``confirm(token:by:system:channel:form:actor:)`` when it comes back. Issued anew, the one before counts, too.
     ///
     /// - Parameter purposes: each with a grant that waits to be confirmed; at most 64.
     public func issueToken(
@@ -248,13 +248,15 @@ extension ConsentClient {
 
     /// Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may have
     /// been sent.
+    ///
+    /// - Parameter guardian: who confirms for the person; nil where the person does.
     public func confirm(
-        token: String, byGuardian: Bool = false, system: String = "", channel: String = "", form: String = "",
+        token: String, by guardian: Guardian? = nil, system: String = "", channel: String = "", form: String = "",
         actor: String = ""
     ) async throws(ConsentClientError) -> [ConfirmedConsent] {
         try requireShort([token, system, channel, form, actor])
         var request = ConfirmTokenRequest(token: token)
-        request.isByGuardian = byGuardian
+        request.guardian = guardian.map(GuardianMessage.init)
         request.source = EventSource(system: system, channel: channel, form: form)
         request.actor = actor
         let answer = try await dispatcher.perform(.confirmToken(request))

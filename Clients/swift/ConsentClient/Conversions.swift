@@ -49,6 +49,7 @@ extension OutgoingEvent {
         message.actor = act.actor
         message.evidence = act.evidence
         message.identifiers = act.subjects.map { .init(typeByte: $0.type.rawValue, value: $0.value) }
+        message.guardian = act.guardian.map(GuardianMessage.init)
         self.init(purpose: act.purpose, message: message)
         markUnsayable(capturedAt: act.capturedAt?.millis, expiresAt: act.expiresAt?.millis)
     }
@@ -75,7 +76,8 @@ extension OutgoingEvent {
         if message.identifiers.count > WireLimit.identifiersPerEventMax {
             return refused(.identifiersTooMany, "more than \(WireLimit.identifiersPerEventMax) identifiers")
         }
-        if message.identifiers.contains(where: { $0.value.utf8.count > WireLimit.identifierSizeMax }) {
+        let values = message.identifiers.map(\.value) + [message.guardian?.value].compactMap { $0 }
+        if values.contains(where: { $0.utf8.count > WireLimit.identifierSizeMax }) {
             return refused(.identifierTooLong, "an identifier has more than \(WireLimit.identifierSizeMax) bytes")
         }
         if shortTexts.contains(where: { $0.utf8.count > Limit.shortTextSizeMax }) {
@@ -123,6 +125,7 @@ extension Explanation {
         declaration = explained.declaration.isEmpty ? nil : explained.declaration
         consentedRevision = explained.consentedRevision.isEmpty ? nil : explained.consentedRevision
         currentRevision = explained.currentRevision.isEmpty ? nil : explained.currentRevision
+        guardian = explained.guardian.map(Guardian.init)
     }
 }
 
@@ -228,6 +231,22 @@ extension ConsentAct {
         form = message.form
         actor = message.actor
         evidence = message.evidence
+        guardian = message.guardian.map(Guardian.init)
+    }
+}
+
+extension Guardian {
+    init(_ message: GuardianMessage) {
+        // The codec lets no type through that it does not know.
+        let type = IdentifierType(rawValue: message.typeByte)!
+        self.init(GuardianRelation(message.relation), Subject(trustedType: type, value: message.value))
+    }
+}
+
+extension GuardianMessage {
+    init(_ guardian: Guardian) {
+        let relation = ConsentModel.GuardianRelation(rawValue: guardian.relation.rawValue)!
+        self.init(relation, typeByte: guardian.identifier.type.rawValue, value: guardian.identifier.value)
     }
 }
 

@@ -90,6 +90,7 @@ struct OutgoingEvent: Sendable {
         ]
         return 44 + texts.reduce(2 + message.evidence.utf8.count) { $0 + 1 + $1.utf8.count }
             + message.identifiers.reduce(0) { $0 + 2 + $1.value.utf8.count }
+            + (message.guardian.map { 3 + $0.value.utf8.count } ?? 0)
     }
 }
 

@@ -124,6 +124,15 @@ public enum Party: UInt8, Vocabulary {
     case system = 4
 }
 
+/// By what right somebody consents for a person.
+public enum GuardianRelation: UInt8, Vocabulary {
+    case parent = 1
+    /// Appointed by a court or an authority, for a child or for an adult.
+    case legalGuardian = 2
+    /// A body that holds the parental responsibility, such as a child welfare service.
+    case institution = 3
+}
+
 /// The kind of an identifier. The same text as e-mail and as customer number is two subjects.
 public enum IdentifierType: UInt8, Vocabulary {
     case customer = 1

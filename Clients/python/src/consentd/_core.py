@@ -62,6 +62,7 @@ from ._wire import (
     IssueTokenRequest,
     LinkOutcome,
     LinkRequest,
+    NamedGuardian,
     NodeStatus,
     PeoplePage,
     PeopleQuestion,
@@ -98,6 +99,7 @@ from .values import (
     CatalogText,
     Check,
     Explanation,
+    Guardian,
     HistoryEntry,
     Options,
     Outcome,
@@ -313,6 +315,7 @@ class Core:
             told.declaration or None,
             told.consented_revision or None,
             told.current_revision or None,
+            _known_guardian(told.guardian),
         )
 
     # Changes
@@ -375,10 +378,10 @@ class Core:
         return cast(ConfirmationToken, answer)
 
     def _confirm_token(
-        self, token: str, by_guardian: bool, system: str, channel: str, form: str, actor: str
+        self, token: str, guardian: Guardian | None, system: str, channel: str, form: str, actor: str
     ) -> Plan[list[ConfirmedConsent]]:
         _require_names(token, system, channel, form, actor)
-        (answer,) = yield [ConfirmTokenRequest(token, by_guardian, system, channel, form, actor)]
+        (answer,) = yield [ConfirmTokenRequest(token, _named(guardian), system, channel, form, actor)]
         return list(cast(TokenConfirmed, answer).consents)
 
     # Reads
@@ -514,6 +517,7 @@ def event_of(act: Act) -> tuple[Act, EventMessage]:
         act.actor,
         act.evidence,
         tuple((subject.type, subject.value) for subject in act.subjects),
+        _named(act.guardian),
     )
     try:
         "".join((*event.short_texts, event.evidence)).encode()
@@ -567,10 +571,19 @@ def _entry(recorded: RecordedEvent, purposes: PurposeTable) -> HistoryEntry:
         event.form,
         event.actor,
         event.evidence,
+        _known_guardian(event.guardian),
     )
     return HistoryEntry(
         recorded.sequence, moment_of(recorded.recorded_at), act, recorded.refers_to or None, recorded.hash
     )
+
+
+def _named(guardian: Guardian | None) -> NamedGuardian | None:
+    return None if guardian is None else (guardian.relation, guardian.identifier.type, guardian.identifier.value)
+
+
+def _known_guardian(named: NamedGuardian | None) -> Guardian | None:
+    return None if named is None else Guardian(named[0], _known_subject(*named[1:]))
 
 
 def _known_subject(kind: IdentifierType, value: str) -> Subject:

@@ -172,6 +172,7 @@ class ErrorCode(IntEnum):
     TOKEN_LAPSED = 94
     IDENTIFIER_UNLINKED = 95
     IDENTIFIER_IS_ONLY_ONE = 96
+    GUARDIAN_MISSING = 97
 
 
 ADVICE: Final[dict[ErrorCode, Advice]] = {
@@ -251,6 +252,7 @@ ADVICE: Final[dict[ErrorCode, Advice]] = {
     ErrorCode.TOKEN_LAPSED: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_UNLINKED: Advice.DO_NOT_RETRY,
     ErrorCode.IDENTIFIER_IS_ONLY_ONE: Advice.DO_NOT_RETRY,
+    ErrorCode.GUARDIAN_MISSING: Advice.DO_NOT_RETRY,
 }
 
 
@@ -331,6 +333,7 @@ ERROR_NAMES: Final[dict[ErrorCode, str]] = {
     ErrorCode.TOKEN_LAPSED: "tokenLapsed",
     ErrorCode.IDENTIFIER_UNLINKED: "identifierUnlinked",
     ErrorCode.IDENTIFIER_IS_ONLY_ONE: "identifierIsOnlyOne",
+    ErrorCode.GUARDIAN_MISSING: "guardianMissing",
 }
 
 
@@ -400,6 +403,12 @@ class Freshness(IntEnum):
     LIVE = 0
     STALE = 1
     UNAVAILABLE = 2
+
+
+class GuardianRelation(IntEnum):
+    PARENT = 1
+    LEGAL_GUARDIAN = 2
+    INSTITUTION = 3
 
 
 class IdentifierType(IntEnum):

@@ -20,6 +20,7 @@ from ._protocol import (
     EventState,
     EvidenceMethod,
     Freshness,
+    GuardianRelation,
     IdentifierType,
     LawfulBasis,
     LinkAction,
@@ -261,6 +262,17 @@ class CheckedSet:
         return Decision.DENIED if self.denied >> bit & 1 else Decision.UNKNOWN
 
 
+NamedGuardian = tuple[GuardianRelation, IdentifierType, str]
+
+
+def _guardian(guardian: NamedGuardian | None) -> bytes:
+    return b"" if guardian is None else bytes(guardian[:2]) + _text8(guardian[2])
+
+
+def _read_guardian(reader: _Reader) -> NamedGuardian:
+    return _code(GuardianRelation, reader.u8()), _code(IdentifierType, reader.u8()), reader.text8()
+
+
 @dataclass(frozen=True, slots=True)
 class Explained:
     decision: Decision
@@ -276,6 +288,7 @@ class Explained:
     declaration: str
     consented_revision: str
     current_revision: str
+    guardian: NamedGuardian | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +336,7 @@ class EventMessage:
     actor: str = ""
     evidence: str = ""
     identifiers: tuple[tuple[IdentifierType, str], ...] = ()
+    guardian: NamedGuardian | None = None
 
     @property
     def short_texts(self) -> tuple[str, ...]:
@@ -330,15 +344,17 @@ class EventMessage:
         return texts
 
     def encode(self, bit: int) -> bytes:
+        flags = self.is_explicit | (self.guardian is not None) << 1
         body = b"".join(
             (
                 _EVENT_HEAD.pack(
-                    *(self.key, bit, self.state, self.method, self.party, self.is_explicit, self.age),
+                    *(self.key, bit, self.state, self.method, self.party, flags, self.age),
                     *(len(self.identifiers), self.captured_at, self.expires_at),
                 ),
                 *(_text8(text) for text in self.short_texts),
                 _text16(self.evidence),
                 *(bytes((kind,)) + _text8(value) for kind, value in self.identifiers),
+                _guardian(self.guardian),
             )
         )
         return _U32.pack(len(body)) + body
@@ -349,7 +365,7 @@ class EventMessage:
         key, bit, state, method, party, flags, age, count, captured, expires = _EVENT_HEAD.unpack(
             own.take(_EVENT_HEAD.size)
         )
-        if flags & ~1:
+        if flags & ~3:
             raise Violation("a reserved bit of an event is set")
         event = cls(
             bit,
@@ -357,7 +373,7 @@ class EventMessage:
             key,
             _code(EvidenceMethod, method),
             _code(Party, party),
-            bool(flags),
+            bool(flags & 1),
             age,
             captured,
             expires,
@@ -371,6 +387,7 @@ class EventMessage:
             actor=own.text8(),
             evidence=own.text16(),
             identifiers=tuple((_code(IdentifierType, own.u8()), own.text8()) for _ in range(count)),
+            guardian=_read_guardian(own) if flags & 2 else None,
         )
         own.end()
         return event
@@ -698,7 +715,7 @@ def read_checked_subjects(frame: Frame, count: int) -> CheckedSet:
 
 
 def read_explained(frame: Frame) -> Explained:
-    if frame.flags or frame.word >> 24:
+    if frame.flags & ~1 or frame.word >> 24:
         raise Violation("a reserved bit is set")
     verdict = _verdict(frame, frame.word & 0xFF)
     basis = _code(LawfulBasis, frame.word >> 8 & 0xFF)
@@ -710,6 +727,7 @@ def read_explained(frame: Frame) -> Explained:
         _code(EventState, state) if state else None,
         *(reader.u64(), reader.time(), reader.time(), reader.u64(), reader.time()),
         *(reader.text8(), reader.text8(), reader.text8()),
+        _read_guardian(reader) if frame.flags & 1 else None,
     )
     reader.end()
     return explained
@@ -1188,15 +1206,16 @@ class ConfirmTokenRequest(Request):
     repetition = Repetition.NEVER
     is_counted = True
     token: str
-    is_by_guardian: bool = False
+    guardian: NamedGuardian | None = None
     system: str = ""
     channel: str = ""
     form: str = ""
     actor: str = ""
 
     def encode(self, request: int, purposes: PurposeTable) -> Encoded:
-        payload = b"".join(map(_text8, (self.token, self.system, self.channel, self.form, self.actor)))
-        data = frame(Opcode.CONFIRM_TOKEN, request, payload, flags=int(self.is_by_guardian))
+        texts = b"".join(map(_text8, (self.token, self.system, self.channel, self.form, self.actor)))
+        payload, flags = texts + _guardian(self.guardian), int(self.guardian is not None)
+        data = frame(Opcode.CONFIRM_TOKEN, request, payload, flags=flags)
         return data, Opcode.TOKEN_CONFIRMED, read_token_confirmed
 
 

@@ -38,6 +38,7 @@ from .values import (
     Check,
     Endpoint,
     Explanation,
+    Guardian,
     HistoryEntry,
     Options,
     Outcome,
@@ -242,15 +243,15 @@ class AsyncClient(Core):
         self,
         token: str,
         *,
-        by_guardian: bool = False,
+        guardian: Guardian | None = None,
         system: str = "",
         channel: str = "",
         form: str = "",
         actor: str = "",
     ) -> list[ConfirmedConsent]:
         """Confirms exactly what a token was issued for. It counts once, so this is never repeated on its own once it may
-        have been sent."""
-        return await self._run(self._confirm_token(token, by_guardian, system, channel, form, actor))
+        have been sent. ``guardian`` is who confirms for the person, if the person does not."""
+        return await self._run(self._confirm_token(token, guardian, system, channel, form, actor))
 
     async def history(self, subject: Subject, after: int = 0) -> list[HistoryEntry]:
         """Everything that is recorded about a person, oldest first; empty for one that the ledger does not know."""

@@ -14,6 +14,7 @@ from ._protocol import (
     EventState,
     EvidenceMethod,
     Freshness,
+    GuardianRelation,
     IdentifierType,
     LawfulBasis,
     Party,
@@ -109,6 +110,15 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Guardian:
+    """Who consents for a person, and by what right (GDPR art. 8)."""
+
+    relation: GuardianRelation
+    identifier: Subject
+    """By which the guardian is found: an identifier, or as ``other`` a reference, such as a case number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """The answer about one person and one purpose. Only ``is_granted`` permits anything."""
 
@@ -183,6 +193,8 @@ class Explanation:
     declaration: str | None
     consented_revision: str | None
     current_revision: str | None
+    guardian: Guardian | None = None
+    """Who acted for the person, or confirmed what the person did."""
 
 
 def new_key() -> bytes:
@@ -220,6 +232,8 @@ class Act:
     actor: str = ""
     evidence: str = ""
     """A note or a reference, at most 4096 bytes."""
+    guardian: Guardian | None = None
+    """Who the guardian is, where ``party`` is one: a consent by a guardian is refused without. Erased with the person."""
 
     def __post_init__(self) -> None:
         if self.key is not None and (len(self.key) != 16 or not any(self.key)):
