@@ -71,6 +71,7 @@ struct ConfirmToken: AsyncParsableCommand {
 
     func run() async throws {
         let token = token == "-" ? (readLine() ?? "") : token
+        guard !token.isEmpty else { throw ValidationError("there is no token on standard input") }
         try await node.withClient { client in
             let consents = try await client.confirm(
                 token: token, byGuardian: guardian, system: system, channel: channel, form: form, actor: actor)
