@@ -82,7 +82,11 @@ extension CatalogChange: CustomStringConvertible {
         case .purposeAdded(let id): "purpose '\(id)' is added"
         case .purposeRetired(let id): "purpose '\(id)' is retired: nothing is granted for it any more"
         case .purposeReactivated(let id): "purpose '\(id)' is active again"
-        case .basisChanged(let id, let old, let new): "purpose '\(id)' rests on \(new.name) instead of \(old.name)"
+        case .basisChanged(let id, let old, let new):
+            "purpose '\(id)' rests on \(new.name) instead of \(old.name)"
+                + (old == .consent
+                    ? ": from then on it is granted for everybody, asked or not, but those whose \"no\" counts"
+                    : new == .consent ? ": from then on it is granted for those alone who have agreed" : "")
         case .conditionsChanged(let id, let conditions):
             "purpose '\(id)' has other conditions: \(conditions.map(\.rawValue).joined(separator: ", "))"
         case .purposeMoved(let id, let old, let new): "purpose '\(id)' moves from controller '\(old)' to '\(new)'"

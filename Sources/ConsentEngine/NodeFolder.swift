@@ -31,13 +31,38 @@ package struct NodeFolder: Sendable {
 
     package var exists: Bool { File.exists(ledgerPath) }
 
+    /// Files by which a folder is known as a node's or an edge's, whether it has a ledger or not.
+    private static let marks = [
+        "index.key", "signing.key", "checkpoints", "damage", "edge", "catalog", "index", "keys",
+    ]
+
+    /// What the folder holds of a node or an edge besides a ledger.
+    package var remains: [String] { Self.marks.filter { File.exists(path + "/" + $0) } }
+
     /// Makes a new node: its folder, key and an empty ledger.
     ///
     /// - Parameter deployment: sixteen bytes that all nodes of one service share; nil for a new one.
-    /// - Throws: if a node is there already; nothing of it is changed.
+    /// - Throws: if a node is there already, an edge, or what is left of one: a key that is overwritten cannot be had again.
+    ///   Nothing is changed or left behind then.
     package func create(deployment: [UInt8]? = nil, now: Timestamp) throws {
         guard !exists else { throw LedgerError.exists(path: ledgerPath) }
+        guard remains.isEmpty else { throw LedgerError.remains(path: path, files: remains) }
         try File.createDirectory(path)
+        guard let lock = try lock() else { throw EngineError.locked(path: path) }
+        try withExtendedLifetime(lock) {
+            // Whoever had the lock until now may have made something.
+            guard !exists else { throw LedgerError.exists(path: ledgerPath) }
+            guard remains.isEmpty else { throw LedgerError.remains(path: path, files: remains) }
+            do {
+                try makeFiles(deployment: deployment, now: now)
+            } catch {
+                for file in remains { try? File.remove(path + "/" + file) }
+                throw error
+            }
+        }
+    }
+
+    private func makeFiles(deployment: [UInt8]?, now: Timestamp) throws {
         // Hashes in a ledger are of one key for ever, so the key is durable first.
         let key = SystemRandom.bytes(IdentifierHashKey.size)
         try File.replace(keyPath, with: key, mode: 0o640)

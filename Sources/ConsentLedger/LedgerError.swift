@@ -4,6 +4,8 @@ import GRDB
 package enum LedgerError: Error, Sendable, CustomStringConvertible {
     case missing(path: String)
     case exists(path: String)
+    /// A folder has no ledger, but files that belong to one, or to an edge.
+    case remains(path: String, files: [String])
     case notALedger(path: String, reason: String)
     /// Written by a newer program.
     case newerVersion(path: String)
@@ -20,6 +22,9 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
         switch self {
         case .missing(let path): "there is no ledger at \(path); 'consentd init' makes one"
         case .exists(let path): "there is a ledger at \(path) already"
+        case .remains(let path, let files):
+            "'\(path)' has no ledger, but \(files.joined(separator: ", ")) of a node or an edge, which would be lost; "
+                + "restore its ledger beside them, or name another folder. Nothing was changed"
         case .notALedger(let path, let reason): "\(path) is not a ledger: \(reason)"
         case .newerVersion(let path):
             "the ledger at \(path) was written by a newer version of consentd; run that version, this one changed nothing"

@@ -13,9 +13,17 @@ struct ReadOptions: ParsableArguments {
         help:
             "Who reads, an account or a role; stays in the access log [env: CONSENTD_ACTOR; default: this user's name]."
     )
-    var actor: String = ProcessInfo.processInfo.environment["CONSENTD_ACTOR"] ?? NSUserName()
+    var actor: String = Self.named ?? NSUserName()
+
+    private static var named: String? {
+        ProcessInfo.processInfo.environment["CONSENTD_ACTOR"].flatMap { $0.isEmpty ? nil : $0 }
+    }
 
     var json: Bool { node.json }
+
+    func validate() throws {
+        guard actor.contains(where: { !$0.isWhitespace }) else { throw ValidationError("--as names who reads") }
+    }
 
     /// As ``NodeOptions/withClient(as:_:)``.
     func withClient(_ body: (ConsentClient) async throws -> Void) async throws {

@@ -10,6 +10,7 @@ enum Program {
     static func main() {
         umask(0o027)
         do {
+            try requireText()
             let command = try Consentd.parseAsRoot()
             if command is Serve || command is Edge {
                 // On this first thread, which then takes the signals: behind asynchronous work it would take them
@@ -24,6 +25,24 @@ enum Program {
             dispatchMain()
         } catch {
             Consentd.exit(withError: error)
+        }
+    }
+
+    /// Refuses a command line that is not UTF-8. Swift puts the same character in the place of every byte that is none, so
+    /// two people whose names a terminal sends as Latin-1 would become one, and the "yes" of one the other's.
+    private static func requireText() throws {
+        for number in 1..<max(1, Int(CommandLine.argc)) {
+            guard let argument = CommandLine.unsafeArgv[number], String(validatingCString: argument) == nil else {
+                continue
+            }
+            throw ValidationError(
+                "argument \(number) is not UTF-8: '\(String(cString: argument))'; set the terminal to UTF-8 (LANG=C.UTF-8), "
+                    + "or convert the text with 'iconv -t UTF-8'")
+        }
+        for name in ["CONSENTD_DATA", "CONSENTD_SERVER", "CONSENTD_ACTOR"] {
+            if let value = getenv(name), String(validatingCString: value) == nil {
+                throw ValidationError("the environment's \(name) is not UTF-8: '\(String(cString: value))'")
+            }
         }
     }
 
@@ -59,7 +78,7 @@ struct Consentd: AsyncParsableCommand {
                1  check: denied, also if one of several answers is
                2  check: unknown, also if one of several is and none is denied
                3  failed
-               4  no node, no server that answers, or another process has the node
+               4  no node, no server that answers or lets this client in, or another process has the node
                5  refused by a rule
                6  damaged: the ledger cannot be read, or does not verify
                7  bench: answers were wrong

@@ -47,18 +47,25 @@ struct Erase: AsyncParsableCommand {
         var values = ErasedValues(subject)
         var outcome: ErasureOutcome?
         var server: ServerInfo?
-        try await node.withClient(as: actor) { client in
-            for entry in try await client.timeline(of: subject) { values.add(entry) }
-            outcome = try await client.erase(subject, reason: reason, by: actor)
-            server = client.server
+        // Before anything is erased: what the certificate says cannot be found out again.
+        try await reportingFailures { try certificate.map(ErasureCertificate.reserve) }
+        do {
+            try await node.withClient(as: actor) { client in
+                for entry in try await client.timeline(of: subject) { values.add(entry) }
+                outcome = try await client.erase(subject, reason: reason, by: actor)
+                server = client.server
+            }
+        } catch {
+            if let certificate { try? File.remove(certificate) }
+            throw error
         }
         guard let outcome, let server else { return }
         try await reportingFailures {
             // Not before: closing a file of the database would let go of the locks that this process has on it.
             let traces = try node.localFolder.map { try values.traces(in: $0.path) }
             let document = ErasureCertificate(outcome, server, values, traces)
-            if let certificate { try document.write(to: certificate) }
             if node.json { Output.json(document.object) } else { document.print() }
+            if let certificate { try document.write(to: certificate) }
             if !document.isClean { throw Exit.failed }
         }
     }
@@ -120,13 +127,14 @@ private struct ErasureCertificate {
 
     private static func hex(_ bytes: [UInt8]) -> String { bytes.map { String(format: "%02x", $0) }.joined() }
 
-    /// For its owner alone, and never over another.
+    /// Makes an empty file for it: for its owner alone, and never over another.
+    static func reserve(_ path: String) throws { _ = try FileDescriptor.open(path, .createNew, mode: 0o600) }
+
+    /// In the place that was reserved for it.
     func write(to path: String) throws {
         let data = try JSONSerialization.data(
             withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes, .prettyPrinted])
-        let file = try FileDescriptor.open(path, .createNew, mode: 0o600)
-        try file.write(Array(data) + [UInt8(ascii: "\n")])
-        try file.synchronize()
+        try File.replace(path, with: Array(data) + [UInt8(ascii: "\n")], mode: 0o600)
     }
 
     func print() { for line in lines { Swift.print(line) } }

@@ -277,16 +277,8 @@ private final class RegisterImport {
         self.recorder = recorder
         ledger = recorder.ledger
         reader = RegisterReader(options: options)
-        if let path = paths.rejects {
-            rejects = try FileDescriptor.open(path, .createOrOpen)
-        } else {
-            rejects = nil
-        }
-        if let path = paths.askAgain {
-            askAgain = try FileDescriptor.open(path, .createOrOpen)
-        } else {
-            askAgain = nil
-        }
+        if let path = paths.rejects { rejects = try Self.listOfRows(path) } else { rejects = nil }
+        if let path = paths.askAgain { askAgain = try Self.listOfRows(path) } else { askAgain = nil }
         do {
             if !restart, let ledger, let point = try storedPoint(ledger) {
                 try goOn(from: point)
@@ -298,6 +290,19 @@ private final class RegisterImport {
             throw Failure(code: Exit.refused, message: "\(paths.progress): \(fault.message); remove that file")
         }
         try begin()
+    }
+
+    /// A file to list rows in. One that is there is written over only if an import has made it.
+    private static func listOfRows(_ path: String) throws -> FileDescriptor {
+        let file = try FileDescriptor.open(path, .createOrOpen)
+        let beginning = try read(file, count: RejectFile.header.count)
+        guard beginning.isEmpty || beginning == RejectFile.header else {
+            throw Failure(
+                code: Exit.refused,
+                message: "\(path) is there, and no import has made it; name another file, or remove it. Nothing was "
+                    + "imported")
+        }
+        return file
     }
 
     /// Of the whole file: what tells it from another register that says the same.
@@ -646,7 +651,6 @@ struct SampleRegisterCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await reportingFailures {
-            try? File.remove(file)
             let output = try FileDescriptor.open(file, .createNew, mode: 0o644)
             var sample = SampleRegister(subjectCount: subjects, seed: seed)
             var buffer: [UInt8] = []

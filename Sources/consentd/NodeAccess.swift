@@ -28,6 +28,15 @@ struct FolderOptions: ParsableArguments {
                 message: "'\(data)' is the folder of an edge, which has no ledger; name the node that it follows")
         }
         guard folder.exists else {
+            // Says so if the folder may not be looked into.
+            let isThere = File.exists(data) ? try !File.names(in: data).isEmpty : false
+            if isThere, !folder.remains.isEmpty {
+                throw Failure(
+                    code: Exit.damaged,
+                    message:
+                        "'\(data)' has \(folder.remains.joined(separator: ", ")) of a node, but no ledger; restore "
+                        + "\(folder.ledgerPath) from a backup")
+            }
             throw Failure(
                 code: Exit.unreachable,
                 message: "there is no node in '\(data)'; make one with 'consentd init', or name it with --data")

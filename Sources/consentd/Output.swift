@@ -94,7 +94,7 @@ extension LedgerError {
     fileprivate var exitCode: ExitCode {
         switch self {
         case .missing: Exit.unreachable
-        case .exists: Exit.refused
+        case .exists, .remains: Exit.refused
         case .notALedger, .keyWrong, .corrupt, .closedAsDamaged: Exit.damaged
         case .newerVersion, .unavailable: Exit.failed
         }

@@ -77,6 +77,7 @@ struct ConfirmToken: AsyncParsableCommand {
 
     func run() async throws {
         let token = token == "-" ? (readLine() ?? "") : token
+        guard !token.isEmpty else { throw ValidationError("there is no token on standard input") }
         try await node.withClient { client in
             let consents = try await client.confirm(
                 token: token, by: by.named, system: system, channel: channel, form: form, actor: actor)
