@@ -306,7 +306,7 @@ final class Group: @unchecked Sendable {
         knownTwins.forget(work.record.id)
     }
 
-    private func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
+    func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
         identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
     }
 

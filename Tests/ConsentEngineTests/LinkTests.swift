@@ -204,6 +204,46 @@ struct LinkTests {
         try expectSound()
     }
 
+    @Test func aTokenForWhatWasRequestedBeforeALinkIsAsSoundAsAnother() throws {
+        try record(.grant([cookie], "confirmed"), .grant([kari]))
+        try link(cookie)
+        let token = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        try expectSound()
+        #expect(try engine.confirmToken(TokenConfirmation(token)).map(\.refersTo) == [2])
+        #expect(engine.decision(cookie, 4) == .granted)
+        try expectSound()
+    }
+
+    @Test func anOlderTokenOfTheOtherSideDoesNotEndWhatANewerOneIsFor() async throws {
+        try record(.grant([cookie], "confirmed"), .grant([kari]))
+        _ = try engine.issueToken(TokenRequest(cookie, purposes: ["confirmed"]))
+        try link(cookie)
+        node.clockAheadMillis = 86_400_000
+        let newer = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        node.clockAheadMillis = 7 * 86_400_000 + 1000
+        #expect(try await eventually { try engine.statistics().contains { $0 == ("tokens_waiting", 1) } })
+        #expect(try engine.confirmToken(TokenConfirmation(newer)).map(\.refersTo) == [2])
+        #expect(engine.decision(kari, 4) == .granted)
+    }
+
+    /// Whoever it belongs to now can confirm neither for the person nor for itself.
+    @Test func aTokenConfirmsNothingThatNamesWhatWasTakenOffSince() throws {
+        try record(.grant([mail], "confirmed"), .grant([kari]))
+        let token = try engine.issueToken(TokenRequest(mail, purposes: ["confirmed"])).token
+        try link(mail)
+        try unlink(mail)
+        let nothing = RightsError.admission(.nothingToConfirm(purpose: "confirmed"))
+        try expectRefused(nothing) { _ = try engine.confirmToken(TokenConfirmation(token)) }
+        try expectRefused(nothing) { _ = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])) }
+        #expect(engine.decision(kari, 4) == .unknown && engine.decision(mail, 4) == .unknown)
+        try expectSound()
+        try record(.grant([kari], "confirmed"))
+        let again = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        #expect(try engine.confirmToken(TokenConfirmation(again)).count == 1)
+        #expect(engine.decision(kari, 4) == .granted)
+        try expectSound()
+    }
+
     // MARK: Unlinking
 
     @Test func anIdentifierThatIsTakenOffIsUnknownButKeepsEachNo() throws {
