@@ -95,6 +95,12 @@ package final class Draft: @unchecked Sendable {
         return try known().event(sequence)
     }
 
+    /// The identifiers that changed hands by an event, as in a ``SubjectRecord``; none for an event of another kind.
+    package func identifiersMoved(by sequence: UInt64) throws -> [UInt8] {
+        guard let drafted = drafted(sequence) else { return try known().identifiersMoved(by: sequence) }
+        return drafted.kind == .link ? RecordedLink.identifiers(inDetail: drafted.detail ?? []) : []
+    }
+
     /// A stored erasure by its sequence.
     package func erasure(_ sequence: UInt64) throws -> RecordedErasure? { try known().erasure(sequence) }
 

@@ -173,6 +173,16 @@ package final class LedgerReading {
         return try selectEvent.step() ? try EventColumns.read(selectEvent).recorded : nil
     }
 
+    /// See ``Draft/identifiersMoved(by:)``.
+    func identifiersMoved(by sequence: UInt64) throws -> [UInt8] {
+        selectEvent.bind(1, Int64(sequence))
+        defer { selectEvent.reset() }
+        guard try selectEvent.step(), case .link(let link) = try EventColumns.subjectEvent(selectEvent) else {
+            return []
+        }
+        return link.identifiers
+    }
+
     func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }

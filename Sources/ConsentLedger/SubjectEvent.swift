@@ -54,6 +54,8 @@ extension RecordedLink {
 
     private static let fixedSize = 9
 
+    static func identifiers(inDetail detail: [UInt8]) -> [UInt8] { Array(detail.dropFirst(fixedSize)) }
+
     /// Nil if the bytes do not have the layout.
     init?(_ row: Statement, detail: [UInt8], named: [Identifier]) {
         guard detail.count > Self.fixedSize, let action = LinkAction(rawValue: detail[0]),
@@ -63,7 +65,7 @@ extension RecordedLink {
         self.init(
             sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
             recordedAt: Timestamp(millis: row.int64(2)), action: action, other: Int64(littleEndian: other),
-            identifiers: Array(detail.dropFirst(Self.fixedSize)), named: named, actor: row.text(19),
+            identifiers: Self.identifiers(inDetail: detail), named: named, actor: row.text(19),
             hash: row.bytes(23))
     }
 }

@@ -291,6 +291,44 @@ struct LinkTests {
         try expectSound()
     }
 
+    @Test func whatWasCapturedBeforeDoesNotCountForWhoeverItIsLinkedWithNext() throws {
+        let (early, ola) = (secondsAgo(50), Identifier.customer("ola-2"))
+        try record(.grant([ola, cookie], "p0"), .grant([device], "p0"), .grant([kari], "p0"))
+        try unlink(cookie)
+        try link(cookie, to: device)
+        try link(device)
+        for named in [[cookie], [cookie, kari]] {
+            let outcome = try engine.recordOne(.grant(named, "p1", at: early))
+            guard case .refused(.identifierUnlinked) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+        }
+        #expect(engine.decision(kari, 1) == .unknown)
+        try record(.grant([kari], "p1", at: early), ConsentEvent([cookie], "p2", .withdrawn, at: early))
+        #expect(engine.decision(cookie, 1) == .granted, "what only names others is the person's own")
+        #expect(engine.decision(cookie, 70) == .denied, "a no is taken from any time")
+        try record(.grant([cookie], "p2"))
+        #expect(engine.decision(kari, 70) == .granted)
+        try expectSound()
+    }
+
+    @Test func whatWasCapturedBeforeAnErasureDoesNotComeBackByALink() throws {
+        let early = secondsAgo(50)
+        try record(.grant([mail], "p0"), .grant([kari], "p0"))
+        _ = try erasure(mail)
+        try record(.grant([mail], "p0"))
+        try link(mail)
+        let outcome = try engine.recordOne(.grant([mail], "p1", at: early))
+        guard case .refused(.personErased) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(engine.decision(kari, 1) == .unknown)
+        try record(.grant([kari], "p1", at: early))
+        try expectSound()
+    }
+
     @Test func theOnlyIdentifierIsNotTakenOff() throws {
         try record(.grant([kari]))
         try expectRefused(.identifierIsOnlyOne(.customer)) { try unlink(kari) }
