@@ -386,6 +386,23 @@ struct LinkTests {
         #expect(Set(past.map(\.subject)).count == 2, "as it was known before")
     }
 
+    /// A browser that two people use: each round doubles nothing.
+    @Test func aWindowIsToldAlsoWhereAnIdentifierChangedHandsOftenEnough() throws {
+        let ola = Identifier.customer("ola-2")
+        try record(.grant([kari], "p0"), .grant([ola], "p1"), .grant([cookie], "p2"))
+        for _ in 0..<40 {
+            try link(cookie, to: kari)
+            try unlink(cookie)
+            try link(cookie, to: ola)
+            try unlink(cookie)
+        }
+        var question = PeopleQuestion(.active)
+        (question.from, question.until, question.countMax) = (now, now, 1000)
+        let people = try engine.people(question).people
+        let found = Dictionary(grouping: people) { $0.identifiers.first }.mapValues { $0.map(\.purpose) }
+        #expect(found == [kari: ["p0", "p2"], ola: ["p1"]])
+    }
+
     @Test func erasingThePersonLeavesNothingOfWhatWasLinked() throws {
         let note = "the note about the browser"
         try record(
