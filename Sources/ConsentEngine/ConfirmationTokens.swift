@@ -87,14 +87,29 @@ extension Engine {
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. No token is issued then.
     package func issueToken(_ request: TokenRequest) throws -> IssuedToken {
-        try waitFor { complete in carryOut({ try $0.issueToken(request) }, complete) }
+        try waitFor { issueToken(request, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func issueToken(
+        _ request: TokenRequest, complete: @escaping @Sendable (Result<IssuedToken, EngineError>) -> Void
+    ) {
+        carryOut({ try $0.issueToken(request) }, complete)
     }
 
     /// Records that what a token was issued for is confirmed. Returns when it is durable and visible.
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. Nothing is confirmed then.
     package func confirmToken(_ confirmation: TokenConfirmation) throws -> [ConfirmedConsent] {
-        try waitFor { complete in carryOut({ try $0.confirmToken(confirmation) }, complete) }
+        try waitFor { confirmToken(confirmation, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func confirmToken(
+        _ confirmation: TokenConfirmation,
+        complete: @escaping @Sendable (Result<[ConfirmedConsent], EngineError>) -> Void
+    ) {
+        carryOut({ try $0.confirmToken(confirmation) }, complete)
     }
 }
 
