@@ -41,8 +41,9 @@ package final class SubjectHistories {
         personal = try Statement(
             connection,
             """
-            SELECT personal FROM event
-                WHERE sequence = ? AND NOT EXISTS (SELECT 1 FROM erased_event WHERE sequence = event.sequence)
+            SELECT personal, parts FROM event LEFT JOIN erased_part ON erased_part.sequence = event.sequence
+                WHERE event.sequence = ?
+                    AND NOT EXISTS (SELECT 1 FROM erased_event WHERE erased_event.sequence = event.sequence)
             """)
     }
 
@@ -142,7 +143,8 @@ package final class SubjectHistories {
             personal.bind(1, Int64(sequence))
             defer { personal.reset() }
             if try personal.step(), !personal.isNull(0) {
-                guard let named = Personal.decode(personal.bytes(0)) else {
+                let named = ErasedParts(personal.rawBytes(1)).flatMap { Personal.decode(personal.bytes(0), $0) }
+                guard let named else {
                     throw LedgerError.corrupt(where: "event \(sequence)", what: "its personal part cannot be read")
                 }
                 for identifier in named.identifiers where !identifiers.contains(identifier) {
