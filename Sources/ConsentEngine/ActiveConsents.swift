@@ -13,6 +13,9 @@ struct ActiveConsents {
     private let recipient: String
     /// Of the purposes asked about, in the order of their bits.
     private let purposes: [Purpose]
+    /// Of all of that time, by their ids.
+    private let purposeBits: [String: Int]
+    private let linked = LinkedHistories()
     /// Whether what needs no consent is asked about, too: it is active for everybody, so only where the question is narrower.
     private let includesOtherBases: Bool
     /// In force in the window, oldest first.
@@ -35,6 +38,7 @@ struct ActiveConsents {
         for purpose in catalogs.flatMap(\.catalog.purposes) { known[purpose.bit] = purpose }
         purposes = known.values.sorted { $0.bit < $1.bit }
             .filter { question.purpose.isEmpty || $0.id == question.purpose }
+        purposeBits = Dictionary(known.values.map { ($0.id, $0.bit) }) { $1 }
         guard question.purpose.isEmpty || !purposes.isEmpty || current.purpose(id: question.purpose) != nil else {
             throw EngineError.questionInvalid("no catalog of that time has a purpose '\(question.purpose)'")
         }
@@ -63,71 +67,107 @@ struct ActiveConsents {
     /// - Parameter subject: a number of the ledger, judged by all events of it, also those of before an erasure. Who became
     ///   part of somebody else is found as long as it was not.
     func findings(of subject: Int64, in histories: SubjectHistories) throws -> [Finding] {
-        let known = try histories.timeline(of: subject).filter { $0.sequence <= asOf && $0.recordedAt <= until }
         // Before the first event, nobody knew this person.
-        guard let begin = known.first.map({ max($0.recordedAt, from) }) else { return [] }
-        return try purposes.compactMap { purpose in
-            let steps = try known.compactMap { try Self.step($0, purpose, histories) }
-            return steps.isEmpty && !includesOtherBases ? nil : finding(purpose, steps, begin: begin)
+        guard let history = try history(of: subject, in: histories), history.begin <= until else { return [] }
+        return purposes.compactMap { purpose in
+            let steps = history.steps[purpose.bit] ?? []
+            return steps.isEmpty && !includesOtherBases
+                ? nil : finding(purpose, steps, begin: max(history.begin, from), end: history.end)
         }
     }
 
-    /// What an event does to where somebody stands for one purpose.
-    private struct RecordedStep {
-        var recordedAt: Timestamp
-        /// Whether nobody of that number is left.
-        var isEnd = false
-        var change: (inout Standing) -> Void
+    /// Where a subject stood for each purpose, event by event.
+    private struct History {
+        struct Step {
+            var recordedAt: Timestamp
+            var standing: Standing
+        }
+
+        let begin: Timestamp
+        /// When it became part of another.
+        var end: Timestamp?
+        var standings: [Int: Standing] = [:]
+        var steps: [Int: [Step]] = [:]
+
+        mutating func step(_ bit: Int, to standing: Standing, at moment: Timestamp) {
+            standings[bit] = standing
+            steps[bit, default: []].append(Step(recordedAt: moment, standing: standing))
+        }
     }
 
-    /// Nil for an event that says nothing about the purpose.
-    private static func step(
-        _ event: SubjectEvent, _ purpose: Purpose, _ histories: SubjectHistories
-    ) throws -> RecordedStep? {
-        switch event {
-        case .consent(let event):
-            guard event.event.purpose == purpose.id else { return nil }
-            return RecordedStep(recordedAt: event.recordedAt) { $0.fold(Act(event)) }
-        case .erasure(let erasure): return RecordedStep(recordedAt: erasure.recordedAt) { $0.fold(erasure.act) }
-        case .link(let link):
-            switch link.action {
-            case .linked:
-                guard link.other != 0 else { return nil }
-                let other = try standing(of: link.other, purpose, until: link.sequence, histories)
-                return RecordedStep(recordedAt: link.recordedAt) {
-                    $0 = $0.joined(with: other, sequence: link.sequence, at: link.recordedAt)
-                }
-            case .joinedTo: return RecordedStep(recordedAt: link.recordedAt, isEnd: true) { _ in }
-            case .unlinked: return nil
-            case .separated:
-                let other = try standing(of: link.other, purpose, until: link.sequence, histories)
-                return RecordedStep(recordedAt: link.recordedAt) { $0 = other.separated }
+    /// Of those whose identifiers changed hands: what one of them brought is told of all at once.
+    private final class LinkedHistories { var all: [Int64: History] = [:] }
+
+    private func history(of subject: Int64, in histories: SubjectHistories) throws -> History? {
+        if let known = linked.all[subject] { return known }
+        let events = try eventsOfAll(linkedWith: subject, in: histories)
+        var told: [Int64: History] = [:]
+        for event in events { tell(event, &told) }
+        if told.count > 1 { linked.all.merge(told) { $1 } }
+        return told[subject]
+    }
+
+    /// What is known of a subject and of all with whom its identifiers, and theirs, changed hands; by sequence.
+    private func eventsOfAll(linkedWith subject: Int64, in histories: SubjectHistories) throws -> [SubjectEvent] {
+        var events: [SubjectEvent] = []
+        var (found, pending): (Set<Int64>, [Int64]) = ([subject], [subject])
+        while let next = pending.popLast() {
+            for event in try histories.timeline(of: next) where event.sequence <= asOf && event.recordedAt <= until {
+                events.append(event)
+                guard case .link(let link) = event, link.other != 0, found.insert(link.other).inserted else { continue }
+                pending.append(link.other)
             }
         }
+        return found.count == 1 ? events : events.sorted { $0.sequence < $1.sequence }
     }
 
-    /// Where a subject stood for a purpose before an event.
-    private static func standing(
-        of subject: Int64, _ purpose: Purpose, until sequence: UInt64, _ histories: SubjectHistories
-    ) throws -> Standing {
-        var standing = Standing()
-        for event in try histories.timeline(of: subject) where event.sequence < sequence {
-            try step(event, purpose, histories)?.change(&standing)
+    /// Tells one event after those before it.
+    private func tell(_ event: SubjectEvent, _ told: inout [Int64: History]) {
+        let (subject, moment) = (event.subject, event.recordedAt)
+        switch event {
+        case .consent(let recorded):
+            guard let bit = purposeBits[recorded.event.purpose] else { break }
+            var standing = told[subject]?.standings[bit] ?? Standing()
+            standing.fold(Act(recorded))
+            told[subject, default: History(begin: moment)].step(bit, to: standing, at: moment)
+        case .erasure(let erasure):
+            for (bit, known) in told[subject]?.standings ?? [:] {
+                var standing = known
+                standing.fold(erasure.act)
+                told[subject]?.step(bit, to: standing, at: moment)
+            }
+        case .link(let link):
+            let others = told[link.other]?.standings ?? [:]
+            switch link.action {
+            case .linked:
+                for (bit, other) in others {
+                    let standing = (told[subject]?.standings[bit] ?? Standing())
+                        .joined(with: other, sequence: link.sequence, at: moment)
+                    told[subject, default: History(begin: moment)].step(bit, to: standing, at: moment)
+                }
+            case .separated:
+                for (bit, other) in others {
+                    told[subject, default: History(begin: moment)].step(bit, to: other.separated, at: moment)
+                }
+            case .joinedTo: told[subject, default: History(begin: moment)].end = moment
+            case .unlinked: break
+            }
         }
-        return standing
+        if told[subject] == nil { told[subject] = History(begin: moment) }
     }
 
-    private func finding(_ purpose: Purpose, _ events: [RecordedStep], begin: Timestamp) -> Finding? {
-        let end = events.first(where: \.isEnd)?.recordedAt
-        let recorded = events.map(\.recordedAt).filter { $0 > begin }
+    private func finding(
+        _ purpose: Purpose, _ steps: [History.Step], begin: Timestamp, end: Timestamp?
+    ) -> Finding? {
+        let recorded = (steps.map(\.recordedAt) + [end].compactMap { $0 }).filter { $0 > begin }
         let moments = Set([begin] + recorded + turns.filter { $0 > begin }).sorted()
         var finding: Finding?
         var standing = Standing()
-        var rest = events[...]
+        var rest = steps[...]
         for (position, moment) in moments.enumerated() {
             if let end, moment >= end { break }
-            while let event = rest.first, event.recordedAt <= moment {
-                event.change(&standing)
+            while let step = rest.first, step.recordedAt <= moment {
+                standing = step.standing
                 rest.removeFirst()
             }
             guard let verdict = verdict(purpose, standing, at: moment) else { continue }

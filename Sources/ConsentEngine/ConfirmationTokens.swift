@@ -87,14 +87,29 @@ extension Engine {
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. No token is issued then.
     package func issueToken(_ request: TokenRequest) throws -> IssuedToken {
-        try waitFor { complete in carryOut({ try $0.issueToken(request) }, complete) }
+        try waitFor { issueToken(request, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func issueToken(
+        _ request: TokenRequest, complete: @escaping @Sendable (Result<IssuedToken, EngineError>) -> Void
+    ) {
+        carryOut({ try $0.issueToken(request) }, complete)
     }
 
     /// Records that what a token was issued for is confirmed. Returns when it is durable and visible.
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. Nothing is confirmed then.
     package func confirmToken(_ confirmation: TokenConfirmation) throws -> [ConfirmedConsent] {
-        try waitFor { complete in carryOut({ try $0.confirmToken(confirmation) }, complete) }
+        try waitFor { confirmToken(confirmation, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func confirmToken(
+        _ confirmation: TokenConfirmation,
+        complete: @escaping @Sendable (Result<[ConfirmedConsent], EngineError>) -> Void
+    ) {
+        carryOut({ try $0.confirmToken(confirmation) }, complete)
     }
 }
 
@@ -109,10 +124,10 @@ extension Group {
         for id in request.purposes {
             guard let purpose = catalog.purpose(id: id) else { throw RightsError.admission(.purposeUnknown(id)) }
             guard purpose.requiresDoubleOptIn, let standing = work.record.standings[purpose.bit],
-                let grant = standing.unconfirmedGrant,
+                let grant = try grantWaiting(of: work, purpose),
                 decide(standing, catalog: catalog, purpose: purpose, at: now).reason == .requested
             else { throw RightsError.admission(.nothingToConfirm(purpose: id)) }
-            if !events.contains(grant.sequence) { events.append(grant.sequence) }
+            if !events.contains(grant) { events.append(grant) }
             lifetime = min(lifetime ?? .max, purpose.tokenLifetime.seconds)
         }
         guard let lifetime else { throw RightsError.admission(.purposeUnknown("")) }
@@ -149,7 +164,7 @@ extension Group {
                 throw LedgerError.corrupt(where: "event \(sequence)", what: "a token is for it, but it is no grant")
             }
             if first.isEmpty { first = purpose.id }
-            guard work.record.standings[purpose.bit]?.unconfirmedGrant?.sequence == sequence else { continue }
+            guard try grantWaiting(of: work, purpose) == sequence else { continue }
             waiting.append((try confirmed(grant, by: confirmation), purpose, sequence))
         }
         guard !waiting.isEmpty else { throw RightsError.admission(.nothingToConfirm(purpose: first)) }
@@ -177,11 +192,13 @@ extension Group {
     /// Records for every token whose time is over, of at most so many, that what it was for has to be asked again. A grant
     /// for which a newer token still waits goes on waiting.
     func recordLapses(countMax: Int) throws {
+        var waitedFor: [Int64: Set<UInt64>] = [:]
         for var token in try draft.tokensDue(at: now, countMax: countMax) {
             (token.state, token.endedAt) = (.lapsed, now)
             draft.put(token)
             let work = try owner(ofToken: token)
-            let others = try draft.waitingTokens(of: token.subject).filter { $0.endsAt > now }.flatMap(\.events)
+            let others = try waitedFor[work.record.id] ?? eventsWaitedFor(of: work)
+            waitedFor[work.record.id] = others
             for sequence in token.events where !others.contains(sequence) {
                 guard let grant = try draft.event(sequence)?.event, let purpose = catalog.purpose(id: grant.purpose),
                     work.record.standings[purpose.bit]?.unconfirmedGrant?.sequence == sequence
@@ -189,6 +206,22 @@ extension Group {
                 recordEnd(of: sequence, purpose, grant.revision, at: token.endsAt, work)
             }
         }
+    }
+
+    /// The grant of a person that waits to be confirmed; nil where none does. Of one that names what was taken off the
+    /// person since, nobody can say any more whose it is.
+    private func grantWaiting(of work: SubjectWork, _ purpose: Purpose) throws -> UInt64? {
+        guard let act = work.record.standings[purpose.bit]?.unconfirmedGrant,
+            let grant = try draft.event(act.sequence)?.event,
+            grant.identifiers.allSatisfy({ work.record.has(hashOfStored($0)) })
+        else { return nil }
+        return act.sequence
+    }
+
+    /// What tokens of a person, and of those who became part of the person, are for and have not lapsed.
+    private func eventsWaitedFor(of work: SubjectWork) throws -> Set<UInt64> {
+        let tokens = try ([work] + parts(of: work)).flatMap { try draft.waitingTokens(of: $0.record.id) }
+        return Set(tokens.filter { $0.endsAt > now }.flatMap(\.events))
     }
 
     /// Who requested, or whom that one is part of now.

@@ -142,6 +142,7 @@ final class Group: @unchecked Sendable {
         if let known {
             try judge(&event, ofErased: known)
             try judge(event, ofSeparated: known.record)
+            try judge(event, hashes, ofPartsOf: known)
         }
         let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
         if let known {
@@ -180,6 +181,24 @@ final class Group: @unchecked Sendable {
     private func judge(_ event: ConsentEvent, ofSeparated subject: SubjectRecord) throws(AdmissionError) {
         guard let moment = subject.separatedAt, !event.state.takesAway, event.capturedAt! <= moment else { return }
         throw .identifierUnlinked(at: moment)
+    }
+
+    /// Likewise what was captured before who brought the identifier had it, or came back from an erasure: a link brings
+    /// nothing back.
+    private func judge(_ event: ConsentEvent, _ hashes: [IdentifierHash], ofPartsOf person: SubjectWork) throws {
+        guard !event.state.takesAway, let capturedAt = event.capturedAt, capturedAt < now else { return }
+        for part in try parts(of: person).map(\.record) {
+            let moments = [part.separatedAt, part.erasedAt].compactMap { $0 }
+            guard let moment = moments.max(), capturedAt <= moment else { continue }
+            // A part's last event says what it brought.
+            guard case .link(let link) = try draft.subjectEvent(part.lastEvent),
+                hashes.contains(where: SubjectRecord(id: part.id, salt: [], identifiers: link.identifiers).has)
+            else { continue }
+            if let separatedAt = part.separatedAt, capturedAt <= separatedAt {
+                throw AdmissionError.identifierUnlinked(at: separatedAt)
+            }
+            throw AdmissionError.personErased(at: moment)
+        }
     }
 
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs

@@ -52,14 +52,28 @@ extension Engine {
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. Nothing is linked then.
     package func link(_ request: LinkRequest) throws -> LinkReport {
-        try waitFor { complete in carryOut({ try $0.link(request) }, complete) }
+        try waitFor { link(request, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func link(
+        _ request: LinkRequest, complete: @escaping @Sendable (Result<LinkReport, EngineError>) -> Void
+    ) {
+        carryOut({ try $0.link(request) }, complete)
     }
 
     /// Takes an identifier off its person. Returns when it is durable and visible.
     ///
     /// - Throws: ``EngineError`` `rights`, and what a change throws. Nothing is unlinked then.
     package func unlink(_ request: UnlinkRequest) throws -> LinkReport {
-        try waitFor { complete in carryOut({ try $0.unlink(request) }, complete) }
+        try waitFor { unlink(request, complete: $0) }
+    }
+
+    /// As above. Returns at once; `complete` is called on the writer's thread.
+    package func unlink(
+        _ request: UnlinkRequest, complete: @escaping @Sendable (Result<LinkReport, EngineError>) -> Void
+    ) {
+        carryOut({ try $0.unlink(request) }, complete)
     }
 }
 

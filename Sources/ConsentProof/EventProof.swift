@@ -88,17 +88,16 @@ package struct EventProof: Sendable {
     }
 
     private var event: JSONValue {
-        let entry = evidence.entry
-        let common: JSONValue = [
-            "sequence": .number(Int64(entry.sequence)), "kind": .text(entry.kind.name),
-            "recordedAt": .text(entry.recordedAt.iso8601), "capturedAt": .text(entry.capturedAt.iso8601),
-        ]
         guard case .consent(let recorded) = evidence.event else {
-            return common.with(["subject": JSONValue(evidence.event?.subject)])
+            return evidence.entry.json.with(["subject": JSONValue(evidence.event?.subject)])
         }
+        return Self.event(recorded, evidence.entry)
+    }
+
+    private static func event(_ recorded: RecordedEvent, _ entry: ChainEntry) -> JSONValue {
         let event = recorded.event
         let isErased = event.identifiers.isEmpty && !event.state.isInternal
-        return common.with([
+        return entry.json.with([
             "subject": .number(recorded.subject), "purpose": .text(event.purpose), "state": .text(event.state.name),
             "declaration": JSONValue(event.revision?.declaration), "revision": JSONValue(event.revision?.revision),
             "language": .text(event.language), "method": .text(event.method.name), "party": .text(event.party.name),
@@ -130,10 +129,15 @@ package struct EventProof: Sendable {
     }
 
     private var shown: JSONValue {
-        guard let (name, revision, text) = shownText, case .consent(let recorded) = evidence.event else { return .null }
+        guard let (name, revision, _) = shownText, case .consent(let recorded) = evidence.event else { return .null }
+        return Self.shown(name, revision, language: recorded.event.language)
+    }
+
+    private static func shown(_ name: RevisionName, _ revision: Revision, language: String) -> JSONValue {
+        let text = revision.texts[language]
         return [
             "declaration": .text(name.declaration), "revision": .text(name.revision),
-            "effectiveAt": .text(revision.effectiveAt.iso8601), "language": .text(recorded.event.language),
+            "effectiveAt": .text(revision.effectiveAt.iso8601), "language": .text(language),
             "title": JSONValue(text?.title), "body": JSONValue(text?.body), "plain": JSONValue(text?.plain),
             "retention": .text(revision.retention), "storageLocation": .text(revision.storageLocation),
             "jurisdiction": .text(revision.jurisdiction), "withdrawal": .text(revision.withdrawal),
@@ -146,14 +150,10 @@ package struct EventProof: Sendable {
     private func catalogJSON(
         _ catalog: (document: CatalogDocument, version: Int, position: ChainPosition)
     ) -> JSONValue {
-        let entry = catalog.position.entry
         return [
             "version": .number(Int64(catalog.version)), "digest": .text(catalog.document.digest.hex),
             "document": .text(catalog.document.text),
-            "event": [
-                "sequence": .number(Int64(entry.sequence)), "kind": .text(entry.kind.name),
-                "recordedAt": .text(entry.recordedAt.iso8601), "capturedAt": .text(entry.capturedAt.iso8601),
-            ],
+            "event": catalog.position.entry.json,
             "chain": catalog.position.json,
         ]
     }
@@ -184,12 +184,12 @@ package struct EventProof: Sendable {
         let position = try ChainPosition(chain, of: event)
         let key = key ?? position.checkpoint.key
         try requireSigned(position, by: key)
-        if position.entry.kind == .consent {
-            try requireSame(position.entry.body, event, chain)
-        } else if position.entry.kind == .erasure {
-            guard event["subject"]?.number.map({ position.entry.body.starts(with: littleEndian($0)) }) ?? false else {
-                throw .contradicted("event \(position.entry.sequence): its subject is not the one that was hashed")
-            }
+        let said =
+            position.entry.kind == .consent
+            ? Self.event(try hashed(position.entry.body, event, chain), position.entry)
+            : position.entry.json.with(["subject": JSONValue(position.entry.subject)])
+        guard event == said else {
+            throw .contradicted("event \(position.entry.sequence): something stands in it that was not hashed")
         }
         var finding = Finding(
             sequence: position.entry.sequence, key: key, signedAt: position.checkpoint.at, isTextShown: false)
@@ -209,10 +209,10 @@ package struct EventProof: Sendable {
         }
     }
 
-    /// Whether the body is that of the event as it stands in the document.
-    private static func requireSame(
+    /// The event as it stands in the document, if the body is that of it.
+    private static func hashed(
         _ body: [UInt8], _ json: JSONValue, _ chain: JSONValue
-    ) throws(ProofError) {
+    ) throws(ProofError) -> RecordedEvent {
         guard let recorded = RecordedEvent(json),
             let commitment = chain["commitment"]?.bytes.flatMap(ChainHash.init(bytes:))
         else { throw .notReadable("the event cannot be read") }
@@ -226,7 +226,7 @@ package struct EventProof: Sendable {
                 throw .contradicted(
                     "event \(recorded.sequence): identifiers stand there, but no salt that ties them to it")
             }
-            return
+            return recorded
         }
         // Events of earlier builds commit to all of it at once, and name no guardian.
         var made = recorded.event.guardian == nil ? ChainEntry.commitment(salt: salt, recorded.event) : nil
@@ -238,6 +238,7 @@ package struct EventProof: Sendable {
             throw .contradicted(
                 "event \(recorded.sequence): its identifiers, evidence or guardian are not those committed to")
         }
+        return recorded
     }
 
     /// Whether the chain names the catalog before the event.
@@ -245,12 +246,13 @@ package struct EventProof: Sendable {
         _ catalog: JSONValue, before position: ChainPosition, by key: VerificationKey
     ) throws(ProofError) -> ChainPosition {
         guard let event = catalog["event"], let chain = catalog["chain"], let digest = catalog["digest"]?.bytes,
-            let version = catalog["version"]?.number
+            let version = catalog["version"]?.number, version > 0
         else { throw .notReadable("the catalog cannot be read") }
         let applied = try ChainPosition(chain, of: event)
         try requireSigned(applied, by: key)
         guard applied.checkpoint.history == position.checkpoint.history,
-            applied.entry.kind == .catalog, applied.entry.sequence < position.entry.sequence,
+            applied.entry.kind == .catalog, event == applied.entry.json,
+            applied.entry.sequence < position.entry.sequence,
             applied.entry.body == ChainEntry.body(catalogVersion: Int(version), digest: digest)
         else { throw .contradicted("the chain does not say that the catalog was applied before the event") }
         return applied
@@ -267,16 +269,26 @@ package struct EventProof: Sendable {
         guard let declaration = event["declaration"]?.text, let name = event["revision"]?.text,
             let language = event["language"]?.text,
             let revision = document.catalog.revision(RevisionName(declaration: declaration, revision: name)),
-            let body = revision.texts[language], shown["language"]?.text == language,
-            shown["declaration"]?.text == declaration, shown["revision"]?.text == name,
-            shown["title"]?.text == body.title, shown["body"]?.text == body.body, shown["plain"]?.text == body.plain
-        else { throw .contradicted("the text that is said to have been shown is not that of the catalog") }
-        return true
+            shown == Self.shown(RevisionName(declaration: declaration, revision: name), revision, language: language)
+        else { throw .contradicted("what is said to have been shown is not what stands in the catalog") }
+        return revision.texts[language] != nil
     }
 }
 
-private func littleEndian(_ number: Int64) -> [UInt8] {
-    withUnsafeBytes(of: number.littleEndian) { Array($0) }
+extension ChainEntry {
+    /// What all events have.
+    fileprivate var json: JSONValue {
+        [
+            "sequence": .number(Int64(sequence)), "kind": .text(kind.name), "recordedAt": .text(recordedAt.iso8601),
+            "capturedAt": .text(capturedAt.iso8601),
+        ]
+    }
+
+    /// Whom an event is about that is about a person as a whole; nil for one of another kind.
+    fileprivate var subject: Int64? {
+        guard kind == .erasure || kind == .link, body.count >= 8 else { return nil }
+        return body.withUnsafeBytes { Int64(littleEndian: $0.loadUnaligned(as: Int64.self)) }
+    }
 }
 
 extension RecordedEvent {
@@ -291,7 +303,7 @@ extension RecordedEvent {
             let party = json["party"]?.text.flatMap(Party.init(name:)), let isExplicit = json["explicit"]?.bool,
             let refersTo = json["refersTo"]?.number.flatMap(UInt64.init(exactly:)),
             let identifiers = json["identifiers"]?.list?.map({ $0.text.flatMap(Identifier.init(provedText:)) }),
-            !identifiers.contains(nil)
+            identifiers.count <= UInt8.max, !identifiers.contains(nil)
         else { return nil }
         let texts = ["language", "system", "channel", "form", "actor", "evidence"].compactMap { json[$0]?.text }
         guard texts.count == 6, texts.dropLast().allSatisfy({ $0.utf8.count <= Limit.shortTextSizeMax }),

@@ -81,8 +81,12 @@ package enum Base58 {
         return String(decoding: zeros + digits.reversed().map { alphabet[Int($0)] }, as: UTF8.self)
     }
 
-    /// Nil for a text with another character.
+    /// No key or signature is longer; the work grows with the square of the size.
+    private static let sizeMax = 128
+
+    /// Nil for a text with another character, or one that is longer than any that is meant.
     package static func decode(_ text: String) -> [UInt8]? {
+        guard text.utf8.count <= sizeMax else { return nil }
         var bytes: [UInt8] = []
         for character in text.utf8 {
             guard var carry = alphabet.firstIndex(of: character) else { return nil }

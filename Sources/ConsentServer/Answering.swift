@@ -37,6 +37,24 @@ extension Engine {
                 erase(ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor)) {
                     complete(Self.encodeErased($0, request))
                 }
+            case .link(let asked):
+                link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor)) { result in
+                    complete(
+                        Self.encode(result, request) { LinkOutcome($0).encode(.linked, request: request, into: &$1) })
+                }
+            case .unlink(let asked):
+                unlink(UnlinkRequest(asked.identifier, actor: asked.actor)) { result in
+                    complete(
+                        Self.encode(result, request) { LinkOutcome($0).encode(.unlinked, request: request, into: &$1) })
+                }
+            case .issueToken(let asked):
+                issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)) { result in
+                    complete(Self.encode(result, request) { TokenIssued($0).encode(request: request, into: &$1) })
+                }
+            case .confirmToken(let asked):
+                confirmToken(try TokenConfirmation(asked)) { result in
+                    complete(Self.encode(result, request) { TokenConfirmed($0).encode(request: request, into: &$1) })
+                }
             case .read(let read, let reader): try answer(read, by: reader, request, complete)
             default: complete(try encode(question, request, feed))
             }
@@ -125,22 +143,11 @@ extension Engine {
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
             return { answer.encode(request: request, into: &$0) }
-        case .link(let asked):
-            let report = try link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor))
-            return { LinkOutcome(report).encode(.linked, request: request, into: &$0) }
-        case .unlink(let asked):
-            let report = try unlink(UnlinkRequest(asked.identifier, actor: asked.actor))
-            return { LinkOutcome(report).encode(.unlinked, request: request, into: &$0) }
-        case .issueToken(let asked):
-            let answer = TokenIssued(try issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)))
-            return { answer.encode(request: request, into: &$0) }
-        case .confirmToken(let asked):
-            let answer = TokenConfirmed(try confirmToken(try TokenConfirmation(asked)))
-            return { answer.encode(request: request, into: &$0) }
         case .checkpoint:
             let answer = ProofText(try checkpoint().text)
             return { answer.encode(.checkpointed, request: request, into: &$0) }
-        case .applyCatalog, .erase: preconditionFailure("answered by the writer")
+        case .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken:
+            preconditionFailure("answered by the writer")
         case .explain, .history, .people, .prove, .accessLog, .read:
             preconditionFailure("answered when the access log has it")
         }
@@ -231,6 +238,16 @@ extension Engine {
         }.count
         guard count < changes.count else { return changes }
         return changes[..<count] + ["and \(changes.count - count) more"]
+    }
+
+    private static func encode<Value: Sendable>(
+        _ result: Result<Value, EngineError>, _ request: UInt32,
+        _ encode: @escaping @Sendable (Value, inout OutputBuffer) -> Void
+    ) -> Encode {
+        switch result {
+        case .success(let value): return { encode(value, &$0) }
+        case .failure(let error): return encodeError(error, request)
+        }
     }
 
     private static func encodeErased(_ result: Result<ErasureReport, EngineError>, _ request: UInt32) -> Encode {
@@ -365,8 +382,13 @@ extension AccessEntry {
             }
         self.init(question, by: reader)
         (after, about, from, until) = (asked.after, asked.asOf, asked.from, asked.until)
-        (purpose, except, recipient) = (asked.purpose, asked.except, asked.recipient)
-        (declaration, revision) = (asked.revision.declaration, asked.revision.revision)
+        // What a question has no use for was not looked at; it may be anything, and would stand there for ever.
+        switch asked.selection {
+        case .audience: (purpose, except) = (asked.purpose, asked.except)
+        case .active: (purpose, recipient) = (asked.purpose, asked.recipient)
+        case .outdatedBy: (declaration, revision) = (asked.revision.declaration, asked.revision.revision)
+        case .askAgain, .ending, .comingOfAge: purpose = asked.purpose
+        }
         rows = UInt64(Set(found.people.map(\.subject)).count)
     }
 }

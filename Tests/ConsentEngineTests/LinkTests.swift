@@ -204,6 +204,46 @@ struct LinkTests {
         try expectSound()
     }
 
+    @Test func aTokenForWhatWasRequestedBeforeALinkIsAsSoundAsAnother() throws {
+        try record(.grant([cookie], "confirmed"), .grant([kari]))
+        try link(cookie)
+        let token = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        try expectSound()
+        #expect(try engine.confirmToken(TokenConfirmation(token)).map(\.refersTo) == [2])
+        #expect(engine.decision(cookie, 4) == .granted)
+        try expectSound()
+    }
+
+    @Test func anOlderTokenOfTheOtherSideDoesNotEndWhatANewerOneIsFor() async throws {
+        try record(.grant([cookie], "confirmed"), .grant([kari]))
+        _ = try engine.issueToken(TokenRequest(cookie, purposes: ["confirmed"]))
+        try link(cookie)
+        node.clockAheadMillis = 86_400_000
+        let newer = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        node.clockAheadMillis = 7 * 86_400_000 + 1000
+        #expect(try await eventually { try engine.statistics().contains { $0 == ("tokens_waiting", 1) } })
+        #expect(try engine.confirmToken(TokenConfirmation(newer)).map(\.refersTo) == [2])
+        #expect(engine.decision(kari, 4) == .granted)
+    }
+
+    /// Whoever it belongs to now can confirm neither for the person nor for itself.
+    @Test func aTokenConfirmsNothingThatNamesWhatWasTakenOffSince() throws {
+        try record(.grant([mail], "confirmed"), .grant([kari]))
+        let token = try engine.issueToken(TokenRequest(mail, purposes: ["confirmed"])).token
+        try link(mail)
+        try unlink(mail)
+        let nothing = RightsError.admission(.nothingToConfirm(purpose: "confirmed"))
+        try expectRefused(nothing) { _ = try engine.confirmToken(TokenConfirmation(token)) }
+        try expectRefused(nothing) { _ = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])) }
+        #expect(engine.decision(kari, 4) == .unknown && engine.decision(mail, 4) == .unknown)
+        try expectSound()
+        try record(.grant([kari], "confirmed"))
+        let again = try engine.issueToken(TokenRequest(kari, purposes: ["confirmed"])).token
+        #expect(try engine.confirmToken(TokenConfirmation(again)).count == 1)
+        #expect(engine.decision(kari, 4) == .granted)
+        try expectSound()
+    }
+
     // MARK: Unlinking
 
     @Test func anIdentifierThatIsTakenOffIsUnknownButKeepsEachNo() throws {
@@ -248,6 +288,44 @@ struct LinkTests {
         #expect(engine.decision(cookie, 1) == .denied && engine.decision(cookie, 0) == .unknown)
         try record(.grant([cookie], "p0"))
         #expect(engine.decision(cookie, 0) == .granted)
+        try expectSound()
+    }
+
+    @Test func whatWasCapturedBeforeDoesNotCountForWhoeverItIsLinkedWithNext() throws {
+        let (early, ola) = (secondsAgo(50), Identifier.customer("ola-2"))
+        try record(.grant([ola, cookie], "p0"), .grant([device], "p0"), .grant([kari], "p0"))
+        try unlink(cookie)
+        try link(cookie, to: device)
+        try link(device)
+        for named in [[cookie], [cookie, kari]] {
+            let outcome = try engine.recordOne(.grant(named, "p1", at: early))
+            guard case .refused(.identifierUnlinked) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+        }
+        #expect(engine.decision(kari, 1) == .unknown)
+        try record(.grant([kari], "p1", at: early), ConsentEvent([cookie], "p2", .withdrawn, at: early))
+        #expect(engine.decision(cookie, 1) == .granted, "what only names others is the person's own")
+        #expect(engine.decision(cookie, 70) == .denied, "a no is taken from any time")
+        try record(.grant([cookie], "p2"))
+        #expect(engine.decision(kari, 70) == .granted)
+        try expectSound()
+    }
+
+    @Test func whatWasCapturedBeforeAnErasureDoesNotComeBackByALink() throws {
+        let early = secondsAgo(50)
+        try record(.grant([mail], "p0"), .grant([kari], "p0"))
+        _ = try erasure(mail)
+        try record(.grant([mail], "p0"))
+        try link(mail)
+        let outcome = try engine.recordOne(.grant([mail], "p1", at: early))
+        guard case .refused(.personErased) = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        #expect(engine.decision(kari, 1) == .unknown)
+        try record(.grant([kari], "p1", at: early))
         try expectSound()
     }
 
@@ -306,6 +384,23 @@ struct LinkTests {
         question.asOf = before
         let past = try engine.people(question).people
         #expect(Set(past.map(\.subject)).count == 2, "as it was known before")
+    }
+
+    /// A browser that two people use: each round doubles nothing.
+    @Test func aWindowIsToldAlsoWhereAnIdentifierChangedHandsOftenEnough() throws {
+        let ola = Identifier.customer("ola-2")
+        try record(.grant([kari], "p0"), .grant([ola], "p1"), .grant([cookie], "p2"))
+        for _ in 0..<40 {
+            try link(cookie, to: kari)
+            try unlink(cookie)
+            try link(cookie, to: ola)
+            try unlink(cookie)
+        }
+        var question = PeopleQuestion(.active)
+        (question.from, question.until, question.countMax) = (now, now, 1000)
+        let people = try engine.people(question).people
+        let found = Dictionary(grouping: people) { $0.identifiers.first }.mapValues { $0.map(\.purpose) }
+        #expect(found == [kari: ["p0", "p2"], ola: ["p1"]])
     }
 
     @Test func erasingThePersonLeavesNothingOfWhatWasLinked() throws {

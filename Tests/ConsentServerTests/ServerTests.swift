@@ -47,6 +47,61 @@ struct ServerTests {
         }
     }
 
+    /// Few threads answer questions: none of them waits for the writer.
+    @Test func changesThatWaitForTheWriterHoldUpNoQuestions() throws {
+        let running = try Running()
+        let engine = running.node.engine
+        let client = try SocketClient.greeted(running.address(.unix))
+        _ = try client.request(Bytes.record([sampleGrant(customer: "a")], request: 2))
+        let (entered, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let subscription = engine.subscribe { group in
+            // The catalog and the first consent were acknowledged, and may be told of only now.
+            guard group.first > 2 else { return }
+            entered.signal()
+            gate.wait()
+        }
+        defer { gate.signal() }
+        engine.record([.success(sampleGrant(customer: "who blocks"))]) { _ in }
+        entered.wait()
+        engine.unsubscribe(subscription)
+        for request in UInt32(3)..<11 {
+            try client.send(
+                Bytes.make {
+                    LinkIdentifierRequest.encode(
+                        type: .cookie, value: "browser-\(request)", personType: .customer, person: "a", actor: "",
+                        request: request, into: &$0)
+                })
+        }
+        let answer = try client.request(Bytes.make { BareRequest.encode(.statistics, request: 11, into: &$0) })
+        #expect(answer.kind == .statisticValues)
+        gate.signal()
+        #expect(try client.receive(8).allSatisfy { $0.kind == .linked })
+    }
+
+    /// It stands there for ever; what nobody has looked at may name anybody.
+    @Test(arguments: PeopleSelection.allCases)
+    func theAccessLogKeepsOnlyWhatAListWasAskedBy(selection: PeopleSelection) throws {
+        let running = try Running()
+        let client = try SocketClient.greeted(running.address(.unix))
+        let name = "kari.nordmann@example.no"
+        var question = PeopleQuestion(selection)
+        (question.purpose, question.except, question.recipient) = (name, name, name)
+        question.revision = RevisionName(declaration: name, revision: name)
+        (question.from, question.until) = (Timestamp(millis: 1), Timestamp(millis: 1 << 42))
+        switch selection {
+        case .audience: (question.purpose, question.except) = ("p0", "")
+        case .active: (question.purpose, question.recipient) = ("p0", "")
+        case .outdatedBy: question.revision = RevisionName(declaration: "club", revision: "1.0")
+        case .askAgain, .ending: question.purpose = "p0"
+        case .comingOfAge: question.purpose = ""
+        }
+        #expect(try client.request(Bytes.make { question.encode(request: 2, into: &$0) }).kind == .peoplePage)
+        let entry = try #require(
+            try running.node.engine.accesses(AccessLogQuestion(), countMax: 9).entries.first?.entry)
+        let texts = [entry.purpose, entry.except, entry.declaration, entry.revision, entry.recipient]
+        #expect(!texts.contains(name) && texts.contains { !$0.isEmpty } == (selection != .comingOfAge), "\(texts)")
+    }
+
     /// Also after a pause in which the loop has gone to sleep.
     @Test(arguments: Transport.allCases)
     func aServerThatSpinsAnswersAlike(transport: Transport) throws {
