@@ -31,7 +31,8 @@ package struct ErasureReport: Sendable, Equatable {
     package var actor: String
     /// The suppression entry.
     package var identifiers: [KeyedIdentifier]
-    /// Events that lost their personal part; zero where the person was erased before.
+    /// Events that lost their personal part, or, in the history of somebody from whom an identifier was taken off, what
+    /// names it; zero where the person was erased before.
     package var emptiedEvents = 0
     /// The person was erased already, and has not come back since: this is that erasure.
     package var isRepeated = false
@@ -141,15 +142,16 @@ extension Group {
             throw RightsError.personUnknown(request.identifier)
         }
         if work.record.isErased { return try repeated(work.record) }
-        let events = try consents(of: work)
-        let named = events.flatMap(\.event.identifiers) + [request.identifier]
+        let parts = try parts(of: work)
+        let events = try events(of: [work] + parts)
+        let named = events.flatMap(\.identifiers) + [request.identifier]
         guard !named.contains(where: { $0.isTelling && $0.isNamed(in: request.actor) }) else {
             throw RightsError.actorNamesPerson
         }
-        let parts = try parts(of: work)
+        let ofOthers = try partsOfOthers(naming: named, of: work, parts)
         let erasure = draft.appendErasure(
-            of: &work.record, parts: parts.map(\.record), reason: request.reason, actor: request.actor,
-            recordedAt: now)
+            of: &work.record, parts: parts.map(\.record), ofOthers: ofOthers, reason: request.reason,
+            actor: request.actor, recordedAt: now)
         for part in parts {
             draft.eraseSalt(of: &part.record)
             (part.record.erasedAt, part.record.erasure) = (now, erasure.sequence)
@@ -159,7 +161,9 @@ extension Group {
         forgetTwins(of: work)
         erasures.append(erasure)
         var report = ErasureReport(erasure)
-        report.emptiedEvents = events.count { !$0.event.identifiers.isEmpty }
+        report.emptiedEvents =
+            events.count { if case .consent = $0 { !$0.identifiers.isEmpty } else { false } }
+            + Set(ofOthers.map(\.event)).count
         report.objections = objections(of: work.record)
         return report
     }
@@ -175,13 +179,42 @@ extension Group {
         return report
     }
 
-    /// The consent events of a person, newest first.
-    func consents(of work: SubjectWork) throws -> [RecordedEvent] {
-        var sequences: [UInt64] = []
-        try draft.forEachEvent(of: ([work] + parts(of: work)).map(\.record)) { sequence, _, state, _ in
-            if state != nil { sequences.append(sequence) }
+    /// What names a person in the events of those whose identifier it was before it was taken off them.
+    private func partsOfOthers(
+        naming named: [Identifier], of work: SubjectWork, _ parts: [SubjectWork]
+    ) throws -> [ErasedPart] {
+        let others = try formerOwners(of: work, parts)
+        guard !others.isEmpty else { return [] }
+        let telling = Set(named.filter(\.isTelling))
+        return try draft.parts(
+            of: others.map(\.record), where: { work.record.has(hashOfStored($0)) },
+            orEvidence: { evidence in telling.contains { $0.isNamed(in: evidence) } })
+    }
+
+    /// Those off whom a person's identifiers were taken, with all who are part of them.
+    private func formerOwners(of work: SubjectWork, _ parts: [SubjectWork]) throws -> [SubjectWork] {
+        let own = Set(([work] + parts).map(\.record.id))
+        var (found, pending) = ([Int64: SubjectWork](), [work] + parts)
+        while let next = pending.popLast() {
+            guard next.record.separatedAt != nil else { continue }
+            for case .link(let link) in try events(of: [next])
+            where link.action == .separated && work.record.hasAny(of: link.identifiers) {
+                let former = try load(link.other)
+                let person = try former.record.joinedTo.map(load) ?? former
+                for other in try [person] + self.parts(of: person)
+                where !own.contains(other.record.id) && found.updateValue(other, forKey: other.record.id) == nil {
+                    pending.append(other)
+                }
+            }
         }
-        return try sequences.compactMap { try draft.event($0) }
+        return found.values.sorted { $0.record.id < $1.record.id }
+    }
+
+    /// What was recorded about some subjects, newest first.
+    func events(of subjects: [SubjectWork]) throws -> [SubjectEvent] {
+        var sequences: [UInt64] = []
+        try draft.forEachEvent(of: subjects.map(\.record)) { sequence, _, _, _ in sequences.append(sequence) }
+        return try sequences.compactMap { try draft.subjectEvent($0) }
     }
 
     private func objections(of record: SubjectRecord) -> [String] {
@@ -190,6 +223,17 @@ extension Group {
                 decide(entry.standing, catalog: catalog, purpose: purpose, at: now).reason == .objected
             else { return nil }
             return purpose.id
+        }
+    }
+}
+
+extension SubjectEvent {
+    /// That it names.
+    var identifiers: [Identifier] {
+        switch self {
+        case .consent(let event): event.event.identifiers
+        case .link(let link): link.named
+        case .erasure: []
         }
     }
 }

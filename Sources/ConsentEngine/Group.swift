@@ -34,7 +34,6 @@ final class Group: @unchecked Sendable {
     private var touched: [SubjectWork] = []
     var erasures: [RecordedErasure] = []
     private var notedEnd: Timestamp?
-    private var randomBytes: ArraySlice<UInt8> = []
 
     /// A subject that the group works on.
     final class SubjectWork {
@@ -64,7 +63,8 @@ final class Group: @unchecked Sendable {
         after start: LedgerEnd, reading: LedgerReading, previous: Group?, index: IndexTable, keys: KeyMap,
         knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock
     ) {
-        draft = Draft(after: start, reading: reading, previous: previous?.draft)
+        draft = Draft(
+            after: start, reading: reading, previous: previous?.draft, randomBytes: { SystemRandom.bytes($0) })
         self.start = start
         self.previous = previous
         self.index = index
@@ -274,6 +274,8 @@ final class Group: @unchecked Sendable {
         if mayHaveBeenDated(event, at: recorded.recordedAt), recorded.event.capturedAt == recorded.recordedAt {
             event.capturedAt = recorded.recordedAt
         }
+        if event == recorded.event { return .duplicate(sequence: sequence) }
+        if let outcome = try compare(event, withPartlyErased: recorded) { return outcome }
         let isEmptied = recorded.event.identifiers.isEmpty && !recorded.event.state.isInternal
         if isEmptied {
             let owner = try owner(of: event.identifiers.map(hashOfStored), event.identifiers)
@@ -285,6 +287,25 @@ final class Group: @unchecked Sendable {
         }
         let isSame = try event == recorded.event || isFirstPart(recorded.event, of: event)
         return isSame ? .duplicate(sequence: sequence) : .refused(.keyReused(sequence: sequence))
+    }
+
+    /// Of an event of which an identifier was erased by itself, the rest is compared.
+    ///
+    /// - Returns: nil where nothing was erased by itself, or the rest is another.
+    private func compare(_ event: ConsentEvent, withPartlyErased recorded: RecordedEvent) throws -> EventOutcome? {
+        let erased = try draft.erasedParts(of: recorded.sequence)
+        guard erased.isAny else { return nil }
+        var (rest, erasedAt) = (event, now)
+        rest.identifiers = try event.identifiers.filter { identifier in
+            guard let owner = try subject(identifiedBy: hashOfStored(identifier)), owner.record.isErased else {
+                return true
+            }
+            erasedAt = owner.record.erasedAt ?? now
+            return false
+        }
+        if erased.isEvidence { rest.evidence = "" }
+        guard rest == recorded.event else { return nil }
+        return event.state.takesAway ? .duplicate(sequence: recorded.sequence) : .refused(.personErased(at: erasedAt))
     }
 
     /// Whether what was recorded about a subject is a person's.
@@ -306,7 +327,7 @@ final class Group: @unchecked Sendable {
         knownTwins.forget(work.record.id)
     }
 
-    private func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
+    func hashOfStored(_ identifier: Identifier) -> IdentifierHash {
         identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
     }
 
@@ -349,12 +370,7 @@ final class Group: @unchecked Sendable {
         remember(SubjectWork(try draft.newSubject(salt: newSalt()), isNew: true))
     }
 
-    /// Sixteen bytes for each subject, fetched for many at once.
-    private func newSalt() -> [UInt8] {
-        if randomBytes.isEmpty { randomBytes = SystemRandom.bytes(16 * min(64, max(1, subjects.count)))[...] }
-        defer { randomBytes = randomBytes.dropFirst(16) }
-        return Array(randomBytes.prefix(16))
-    }
+    private func newSalt() -> [UInt8] { Array(draft.draw()) }
 
     private func remember(_ work: SubjectWork) -> SubjectWork {
         subjects[work.record.id] = work

@@ -163,7 +163,7 @@ extension Group {
         let size = actor.utf8.count
         guard size <= Limit.shortTextSizeMax else { throw RightsError.actorTooLong(size: size) }
         guard !actor.isEmpty else { return }
-        let named = try people.flatMap { try consents(of: $0) }.flatMap(\.event.identifiers) + given
+        let named = try people.flatMap { try events(of: [$0] + parts(of: $0)) }.flatMap(\.identifiers) + given
         guard !named.contains(where: { $0.isTelling && $0.isNamed(in: actor) }) else {
             throw RightsError.actorNamesPerson
         }
@@ -211,6 +211,20 @@ extension SubjectRecord {
     var identifierTypes: [IdentifierType] {
         stride(from: 0, to: identifiers.count, by: Self.identifierSize)
             .compactMap { IdentifierType(rawValue: identifiers[$0]) }
+    }
+
+    /// Whether one of these, as they stand in ``identifiers``, is its own.
+    func hasAny(of others: [UInt8]) -> Bool {
+        var hasAny = false
+        SubjectRecord(id: id, salt: [], identifiers: others).forEachIdentifier { if has($1) { hasAny = true } }
+        return hasAny
+    }
+
+    /// Whether all of these are.
+    func hasAll(of others: [UInt8]) -> Bool {
+        var hasAll = true
+        SubjectRecord(id: id, salt: [], identifiers: others).forEachIdentifier { if !has($1) { hasAll = false } }
+        return hasAll
     }
 
     /// Takes off identifiers, by their hashes.

@@ -222,6 +222,12 @@ private struct Replay {
     var keyed = 0
     /// The first event of each subject that has lost its personal part, if no erasure after it says why.
     var emptied: [Int64: UInt64] = [:]
+    /// What of an event was erased by itself, by the erasure that is said to have done it; until that one comes.
+    var erasedParts: [UInt64: [ErasedPart]] = [:]
+    /// Subjects of whose events something was erased by itself: they do not name all identifiers any more.
+    var partlyErased: Set<Int64> = []
+    /// Those of which all was, of an event of an earlier build: what they named besides is not told any more.
+    var namesLost: Set<Int64> = []
     /// Those who became part of each subject.
     var partsReplayed: [Int64: [Int64]] = [:]
     /// Whose identifier each hash is, from the events.
@@ -275,19 +281,22 @@ private struct Replay {
         let last = try snapshot.walkChain { sequence, entry in
             report.events = sequence
             if sequence % 65_536 == 0 { progress(sequence, head.sequence) }
-            guard let (event, previous) = entry else { return }
+            guard let (event, previous, erased) = entry else { return }
             compareLink(from: event, to: previous)
+            for (part, erasure) in erased { erasedParts[erasure, default: []].append(part) }
+            if !erased.isEmpty { partlyErased.insert(event.subject) }
+            if erased.contains(where: \.part.isWhole) { namesLost.insert(event.subject) }
             defer { subjects[event.subject]?.lastEvent = sequence }
             guard case .consent(let recorded) = event else {
                 if case .erasure(let erasure) = event { replay(erasure) }
-                if case .link(let link) = event { replay(link) }
+                if case .link(let link) = event { replay(link, isPartlyErased: !erased.isEmpty) }
                 return
             }
             guard let purpose = catalog.purpose(id: recorded.event.purpose) else {
                 report.add("event \(sequence) is about '\(recorded.event.purpose)', which no catalog has")
                 return
             }
-            replay(recorded, purposeBit: purpose.bit)
+            replay(recorded, purposeBit: purpose.bit, isPartlyErased: !erased.isEmpty)
             compareKey(of: recorded)
         }
         report.headHash = last.hash.bytes
@@ -304,8 +313,17 @@ private struct Replay {
     private mutating func replay(_ erasure: RecordedErasure) {
         let subject = erasure.subject
         emptied[subject] = nil
+        partlyErased.remove(subject)
+        namesLost.remove(subject)
+        let taken = (erasedParts.removeValue(forKey: erasure.sequence) ?? []).sorted {
+            ($0.event, $0.number) < ($1.event, $1.number)
+        }
+        if ErasedPart.digest(taken) != erasure.partsDigest {
+            report.add("event \(erasure.sequence): what it erased in events of others is not what it says")
+        }
         for part in partsReplayed[subject] ?? [] {
             emptied[part] = nil
+            partlyErased.remove(part)
             subjects[part]?.erasedAt = erasure.recordedAt
             subjects[part]?.erasure = erasure.sequence
         }
@@ -324,10 +342,12 @@ private struct Replay {
         }
     }
 
-    private mutating func replay(_ link: RecordedLink) {
+    private mutating func replay(_ link: RecordedLink, isPartlyErased: Bool) {
         let (sequence, subject, other) = (link.sequence, link.subject, link.other)
         let coming = SubjectRecord(id: subject, salt: [], identifiers: link.identifiers)
-        if link.named.isEmpty, link.action != .joinedTo, emptied[subject] == nil { emptied[subject] = sequence }
+        if link.named.isEmpty, link.action != .joinedTo, emptied[subject] == nil, !isPartlyErased {
+            emptied[subject] = sequence
+        }
         for identifier in link.named {
             let hash = identifier.nationalIDHash.map(IdentifierHash.init(bytes:)) ?? hashKey.hash(identifier)
             if !coming.has(hash) { report.add("event \(sequence) names an identifier that it is not about") }
@@ -335,7 +355,7 @@ private struct Replay {
         var known = subjects[subject] ?? SubjectRecord(id: subject, salt: [])
         var side = subjects[other] ?? SubjectRecord(id: other, salt: [])
         // Of who has been erased since, the events do not say any more which identifiers they brought.
-        let isWhole = [subject, other].allSatisfy { emptied[$0] == nil }
+        let isWhole = [subject, other].allSatisfy { emptied[$0] == nil && !partlyErased.contains($0) }
         let giver: Int64
         switch link.action {
         case .joinedTo:
@@ -375,11 +395,11 @@ private struct Replay {
         if other != 0, link.action != .separated { subjects[other] = side }
     }
 
-    private mutating func replay(_ recorded: RecordedEvent, purposeBit: Int) {
+    private mutating func replay(_ recorded: RecordedEvent, purposeBit: Int, isPartlyErased: Bool) {
         let sequence = recorded.sequence
         // What is said about somebody who is erased names nobody, if it is a "no".
         let isExpected =
-            recorded.event.state.isInternal
+            recorded.event.state.isInternal || isPartlyErased
             || recorded.event.state.takesAway && subjects[recorded.subject]?.erasedAt != nil
         if recorded.event.identifiers.isEmpty, !isExpected, emptied[recorded.subject] == nil {
             emptied[recorded.subject] = sequence
@@ -422,7 +442,10 @@ private struct Replay {
                 report.add(
                     "subject \(subject.id): its history ends with event \(replayed.lastEvent), not where it is kept to")
             }
-            if subject.identifiers != replayed.identifiers {
+            let areNamesKept =
+                namesLost.contains(subject.id)
+                ? subject.hasAll(of: replayed.identifiers) : subject.identifiers == replayed.identifiers
+            if !areNamesKept {
                 report.add("subject \(subject.id): the identifiers that are kept are not those that its events name")
             }
             if subject.erasedAt != replayed.erasedAt || subject.erasure != replayed.erasure {
@@ -457,6 +480,9 @@ private struct Replay {
             compareRows(of: subject)
         }
         for subject in subjects.keys.sorted() { report.add("subject \(subject) has events, but is not there") }
+        for part in erasedParts.values.joined().sorted(by: { $0.event < $1.event }) {
+            report.add("event \(part.event): something in it is gone, but no erasure after it says so")
+        }
         for sequence in emptied.values.sorted() {
             report.add("event \(sequence): its personal part is gone, but nothing says that the subject was erased")
         }

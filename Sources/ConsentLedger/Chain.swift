@@ -13,8 +13,7 @@ import Crypto
 //     body 3      = nothing: a revision became current by time
 //     body 4      = see AccessEvent.swift
 //     body 5, 6   = see SubjectEvent.swift
-//     commitment  = SHA-256( salt of the subject · personal )
-//     personal    = count u8 · count × ( type u8 · value text8 ) · evidence u16 size and UTF-8
+//     commitment  = see Personal.swift
 //
 // Erasing a person removes salt and personal and keeps the commitment, so the chain stays whole and says nothing. The
 // commitments of such events stand in the table erased_event, and zeros in the place of what was personal.
@@ -199,9 +198,12 @@ package struct ChainEntry: Sendable, Equatable {
         return bytes.all
     }
 
-    /// What an event commits to of a person's identifiers and evidence.
+    /// What an event of an earlier build commits to of a person's identifiers and evidence.
     package static func commitment(salt: [UInt8], _ event: ConsentEvent) -> ChainHash {
-        Personal.commitment(salt: salt, personal: Personal.encode(event))
+        let identifiers = event.identifiers.flatMap(Personal.encode)
+        return ChainHash(
+            hashing: salt + [UInt8(clamping: event.identifiers.count)] + identifiers
+                + Personal.encode(evidence: event.evidence))
     }
 }
 
@@ -214,6 +216,8 @@ package struct ChainEvidence: Sendable, Equatable {
     package var commitment: ChainHash?
     /// What they are hashed with; nil where they were erased.
     package var salt: [UInt8]?
+    /// How each is committed to; nil where they were erased, and of an event of an earlier build.
+    package var parts: CommittedParts?
 }
 
 extension IdempotencyKey {
@@ -232,53 +236,5 @@ extension IdempotencyKey {
         self.init(
             high: bytes.loadUnaligned(as: UInt64.self).bigEndian,
             low: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian)
-    }
-}
-
-/// The personal part of an event: how it is stored, and committed to.
-enum Personal {
-    static func encode(_ event: ConsentEvent) -> [UInt8] { encode(event.identifiers, evidence: event.evidence) }
-
-    static func encode(_ identifiers: [Identifier], evidence: String) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(identifiers.reduce(3 + evidence.utf8.count) { $0 + 2 + $1.value.utf8.count })
-        bytes.append(UInt8(identifiers.count))
-        for identifier in identifiers {
-            bytes.append(identifier.type.rawValue)
-            bytes.append(UInt8(identifier.value.utf8.count))
-            bytes += identifier.value.utf8
-        }
-        let size = evidence.utf8.count
-        bytes.append(UInt8(truncatingIfNeeded: size))
-        bytes.append(UInt8(truncatingIfNeeded: size >> 8))
-        bytes += evidence.utf8
-        return bytes
-    }
-
-    /// Nil if the bytes are damaged.
-    static func decode(_ bytes: [UInt8]) -> (identifiers: [Identifier], evidence: String)? {
-        var rest = bytes[...]
-        func take(_ count: Int) -> ArraySlice<UInt8>? {
-            guard rest.count >= count else { return nil }
-            defer { rest = rest.dropFirst(count) }
-            return rest.prefix(count)
-        }
-        guard let count = take(1)?.first else { return nil }
-        var identifiers: [Identifier] = []
-        for _ in 0..<count {
-            guard let type = take(1)?.first.flatMap(IdentifierType.init(rawValue:)), let size = take(1)?.first,
-                let value = take(Int(size)), let text = String(validating: value, as: UTF8.self), !text.isEmpty
-            else { return nil }
-            // Not brought into its normal form again: the commitment is to what was recorded.
-            identifiers.append(Identifier(recorded: type, value: text))
-        }
-        guard let size = take(2), let evidence = take(Int(size.first!) | Int(size.last!) << 8), rest.isEmpty,
-            let text = String(validating: evidence, as: UTF8.self)
-        else { return nil }
-        return (identifiers, text)
-    }
-
-    static func commitment(salt: [UInt8], personal: [UInt8]) -> ChainHash {
-        salt.withUnsafeBytes { salt in personal.withUnsafeBytes { ChainHash(hashing: salt, $0) } }
     }
 }

@@ -27,12 +27,26 @@ package final class Draft: @unchecked Sendable {
     /// What becomes of salts, in this order: new ones by ascending numbers of their subjects.
     private(set) var salts: [(subject: Int64, value: [UInt8])] = []
     private var chain = ChainBytes()
+    private let randomBytes: (Int) -> [UInt8]
+    private var drawn: ArraySlice<UInt8> = []
 
-    /// - Parameter previous: the draft that ends there, where the ledger may not hold it yet.
-    package init(after end: LedgerEnd, reading: LedgerReading, previous: Draft?) {
+    /// - Parameters:
+    ///   - previous: the draft that ends there, where the ledger may not hold it yet.
+    ///   - randomBytes: draws so many that nobody can guess.
+    package init(
+        after end: LedgerEnd, reading: LedgerReading, previous: Draft?, randomBytes: @escaping (Int) -> [UInt8]
+    ) {
         self.end = end
         self.reading = reading
         self.previous = previous
+        self.randomBytes = randomBytes
+    }
+
+    /// Sixteen random bytes, fetched for many at once.
+    package func draw() -> ArraySlice<UInt8> {
+        if drawn.isEmpty { drawn = randomBytes(Personal.nonceSize * min(256, max(4, 2 * events.count)))[...] }
+        defer { drawn = drawn.dropFirst(Personal.nonceSize) }
+        return drawn.prefix(Personal.nonceSize)
     }
 
     /// Nothing is asked of it any more.
@@ -95,6 +109,55 @@ package final class Draft: @unchecked Sendable {
         return try known().event(sequence)
     }
 
+    /// One event about a person, of whatever kind.
+    package func subjectEvent(_ sequence: UInt64) throws -> SubjectEvent? {
+        if let drafted = drafted(sequence) { return drafted.subjectEvent }
+        return try known().subjectEvent(sequence)
+    }
+
+    /// Whether something of an event has been erased by itself, and whether that is evidence.
+    package func erasedParts(of sequence: UInt64) throws -> (isAny: Bool, isEvidence: Bool) {
+        let erased = try personal(of: sequence)?.erased ?? .none
+        return (!erased.isEmpty, erased[ErasedPart.evidence] != nil)
+    }
+
+    /// What is personal in an event, as the draft leaves it.
+    private func personal(of sequence: UInt64) throws -> EventColumns.StoredPersonal? {
+        var personal =
+            try drafted(sequence).map { .init(bytes: $0.personal, erased: .none) } ?? known().personal(sequence)
+        for draft in [previous, self].compactMap({ $0 }) {
+            for erasure in draft.erasures {
+                for part in erasure.ofOthers where part.event == sequence {
+                    personal?.erased.add(part, by: erasure.sequence)
+                }
+            }
+        }
+        return personal
+    }
+
+    /// What names somebody in the events of others, by event and number.
+    ///
+    /// - Parameters:
+    ///   - histories: whose events are looked at, each by itself.
+    ///   - isMeant: whether an identifier is the one.
+    ///   - isMeantToo: whether evidence names it.
+    package func parts(
+        of histories: [SubjectRecord], where isMeant: (Identifier) -> Bool, orEvidence isMeantToo: (String) -> Bool
+    ) throws -> [ErasedPart] {
+        var found: [ErasedPart] = []
+        for history in histories {
+            var sequences: [UInt64] = []
+            try forEachEvent(of: [history], after: history.erasure) { sequence, _, _, _ in sequences.append(sequence) }
+            for sequence in sequences {
+                guard let personal = try personal(of: sequence) else { continue }
+                found += Personal.parts(
+                    of: sequence, personal.bytes, personal.erased, salt: history.salt, where: isMeant,
+                    orEvidence: isMeantToo)
+            }
+        }
+        return found.sorted { ($0.event, $0.number) < ($1.event, $1.number) }
+    }
+
     /// A stored erasure by its sequence.
     package func erasure(_ sequence: UInt64) throws -> RecordedErasure? { try known().erasure(sequence) }
 
@@ -147,7 +210,7 @@ package final class Draft: @unchecked Sendable {
     ///   - salt: of the subject; empty for one that is erased, whose events commit to nothing that could be guessed.
     /// - Returns: its sequence.
     package func append(_ event: ConsentEvent, at place: EventPlace, salt: [UInt8]) -> UInt64 {
-        let personal = Personal.encode(event)
+        let personal = Personal.encode(event.identifiers, evidence: event.evidence, nonce: draw)
         let capturedAt = event.capturedAt ?? place.recordedAt
         beginChain(.consent, recordedAt: place.recordedAt, capturedAt: capturedAt)
         chain.append(
@@ -198,11 +261,13 @@ package final class Draft: @unchecked Sendable {
     /// - Parameters:
     ///   - subject: is changed as the event says.
     ///   - parts: those who became part of it; what is personal in their events goes, too.
+    ///   - ofOthers: what names the person in the events of others, by event and number.
     package func appendErasure(
-        of subject: inout SubjectRecord, parts: [SubjectRecord], reason: ErasureReason, actor: String,
-        recordedAt: Timestamp
+        of subject: inout SubjectRecord, parts: [SubjectRecord], ofOthers: [ErasedPart], reason: ErasureReason,
+        actor: String, recordedAt: Timestamp
     ) -> RecordedErasure {
-        let detail = RecordedErasure.detail(reason, identifiers: subject.identifiers)
+        let partsDigest = ErasedPart.digest(ofOthers)
+        let detail = RecordedErasure.detail(reason, identifiers: subject.identifiers, partsDigest: partsDigest)
         let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
         beginChain(.erasure, recordedAt: recordedAt, capturedAt: recordedAt)
         chain.append(subject: subject.id, actor: actor, detail: detail)
@@ -211,12 +276,12 @@ package final class Draft: @unchecked Sendable {
         erasures.append(
             DraftedErasure(
                 parts: ([subject] + parts).map { .init(lastEvent: $0.lastEvent, subject: $0.id, salt: $0.salt) },
-                sequence: sequence))
+                ofOthers: ofOthers, sequence: sequence))
         let erased = Set(([subject] + parts).map(\.id))
         tokens = tokens.filter { !erased.contains($0.value.subject) }
         let erasure = RecordedErasure(
             sequence: sequence, subject: subject.id, recordedAt: recordedAt, reason: reason,
-            identifiers: subject.identifiers, actor: actor, hash: end.head.hash.bytes)
+            identifiers: subject.identifiers, partsDigest: partsDigest, actor: actor, hash: end.head.hash.bytes)
         replaceSalt(of: &subject, with: [])
         (subject.erasedAt, subject.erasure) = (recordedAt, sequence)
         subject.lastEvent = sequence
@@ -239,7 +304,7 @@ package final class Draft: @unchecked Sendable {
         named: [Identifier], actor: String, recordedAt: Timestamp
     ) -> RecordedLink {
         let detail = RecordedLink.detail(action, other: other, identifiers: identifiers)
-        let personal = Personal.encode(named, evidence: "")
+        let personal = Personal.encode(named, evidence: "", nonce: draw)
         let place = EventPlace(subject: subject.id, recordedAt: recordedAt, previous: subject.lastEvent)
         beginChain(.link, recordedAt: recordedAt, capturedAt: recordedAt)
         chain.append(subject: subject.id, actor: actor, detail: detail)
@@ -321,6 +386,18 @@ final class DraftedEvent: Sendable {
         }
         return EventLink(
             previous: place.previous, purposeBit: place.purposeBit, state: event?.state, capturedAt: capturedAt)
+    }
+
+    /// Nil for one that is about no person, or says that one was erased.
+    var subjectEvent: SubjectEvent? {
+        if let recorded { return .consent(recorded) }
+        guard kind == .link, let place, let detail, let named = Personal.decode(personal)?.identifiers else {
+            return nil
+        }
+        return RecordedLink(
+            sequence: sequence, subject: place.subject, recordedAt: recordedAt, detail: detail, named: named,
+            actor: actor, hash: hash.bytes
+        ).map(SubjectEvent.link)
     }
 
     var recorded: RecordedEvent? {

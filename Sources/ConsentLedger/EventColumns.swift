@@ -18,7 +18,7 @@ enum EventColumns {
             revision.declaration, revision.revision, event.language, event.method, event.party, event.explicit, event.age,
             event.expires_at, event.refers_to, source.system, source.channel, source.form, event.actor, event.key,
             event.personal, erased_event.commitment, event.hash, catalog.version, catalog.digest, salt.value,
-            event.previous, event.detail, event.commitment\(more)
+            event.previous, event.detail, event.commitment, erased_part.parts\(more)
         FROM event
             LEFT JOIN purpose ON purpose.bit = event.purpose
             LEFT JOIN revision ON revision.id = event.revision
@@ -26,6 +26,7 @@ enum EventColumns {
             LEFT JOIN catalog ON catalog.version = event.catalog
             LEFT JOIN salt ON salt.subject = event.subject
             LEFT JOIN erased_event ON erased_event.sequence = event.sequence
+            LEFT JOIN erased_part ON erased_part.sequence = event.sequence
         """
     }
 
@@ -33,16 +34,16 @@ enum EventColumns {
     private static let required: [Int32] = [5, 6, 9, 10, 11, 12, 16, 19]
     private static let texts: [Int32] = [5, 7, 8, 9, 16, 17, 18, 19]
     /// What only an event of a consent says.
-    private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27]
+    private static let ofConsent: [Int32] = [4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 27, 30]
     /// Of these, what an event about a person as a whole says, too.
     private static let ofSubject: [Int32] = [4, 19, 27]
     /// What links and unlinks also names identifiers.
-    private static let ofLink: [Int32] = ofSubject + [21, 22]
+    private static let ofLink: [Int32] = ofSubject + [21, 22, 30]
     /// Ages from the door; 255 is none in the chain, and must not be one here.
     private static let ages: ClosedRange<Int64> = 0...150
 
     /// - Throws: ``LedgerError`` `corrupt` for what the door never let in: the chain's bytes have no room for it.
-    private static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: [UInt8]?) {
+    private static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: StoredPersonal?) {
         let sequence = UInt64(clamping: row.int64(0))
         func corrupt(_ what: String) -> LedgerError { .corrupt(where: "event \(sequence)", what: what) }
         guard !required.contains(where: row.isNull) else { throw corrupt("something in it is missing") }
@@ -59,7 +60,7 @@ enum EventColumns {
         var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
         let personal = try personal(row)
         if let personal {
-            guard let (identifiers, evidence) = Personal.decode(personal) else {
+            guard let (identifiers, evidence) = Personal.decode(personal.bytes, personal.erased) else {
                 throw corrupt("its personal part cannot be read")
             }
             event.identifiers = identifiers
@@ -82,11 +83,27 @@ enum EventColumns {
         return (recorded, personal)
     }
 
+    /// What is personal in an event, and what of it was erased by itself.
+    struct StoredPersonal {
+        var bytes: [UInt8]
+        var erased: ErasedParts
+
+        func commitment(salt: [UInt8]) -> ChainHash { Personal.commitment(salt: salt, personal: bytes, erased) }
+    }
+
+    /// What was erased of an event by itself.
+    static func erasedParts(_ row: Statement) throws -> ErasedParts {
+        guard let parts = ErasedParts(row.rawBytes(30)) else {
+            throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "what was erased of it cannot be read")
+        }
+        return parts
+    }
+
     /// Nil where it has been erased.
-    private static func personal(_ row: Statement) throws -> [UInt8]? {
+    private static func personal(_ row: Statement) throws -> StoredPersonal? {
         if row.isNull(21) { return nil }
         let bytes = row.bytes(21)
-        if row.isNull(22) { return bytes }
+        if row.isNull(22) { return StoredPersonal(bytes: bytes, erased: try erasedParts(row)) }
         guard bytes.allSatisfy({ $0 == 0 }) else {
             throw LedgerError.corrupt(
                 where: "event \(row.int64(0))", what: "its personal part was erased, but something stands in its place")
@@ -109,6 +126,7 @@ enum EventColumns {
         var event: SubjectEvent?
         /// Of a consent event.
         var commitment: ChainHash?
+        var parts: CommittedParts?
 
         var hash: ChainHash { chain.hash }
     }
@@ -118,7 +136,7 @@ enum EventColumns {
     /// - Returns: nil for one that is about no person.
     static func verified(_ row: Statement) throws -> SubjectEvent? {
         let sequence = row.int64(0)
-        let before = row.bytes(30)
+        let before = row.bytes(31)
         guard
             let previous = sequence == 1 && before.count == 16
                 ? ChainHead(history: before).hash : ChainHash(bytes: before)
@@ -159,6 +177,7 @@ enum EventColumns {
             hashed.chain.append(
                 event.event, subject: event.subject, refersTo: event.refersTo, commitment: commitment)
             (hashed.event, hashed.commitment) = (.consent(event), commitment)
+            hashed.parts = personal.flatMap { Personal.committed($0.bytes, $0.erased) }
         case .link:
             let (link, personal) = try link(row)
             hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
@@ -187,14 +206,14 @@ enum EventColumns {
     }
 
     /// What an event committed to.
-    private static func commitment(_ row: Statement, _ personal: [UInt8]?) throws -> ChainHash {
+    private static func commitment(_ row: Statement, _ personal: StoredPersonal?) throws -> ChainHash {
         let kept = try row.isNull(22) ? nil : hash(row, 22, of: row.int64(0))
         let made = try personal.map { personal in
             guard let salt = Salt.read(row.rawBytes(26)) else {
                 throw LedgerError.corrupt(
                     where: "event \(row.int64(0))", what: "its subject's salt is missing")
             }
-            return Personal.commitment(salt: salt, personal: personal)
+            return personal.commitment(salt: salt)
         }
         guard let commitment = made ?? kept, kept == nil || kept == commitment else {
             throw LedgerError.corrupt(
@@ -203,9 +222,9 @@ enum EventColumns {
         return commitment
     }
 
-    private static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: [UInt8]?) {
+    private static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: StoredPersonal?) {
         let personal = try personal(row)
-        let named = personal.map { Personal.decode($0)?.identifiers }
+        let named = personal.map { Personal.decode($0.bytes, $0.erased)?.identifiers }
         guard !row.isNull(4), !row.isNull(19), !(named == .some(nil)),
             let link = RecordedLink(row, detail: row.bytes(28), named: (named ?? []) ?? [])
         else { throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read") }

@@ -19,6 +19,7 @@ package final class LedgerReading {
     private let selectTokensOfSubject: Statement
     private let selectNextLapse: Statement
     private let selectParts: Statement
+    private let selectPersonal: Statement
 
     init(_ connection: OpaquePointer) throws {
         self.connection = connection
@@ -43,6 +44,14 @@ package final class LedgerReading {
             "\(StoredToken.select) WHERE state = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?")
         selectTokensOfSubject = try prepare("\(StoredToken.select) WHERE subject = ? AND state = 0")
         selectParts = try prepare(SubjectColumns.selectParts)
+        selectPersonal = try prepare(
+            """
+            SELECT event.personal, erased_part.parts
+            FROM event
+                LEFT JOIN erased_event ON erased_event.sequence = event.sequence
+                LEFT JOIN erased_part ON erased_part.sequence = event.sequence
+            WHERE event.sequence = ? AND event.personal IS NOT NULL AND erased_event.sequence IS NULL
+            """)
         selectNextLapse = try prepare("SELECT min(ends_at) FROM confirmation_token WHERE state = 0")
         revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
     }
@@ -176,13 +185,26 @@ package final class LedgerReading {
         return event
     }
 
-    func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
+    func subjectEvent(_ sequence: UInt64) throws -> SubjectEvent? {
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }
-        guard try selectEvent.step(), case .erasure(let erasure) = try EventColumns.verified(selectEvent) else {
-            return nil
-        }
+        return try selectEvent.step() ? try EventColumns.verified(selectEvent) : nil
+    }
+
+    func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
+        guard case .erasure(let erasure) = try subjectEvent(sequence) else { return nil }
         return erasure
+    }
+
+    /// What is personal in an event; nil where there is nothing, or it has been erased.
+    func personal(_ sequence: UInt64) throws -> EventColumns.StoredPersonal? {
+        selectPersonal.bind(1, Int64(sequence))
+        defer { selectPersonal.reset() }
+        guard try selectPersonal.step() else { return nil }
+        guard let erased = ErasedParts(selectPersonal.rawBytes(1)) else {
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "what was erased of it cannot be read")
+        }
+        return EventColumns.StoredPersonal(bytes: selectPersonal.bytes(0), erased: erased)
     }
 
     func link(_ sequence: UInt64, of subject: Int64) throws -> EventLink {

@@ -83,8 +83,10 @@ package final class LedgerSnapshot {
             sequence: sequence, kind: hashed.kind, recordedAt: Timestamp(millis: select.int64(2)),
             capturedAt: Timestamp(millis: select.int64(3)), previous: before.hash, body: hashed.chain.body)
         var evidence = ChainEvidence(entry: entry, event: hashed.event, commitment: hashed.commitment)
-        if case .consent(let recorded) = hashed.event, !recorded.event.identifiers.isEmpty {
-            evidence.salt = Salt.read(select.rawBytes(26))
+        if case .consent(let recorded) = hashed.event,
+            !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty
+        {
+            (evidence.salt, evidence.parts) = (Salt.read(select.rawBytes(26)), hashed.parts)
         }
         return evidence
     }
@@ -334,12 +336,15 @@ package final class LedgerSnapshot {
     ///
     /// - Parameters:
     ///   - start: the event to begin behind; zero walks the whole chain.
-    ///   - body: called for every event in order, with the one before it of the same subject; nil for one that
-    ///     is not about a subject.
+    ///   - body: called for every event in order, with the one before it of the same subject, and with what was erased
+    ///     of it by itself, by which erasure; nil for one that is not about a subject.
     /// - Throws: ``LedgerError`` `corrupt` at the first event that does not follow from the one before.
     @discardableResult
     package func walkChain(
-        after start: UInt64 = 0, _ body: (UInt64, (event: SubjectEvent, previous: UInt64)?) throws -> Void
+        after start: UInt64 = 0,
+        _ body: (
+            UInt64, (event: SubjectEvent, previous: UInt64, erased: [(part: ErasedPart, by: UInt64)])?
+        ) throws -> Void
     ) throws -> ChainHead {
         guard var head = try chainHead(at: start) else {
             throw LedgerError.corrupt(where: "event \(start)", what: "it is missing")
@@ -354,7 +359,10 @@ package final class LedgerSnapshot {
             }
             let (recorded, hash) = try EventColumns.verified(select, previous: head.hash)
             head = ChainHead(sequence: sequence, hash: hash)
-            try body(sequence, recorded.map { ($0, UInt64(clamping: select.int64(27))) })
+            let erased = try EventColumns.erasedParts(select).entries.map { entry in
+                (ErasedPart(event: sequence, number: entry.number, hash: entry.hash), entry.erasure)
+            }
+            try body(sequence, recorded.map { ($0, UInt64(clamping: select.int64(27)), erased) })
         }
         return head
     }

@@ -20,6 +20,8 @@ package final class LedgerTransaction {
     private let upsertFile: Statement
     private let selectPersonal: Statement
     private let emptyEvent: Statement
+    private let updatePersonal: Statement
+    private let upsertErasedParts: Statement
     private let insertCommitment: Statement
     private let insertPending: Statement
     private let upsertToken: Statement
@@ -55,10 +57,17 @@ package final class LedgerTransaction {
             """)
         selectPersonal = try prepare(
             """
-            SELECT event.subject, event.previous, event.personal, erased_event.sequence IS NOT NULL
-            FROM event LEFT JOIN erased_event ON erased_event.sequence = event.sequence WHERE event.sequence = ?
+            SELECT event.subject, event.previous, event.personal, erased_event.sequence IS NOT NULL, erased_part.parts
+            FROM event
+                LEFT JOIN erased_event ON erased_event.sequence = event.sequence
+                LEFT JOIN erased_part ON erased_part.sequence = event.sequence
+            WHERE event.sequence = ?
             """)
         emptyEvent = try prepare("UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = ?")
+        updatePersonal = try prepare("UPDATE event SET personal = ? WHERE sequence = ?")
+        upsertErasedParts = try prepare(
+            "INSERT INTO erased_part (sequence, parts) VALUES (?,?) ON CONFLICT (sequence) DO UPDATE SET parts = excluded.parts"
+        )
         insertCommitment = try prepare("INSERT INTO erased_event (sequence, commitment) VALUES (?,?)")
         insertPending = try prepare("INSERT INTO erasure_pending (sequence) VALUES (?)")
         upsertToken = try prepare(StoredToken.upsert)
@@ -96,6 +105,7 @@ package final class LedgerTransaction {
     /// Takes out what is personal in the events before an erasure, of the person and of all who became part of the person.
     private func empty(_ erasure: DraftedErasure) throws {
         for part in erasure.parts { try empty(part) }
+        for parts in erasure.ofOthers.chunked(by: \.event) { try erase(parts, by: erasure.sequence) }
         insertPending.bind(1, Int64(erasure.sequence))
         try insertPending.run()
     }
@@ -113,16 +123,39 @@ package final class LedgerTransaction {
             let previous = UInt64(clamping: selectPersonal.int64(1))
             let personal = selectPersonal.isNull(2) ? nil : selectPersonal.bytes(2)
             let isEmpty = selectPersonal.int64(3) != 0
+            let erased = ErasedParts(selectPersonal.rawBytes(4))
             selectPersonal.reset()
             if let personal, !isEmpty {
-                try put(Personal.commitment(salt: part.salt, personal: personal), of: sequence)
-                emptyEvent.bind(1, Int64(sequence))
-                try emptyEvent.run()
+                try empty(sequence, Personal.commitment(salt: part.salt, personal: personal, erased ?? .none))
             }
             sequence = previous
         }
         deleteTokens.bind(1, part.subject)
         try deleteTokens.run()
+    }
+
+    private func empty(_ event: UInt64, _ commitment: ChainHash) throws {
+        try put(commitment, of: event)
+        emptyEvent.bind(1, Int64(event))
+        try emptyEvent.run()
+    }
+
+    /// Takes parts out of one event of somebody who is not erased.
+    private func erase(_ parts: ArraySlice<ErasedPart>, by erasure: UInt64) throws {
+        guard let event = parts.first?.event else { return }
+        guard let stored = try reading.personal(event) else {
+            throw LedgerError.corrupt(where: "event \(event)", what: "what is to be erased of it is not there")
+        }
+        var (personal, erased) = (stored.bytes, stored.erased)
+        for part in parts { erased.add(part, by: erasure) }
+        upsertErasedParts.bind(1, Int64(event))
+        upsertErasedParts.bind(2, erased.bytes)
+        try upsertErasedParts.run()
+        if let whole = parts.first(where: { $0.number == ErasedPart.whole }) { return try empty(event, whole.hash) }
+        Personal.erase(Set(parts.map(\.number)), in: &personal)
+        updatePersonal.bind(1, personal)
+        updatePersonal.bind(2, Int64(event))
+        try updatePersonal.run()
     }
 
     private func put(_ commitment: ChainHash, of event: UInt64) throws {
@@ -268,5 +301,17 @@ package final class LedgerTransaction {
             }
         }
         throw LedgerError.corrupt(where: "table source", what: "a source was neither found nor added")
+    }
+}
+
+extension [ErasedPart] {
+    /// Neighbours that are alike, together.
+    fileprivate func chunked(by key: (ErasedPart) -> UInt64) -> [ArraySlice<ErasedPart>] {
+        var (chunks, start) = ([ArraySlice<ErasedPart>](), 0)
+        for end in indices where end + 1 == count || key(self[end + 1]) != key(self[end]) {
+            chunks.append(self[start...end])
+            start = end + 1
+        }
+        return chunks
     }
 }

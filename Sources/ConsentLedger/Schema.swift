@@ -12,6 +12,7 @@ enum Schema {
         migrator.registerMigration("4-salts") { try $0.execute(sql: salts) }
         migrator.registerMigration("5-tokens") { try $0.execute(sql: version5Tokens) }
         migrator.registerMigration("5-links") { try $0.execute(sql: version5Links) }
+        migrator.registerMigration("6-parts") { try $0.execute(sql: version6Parts) }
         return migrator
     }
 
@@ -250,5 +251,14 @@ enum Schema {
         ALTER TABLE subject ADD COLUMN joined_to INTEGER;
         ALTER TABLE subject ADD COLUMN separated_at INTEGER;
         CREATE INDEX subject_joined ON subject (joined_to) WHERE joined_to IS NOT NULL;
+        """
+
+    private static let version6Parts = """
+        -- What has been erased by itself of an event whose person was not: an identifier that had been taken off the person.
+        -- parts: for each, which it was, the sequence of the erasure, and its hash, as Personal.swift lays them out.
+        CREATE TABLE erased_part (
+            sequence INTEGER PRIMARY KEY,
+            parts BLOB NOT NULL CHECK (length(parts) > 0 AND length(parts) % 41 = 0)
+        ) STRICT;
         """
 }

@@ -5,7 +5,8 @@ package import ConsentModel
 //     body 5      = subject i64 · actor text8 · detail · commitment 32 bytes
 //     detail 5    = action u8 · other subject i64 (0: none) · identifiers 17 bytes each, as in the table of subjects
 //     body 6      = subject i64 · actor text8 · detail
-//     detail 6    = reason u8 · identifiers 17 bytes each, as in the table of subjects
+//     detail 6    = reason u8 · identifiers 17 bytes each, as in the table of subjects · digest 32 bytes, where it took
+//                   parts out of events of others: of event u64 · number u8 · hash of each part, as in Personal.swift
 //
 // What links and unlinks has an event in the history of either side, one right behind the other: `joinedTo` then `linked`,
 // `unlinked` then `separated`; only an identifier that was nobody's has `linked` alone. The commitment is to the
@@ -56,15 +57,25 @@ extension RecordedLink {
 
     /// Nil if the bytes do not have the layout.
     init?(_ row: Statement, detail: [UInt8], named: [Identifier]) {
+        self.init(
+            sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
+            recordedAt: Timestamp(millis: row.int64(2)), detail: detail, named: named, actor: row.text(19),
+            hash: row.bytes(23))
+    }
+
+    /// Nil if the bytes do not have the layout.
+    init?(
+        sequence: UInt64, subject: Int64, recordedAt: Timestamp, detail: [UInt8], named: [Identifier], actor: String,
+        hash: [UInt8]
+    ) {
         guard detail.count > Self.fixedSize, let action = LinkAction(rawValue: detail[0]),
             (detail.count - Self.fixedSize) % SubjectRecord.identifierSize == 0
         else { return nil }
         let other = detail.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 1, as: Int64.self) }
         self.init(
-            sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
-            recordedAt: Timestamp(millis: row.int64(2)), action: action, other: Int64(littleEndian: other),
-            identifiers: Array(detail.dropFirst(Self.fixedSize)), named: named, actor: row.text(19),
-            hash: row.bytes(23))
+            sequence: sequence, subject: subject, recordedAt: recordedAt, action: action,
+            other: Int64(littleEndian: other), identifiers: Array(detail.dropFirst(Self.fixedSize)), named: named,
+            actor: actor, hash: hash)
     }
 }
 
@@ -76,6 +87,8 @@ package struct RecordedErasure: Sendable, Equatable {
     package var reason: ErasureReason
     /// As ``SubjectRecord/identifiers``.
     package var identifiers: [UInt8]
+    /// See ``ErasedPart/digest(_:)``: of what it took out of events of others.
+    package var partsDigest: [UInt8]
     /// Who carried it out.
     package var actor: String
     package var hash: [UInt8]
@@ -94,18 +107,24 @@ package struct RecordedErasure: Sendable, Equatable {
         return act
     }
 
-    static func detail(_ reason: ErasureReason, identifiers: [UInt8]) -> [UInt8] { [reason.rawValue] + identifiers }
+    static func detail(_ reason: ErasureReason, identifiers: [UInt8], partsDigest: [UInt8]) -> [UInt8] {
+        [reason.rawValue] + identifiers + partsDigest
+    }
 }
 
 extension RecordedErasure {
     /// Nil if the bytes do not have the layout.
     init?(_ row: Statement, detail: [UInt8]) {
-        guard let reason = detail.first.flatMap(ErasureReason.init(rawValue:)),
-            (detail.count - 1) % SubjectRecord.identifierSize == 0
+        // A digest is of no multiple of an identifier's size.
+        let digestSize = (detail.count - 1) % SubjectRecord.identifierSize == 0 ? 0 : ChainHash.size
+        let size = detail.count - 1 - digestSize
+        guard let reason = detail.first.flatMap(ErasureReason.init(rawValue:)), size >= 0,
+            size % SubjectRecord.identifierSize == 0
         else { return nil }
         self.init(
             sequence: UInt64(clamping: row.int64(0)), subject: row.int64(4),
-            recordedAt: Timestamp(millis: row.int64(2)), reason: reason, identifiers: Array(detail.dropFirst()),
+            recordedAt: Timestamp(millis: row.int64(2)), reason: reason,
+            identifiers: Array(detail.dropFirst().dropLast(digestSize)), partsDigest: Array(detail.suffix(digestSize)),
             actor: row.text(19), hash: row.bytes(23))
     }
 }
@@ -126,6 +145,8 @@ struct DraftedErasure: Sendable {
 
     /// The person, and those who became part of the person.
     var parts: [Part]
+    /// What names the person in events of others, by event and number.
+    var ofOthers: [ErasedPart]
     /// Of the erasure's own event.
     var sequence: UInt64
 }

@@ -114,7 +114,10 @@ package struct EventProof: Sendable {
 
     private var commitment: [String: JSONValue] {
         guard let commitment = evidence.commitment else { return [:] }
-        return ["commitment": .text(commitment.bytes.hex), "salt": JSONValue(evidence.salt?.hex)]
+        return [
+            "commitment": .text(commitment.bytes.hex), "salt": JSONValue(evidence.salt?.hex),
+            "parts": evidence.parts?.json ?? .null,
+        ]
     }
 
     /// The revision that the event names, and its text in the language of the event.
@@ -223,7 +226,13 @@ package struct EventProof: Sendable {
             }
             return
         }
-        guard ChainEntry.commitment(salt: salt, recorded.event) == commitment else {
+        // Events of earlier builds commit to all of it at once.
+        var made: ChainHash? = ChainEntry.commitment(salt: salt, recorded.event)
+        if let json = chain["parts"], !json.isNull {
+            guard let parts = CommittedParts(json) else { throw .notReadable("the commitment cannot be read") }
+            made = parts.commitment(salt: salt, recorded.event)
+        }
+        guard made == commitment else {
             throw .contradicted("event \(recorded.sequence): its identifiers or evidence are not those committed to")
         }
     }
@@ -301,6 +310,40 @@ extension RecordedEvent {
         event.key = json["key"]?.bytes.flatMap { bytes in bytes.withUnsafeBytes { IdempotencyKey(bytes: $0) } }
         self.init(
             sequence: sequence, subject: subject, recordedAt: recordedAt, event: event, refersTo: refersTo, hash: [])
+    }
+}
+
+extension CommittedParts {
+    fileprivate var json: JSONValue {
+        ["identifiers": .list(identifiers.map(\.json)), "evidence": evidence?.json ?? .null]
+    }
+
+    /// Nil for anything else.
+    fileprivate init?(_ json: JSONValue) {
+        guard let identifiers = json["identifiers"]?.list?.map(Part.init), !identifiers.contains(nil),
+            let evidence = json["evidence"]
+        else { return nil }
+        self.init(identifiers: identifiers.compactMap { $0 }, evidence: evidence.isNull ? nil : Part(evidence))
+        if self.evidence == nil, !evidence.isNull { return nil }
+    }
+}
+
+extension CommittedParts.Part {
+    fileprivate var json: JSONValue {
+        switch self {
+        case .nonce(let nonce): ["nonce": .text(nonce.hex)]
+        case .hash(let hash): ["hash": .text(hash.bytes.hex)]
+        }
+    }
+
+    fileprivate init?(_ json: JSONValue) {
+        if let nonce = json["nonce"]?.bytes {
+            self = .nonce(nonce)
+        } else if let hash = json["hash"]?.bytes.flatMap(ChainHash.init(bytes:)) {
+            self = .hash(hash)
+        } else {
+            return nil
+        }
     }
 }
 

@@ -10,7 +10,8 @@ struct Erase: AsyncParsableCommand {
         discussion: """
             Removes identifiers, evidence and salt of everything recorded about the person, whichever identifier is \
             named, from the database and its log; then it looks for them in every file of the node. The hash chain \
-            still verifies. What the person agreed to does not count any more; a "no" stands as an objection, as \
+            still verifies. An identifier that was taken off somebody ('consentd unlink') is removed from that person's \
+            events, which stay otherwise. What the person agreed to does not count any more; a "no" stands as an objection, as \
             before. A keyed hash of each identifier is kept, so that a register that is imported later cannot bring the \
             person back: only what the person does anew can. The certificate says all this as JSON; it names nobody.
 
@@ -103,6 +104,7 @@ private struct ErasureCertificate {
         "for each identifier a hash under the node's key, so that an import cannot bring the person back",
         "the skeleton of each event under a number: purpose, state, times, revision, source; the hash chain needs it",
         "each no, as an objection, under that number",
+        "what else the events of a person say off whom an identifier was taken: the identifier is removed from them",
         "copies outside the node's folder: backups, exports, reject files of imports",
     ]
 

@@ -98,7 +98,9 @@ struct CorpusThroughLedgerTests {
             keyCheck: ledger.identity.keyCheck, identifiers: 1000, purposes: 64)
         let end = try ledger.read { try $0.end() }
         try ledger.write { transaction in
-            let draft = Draft(after: end, reading: transaction.reading, previous: nil)
+            let draft = Draft(
+                after: end, reading: transaction.reading, previous: nil,
+                randomBytes: { [UInt8](repeating: 9, count: $0) })
             for (position, document) in try [earlierDocument(cases), document].compactMap(\.self).enumerated() {
                 let stored = StoredCatalog(version: position + 1, document: document.text, digest: document.digest)
                 _ = draft.append(stored, document.catalog, recordedAt: clock)

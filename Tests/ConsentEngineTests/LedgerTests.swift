@@ -113,13 +113,13 @@ struct LedgerTests {
         let event = ConsentEvent(
             [.customer("kari"), .email("kari@example.no"), Identifier(nationalIDHash: [UInt8](0..<16))], "p0", .given
         ).with { $0.evidence = String(repeating: "æ", count: 300) }
-        let bytes = Personal.encode(event)
+        let bytes = Personal.encode(event.identifiers, evidence: event.evidence) { [UInt8](1...16)[...] }
         let (identifiers, evidence) = try #require(Personal.decode(bytes))
         #expect(identifiers == event.identifiers)
         #expect(evidence == event.evidence)
         for size in 0..<bytes.count { #expect(Personal.decode(Array(bytes.prefix(size))) == nil) }
         #expect(Personal.decode(bytes + [0]) == nil)
-        for (position, value) in [(0, 2), (0, 4), (1, 99), (2, 200), (3, 0xFF), (bytes.count - 1, 0xC3)]
+        for (position, value) in [(0, 0x82), (0, 0x84), (0, 3), (1, 99), (2, 200), (3, 0xFF), (bytes.count - 17, 0xC3)]
             as [(Int, UInt8)]
         {
             var changed = bytes
@@ -145,7 +145,8 @@ struct LedgerTests {
     private func add(
         _ numbers: [Int], ends: [Timestamp?], after end: LedgerEnd, in transaction: LedgerTransaction
     ) throws -> (subjects: [Int64], head: ChainHead) {
-        let draft = Draft(after: end, reading: transaction.reading, previous: nil)
+        let draft = Draft(
+            after: end, reading: transaction.reading, previous: nil, randomBytes: { [UInt8](repeating: 9, count: $0) })
         var subjects: [SubjectRecord] = []
         for (position, number) in numbers.enumerated() {
             var subject = try draft.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
@@ -164,7 +165,9 @@ struct LedgerTests {
         let end = try ledger.read { try $0.end() }
         try ledger.write { transaction in
             let stored = StoredCatalog(version: 1, document: document.text, digest: document.digest)
-            let draft = Draft(after: end, reading: transaction.reading, previous: nil)
+            let draft = Draft(
+                after: end, reading: transaction.reading, previous: nil,
+                randomBytes: { [UInt8](repeating: 9, count: $0) })
             _ = draft.append(stored, document.catalog, recordedAt: begin)
             try transaction.store(draft, subjects: [])
         }
@@ -231,7 +234,8 @@ struct LedgerTests {
                 #expect(try reading.subjectsDue(at: next, countMax: 1).count == 1)
                 let all = try reading.subjectsDue(at: next.advanced(millis: 100 * day), countMax: 100)
                 #expect(Set(all) == Set(due.keys))
-                let draft = Draft(after: end, reading: reading, previous: nil)
+                let draft = Draft(
+                    after: end, reading: reading, previous: nil, randomBytes: { [UInt8](repeating: 9, count: $0) })
                 let ended = try found.map { id in
                     var subject = try #require(try reading.subject(id))
                     subject.projection.endsAt = nil

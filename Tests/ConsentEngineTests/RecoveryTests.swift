@@ -474,7 +474,7 @@ extension NodeFolder {
             "CREATE INDEX event_of_catalog ON event (sequence) WHERE kind > 1",
             "CREATE TRIGGER event_is_append_only BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'no'); END",
             "DROP TABLE outdating", "DROP TABLE erased_event", "DROP TABLE erasure_pending",
-            "DROP TABLE confirmation_token", "DROP INDEX subject_joined",
+            "DROP TABLE erased_part", "DROP TABLE confirmation_token", "DROP INDEX subject_joined",
             "ALTER TABLE subject DROP COLUMN joined_to", "ALTER TABLE subject DROP COLUMN separated_at",
             "ALTER TABLE subject DROP COLUMN erased_at", "ALTER TABLE subject DROP COLUMN erasure",
             "ALTER TABLE subject ADD COLUMN salt BLOB",

@@ -5,7 +5,6 @@ import ConsentKernel
 import ConsentLedger
 import ConsentModel
 import ConsentTestSupport
-import Crypto
 import Foundation
 import GRDB
 import Testing
@@ -163,16 +162,10 @@ struct VerificationTests {
 
     /// The commitment keeps the chain whole when a person is erased, which is an event of its own.
     @Test func aPersonalPartThatIsGoneWithoutAnErasureIsFound() throws {
-        let database = try DatabaseQueue(path: node.folder.ledgerPath)
-        for sequence in [2, 4] {
-            let committed = try database.read { database -> Data in
-                let row = try Row.fetchOne(
-                    database,
-                    sql: "SELECT value, personal FROM event JOIN salt USING (subject) WHERE event.sequence = ?",
-                    arguments: [sequence])!
-                return Data(SHA256.hash(data: (row[0] as Data) + (row[1] as Data)))
-            }
-            let hex = committed.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        let ledger = try Ledger(path: node.folder.ledgerPath)
+        for sequence in [2, 4] as [UInt64] {
+            let committed = try #require(try ledger.read { try $0.evidence(of: sequence)?.commitment })
+            let hex = committed.bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
             let statements = [
                 "UPDATE event SET personal = zeroblob(length(personal)) WHERE sequence = \(sequence)",
                 "INSERT INTO erased_event VALUES (\(sequence), x'\(hex)')",
