@@ -1305,7 +1305,7 @@ def records():
         broken(f"count {count}, 1 there", record(sized(few), count))
     broken("count 1, 2 there", record(sized(few) * 2, 1))
     broken("count 2, 3 there", record(sized(few) * 3, 2))
-    damage_events(broken, lambda damaged: record(sized(damaged)), "reservedBitSet")
+    damage_events(broken, lambda damaged: record(sized(damaged)), "reservedBitSet", of_identifiers=False)
     broken("one bad event among good ones takes the frame down",
            record(sized(few) + sized(patched(few, 18, u8(0))) + sized(few), 3))
     broken("order: a reserved bit before the layout", frame("record", b"", flags=1, argument=1, request=14),
@@ -1342,8 +1342,9 @@ def records():
     texts_in_answer(broken, data, {"message": ("no such revision", 2)})
 
 
-def damage_events(broken, wrap, error_of_reserved):
-    """Everything that an event's bytes can get wrong; `wrap` puts the event's body into a frame."""
+def damage_events(broken, wrap, error_of_reserved, of_identifiers=True):
+    """Everything that an event's bytes can get wrong; `wrap` puts the event's body into a frame. In `record`, what an
+    identifier holds is the event's fault and has an outcome."""
     few, every = event_body(FEWEST), event_body(EVERY)
     for bit in range(2, 8):
         broken(f"reserved bit {bit} of an event's flags", wrap(patched(few, 21, u8(1 << bit))), error_of_reserved)
@@ -1352,7 +1353,7 @@ def damage_events(broken, wrap, error_of_reserved):
         for code in codes:
             broken(f"event {field} code {code}", wrap(patched(few, position, u8(code))))
     kind_at = len(few) - 3
-    for code in TYPES_UNKNOWN:
+    for code in TYPES_UNKNOWN if of_identifiers else ():
         broken(f"event identifier type {code}", wrap(patched(few, kind_at, u8(code))))
     for count in (0, 2, 16, 17, 255):
         broken(f"event identifier count {count}, 1 there", wrap(event_body(FEWEST, count)))
@@ -1363,6 +1364,8 @@ def damage_events(broken, wrap, error_of_reserved):
             broken(f"event {field} is not UTF-8: {name}", wrap(few[:at] + u8(len(bad)) + bad + few[at + 1:]))
     for name, bad in NOT_UTF8.items():
         broken(f"event evidence is not UTF-8: {name}", wrap(few[:47] + u16(len(bad)) + bad + few[49:]))
+        if not of_identifiers:
+            continue
         broken(f"event identifier is not UTF-8: {name}", wrap(few[:kind_at + 1] + u8(len(bad)) + bad))
     damage_guardian(broken, lambda end: wrap(patched(few, 21, u8(2)) + end))
     broken("guardian that no flag says", wrap(few + guardian_bytes(GUARDIAN)))

@@ -64,8 +64,9 @@ extension ProblemList {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
-            let reason = context.map { "\(problem) (\($0.text) in line \($0.mark.line))" } ?? problem
-            report(.yaml, at: Place(line: mark.line, column: mark.column), "this is not YAML: \(reason)")
+            let reason =
+                context.map { "\(problem) (\($0.text) in line \(place(of: $0.mark, in: text).line))" } ?? problem
+            report(.yaml, at: place(of: mark, in: text), "this is not YAML: \(reason)")
         case .reader(let problem, let offset, let value, _):
             report(.yaml, at: place(ofCharacter: offset ?? 0, in: text), "\(problem) (U+\(hexadecimal(value)))")
         case .duplicatedKeysInMapping(let keys, let context):
@@ -76,6 +77,15 @@ extension ProblemList {
         case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
             report(.yaml, at: .start, "\(error)")
         }
+    }
+
+    /// Behind the end of the text it is the end: the parser reads on in what stands behind it to fill its buffer.
+    private func place(of mark: Mark, in text: String) -> Place {
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        // A line feed ends a line; it does not begin another.
+        let count = lines.count - (lines.last?.isEmpty ?? true ? 1 : 0)
+        guard mark.line > max(1, count) else { return Place(line: mark.line, column: mark.column) }
+        return Place(line: max(1, count), column: (count > 0 ? lines[count - 1].unicodeScalars.count : 0) + 1)
     }
 
     private func hexadecimal(_ value: Int32) -> String {

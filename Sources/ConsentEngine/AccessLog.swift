@@ -47,7 +47,7 @@ extension Engine {
         try ledger.read { try $0.evidence(of: sequence)?.event.map { UInt64(clamping: $0.subject) } ?? 0 }
     }
 
-    /// Entries looked at for one page: a page takes some hundredths of a second, however few are wanted.
+    /// Entries looked at for one page: a page takes some tenths of a second, however few are wanted.
     private static let accessesPerPageMax = 50_000
 
     /// One page of the access log.

@@ -19,6 +19,13 @@ package final class Engine: Sendable {
     package let inService: InService
     /// How the index came to be usable when the engine opened.
     package let recovery: IndexRecovery
+    /// Why the map of keys was made anew when the engine opened; nil where it was not.
+    package let keysRebuilt: String?
+
+    /// What to tell people of ``keysRebuilt``.
+    package static func keysRebuilt(_ reason: String) -> String {
+        "the map of keys was rebuilt from the ledger: \(reason)"
+    }
 
     let ledger: Ledger
     private let lock: LockHolder
@@ -53,16 +60,33 @@ package final class Engine: Sendable {
     ///   - overlapWeightMin: see ``overlapWeightMin``; zero for always.
     ///   - systemNow: the system's clock.
     ///   - fatal: is told, on any thread, why the node cannot go on; it must be closed.
-    /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running.
-    package init(
+    ///   - trouble: is told, on any thread, that the ledger cannot be written, as on a full disk, and when it can be again.
+    /// - Throws: ``EngineError`` `locked`, ``LedgerError``, ``SystemError``. Nothing is left running. Damage of the ledger
+    ///   is noted in the folder, which keeps the node closed.
+    package convenience init(
         _ folder: NodeFolder, identifiersExpected: Int = 0, overlapWeightMin: Int = Engine.overlapWeightMin,
         progress: @Sendable (Int, Int) -> Void = { _, _ in },
         systemNow: @escaping @Sendable () -> Timestamp = { Timestamp(millis: Clock.realtimeMillis()) },
-        fatal: @escaping @Sendable (NodeFailure) -> Void
+        trouble: @escaping @Sendable (String) -> Void = { _ in }, fatal: @escaping @Sendable (NodeFailure) -> Void
+    ) throws {
+        do {
+            try self.init(
+                opening: folder, identifiersExpected: identifiersExpected, overlapWeightMin: overlapWeightMin,
+                progress: progress, systemNow: systemNow, trouble: trouble, fatal: fatal)
+        } catch let error as LedgerError {
+            if case .corrupt = error { try? folder.noteDamage("\(error)") }
+            throw error
+        }
+    }
+
+    private init(
+        opening folder: NodeFolder, identifiersExpected: Int, overlapWeightMin: Int,
+        progress: @Sendable (Int, Int) -> Void, systemNow: @escaping @Sendable () -> Timestamp,
+        trouble: @escaping @Sendable (String) -> Void, fatal: @escaping @Sendable (NodeFailure) -> Void
     ) throws {
         guard folder.exists else { throw LedgerError.missing(path: folder.ledgerPath) }
         guard let lock = try folder.lock() else { throw EngineError.locked(path: folder.path) }
-        damage = try DamageWatch(folder, fatal: fatal)
+        damage = try DamageWatch(folder, trouble: trouble, fatal: fatal)
         self.folder = folder
         self.lock = LockHolder(lock)
         self.systemNow = systemNow
@@ -76,6 +100,7 @@ package final class Engine: Sendable {
         let keys = try KeyMap(folder, ledger: ledger, hashKey: hashKey)
         if identifiersExpected > 0 { try index.reserve(identifiers: index.rows + identifiersExpected) }
         self.recovery = recovery
+        keysRebuilt = keys.rebuiltBecause
         publication = index.publication
         inService = InService(
             Service(identity: identity, hashKey: hashKey, publication: publication, catalog: catalog))
@@ -204,6 +229,8 @@ package final class Engine: Sendable {
         let (standing, guardian, sequence, recordedAt) = try withSubject(identifiedBy: identifier) {
             subject, snapshot in
             let standing = subject?.standings[purposeBit]
+            // The act that decides is told as the event that it is kept from.
+            if let act = standing?.decidingAct { try snapshot.requireWhole(act.sequence) }
             let guardian = try subject.flatMap { try Self.guardian(behind: standing, of: $0, snapshot) }
             return (standing, guardian, try snapshot.head().sequence, try snapshot.lastRecordedAt())
         }

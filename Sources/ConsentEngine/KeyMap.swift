@@ -8,28 +8,52 @@ import ConsentModel
 struct KeyMap {
     private let writer: IndexWriter
     private let hashKey: IdentifierHashKey
+    /// Why it was made anew when the node opened; nil where it was not, or the ledger was empty.
+    let rebuiltBecause: String?
 
     /// Opens the map of a node and makes it agree with the ledger.
     init(_ folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
         self.hashKey = hashKey
-        writer = try Self.followed(folder, ledger, hashKey) ?? Self.rebuilt(folder, ledger, hashKey)
+        switch try Self.followed(folder, ledger, hashKey) {
+        case .success(let known): (writer, rebuiltBecause) = (known, nil)
+        case .failure(let unusable):
+            let isNew = try ledger.read { try $0.head().sequence == 0 }
+            writer = try Self.rebuilt(folder, ledger, hashKey)
+            rebuiltBecause = isNew ? nil : unusable.reason
+        }
     }
 
     /// Makes the map anew.
     init(rebuilding folder: NodeFolder, ledger: Ledger, hashKey: IdentifierHashKey) throws {
         self.hashKey = hashKey
+        rebuiltBecause = nil
         writer = try Self.rebuilt(folder, ledger, hashKey)
     }
 
-    /// Nil if what is there, with what the ledger has more, is not what the ledger says that it must be.
+    /// Why what is there has to be made anew.
+    private struct Unusable: Error { var reason: String }
+
+    /// What is there, with what the ledger has more, if that is what the ledger says that it must be.
     private static func followed(
         _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
-    ) throws -> IndexWriter? {
-        guard let known = try open(folder, ledger, hashKey) else { return nil }
-        return try ledger.read { snapshot in
-            try follow(snapshot, known, hashKey)
-            return try snapshot.totals(of: .keys) == DerivedTotals(known.totals) ? known : nil
+    ) throws -> Result<IndexWriter, Unusable> {
+        let known: IndexWriter
+        do {
+            known = try IndexWriter(
+                opening: folder.keysFolder, history: ledger.identity.history, keyCheck: hashKey.check)
+        } catch let problem as IndexProblem {
+            return .failure(Unusable(reason: "\(problem)"))
         }
+        // Ahead of the ledger, or behind another past than the ledger's: a backup was restored.
+        let chain = try ledger.read { try $0.chainHead(at: known.appliedSequence) }
+        guard known.appliedSequence == 0 || chain?.mark == known.appliedChain else {
+            return .failure(Unusable(reason: "it was derived from another past of this ledger"))
+        }
+        let isRight = try ledger.read { snapshot in
+            try follow(snapshot, known, hashKey)
+            return try snapshot.totals(of: .keys) == DerivedTotals(known.totals)
+        }
+        return isRight ? .success(known) : .failure(Unusable(reason: "its rows are not those that the ledger names"))
     }
 
     private static func rebuilt(
@@ -53,21 +77,6 @@ struct KeyMap {
             purposes: 1)
         try writer.publish()
         return writer
-    }
-
-    /// Nil if what is there cannot be used.
-    private static func open(
-        _ folder: NodeFolder, _ ledger: Ledger, _ hashKey: IdentifierHashKey
-    ) throws -> IndexWriter? {
-        do {
-            let writer = try IndexWriter(
-                opening: folder.keysFolder, history: ledger.identity.history, keyCheck: hashKey.check)
-            // Ahead of the ledger, or behind another past than the ledger's: a backup was restored.
-            let chain = try ledger.read { try $0.chainHead(at: writer.appliedSequence) }
-            return writer.appliedSequence == 0 || chain?.mark == writer.appliedChain ? writer : nil
-        } catch is IndexProblem {
-            return nil
-        }
     }
 
     /// Takes in what the ledger has more.

@@ -22,18 +22,27 @@ final class DamageWatch: Sendable {
     private let folder: NodeFolder
     private let fatal: @Sendable (NodeFailure) -> Void
     private let isFound = Atomic(false)
+    private let trouble: @Sendable (String) -> Void
+    private let isTroubled = Atomic(false)
 
     /// - Throws: ``LedgerError`` `closedAsDamaged` if damage was found before.
-    init(_ folder: NodeFolder, fatal: @escaping @Sendable (NodeFailure) -> Void) throws {
+    init(
+        _ folder: NodeFolder, trouble: @escaping @Sendable (String) -> Void,
+        fatal: @escaping @Sendable (NodeFailure) -> Void
+    ) throws {
         if let finding = try folder.damage() {
             throw LedgerError.closedAsDamaged(path: folder.damagePath, finding: finding)
         }
         self.folder = folder
         self.fatal = fatal
+        self.trouble = trouble
     }
 
-    /// Notes damage and ends the node; anything else is nothing to this.
+    /// Notes damage and ends the node. A ledger that cannot be used now is told of, once until it can be again.
     func report(_ error: EngineError) {
+        if case .ledger(.unavailable) = error, !isTroubled.exchange(true, ordering: .relaxed) {
+            trouble("\(error)")
+        }
         guard case .ledger(let damage) = error, error.isDamage else { return }
         // The disk may be what is wrong: the node ends in any case.
         try? folder.noteDamage("\(damage)")
@@ -44,6 +53,12 @@ final class DamageWatch: Sendable {
     func look() {
         guard File.exists(folder.damagePath) else { return }
         end((try? folder.damage()) ?? "the ledger is damaged; see \(folder.damagePath)")
+    }
+
+    /// Tells of the end of trouble: something was stored.
+    func noteStored() {
+        guard isTroubled.load(ordering: .relaxed), isTroubled.exchange(false, ordering: .relaxed) else { return }
+        trouble("the ledger can be used again")
     }
 
     /// Whether damage was found.

@@ -97,7 +97,7 @@ package struct NodeFolder: Sendable {
     }
 
     /// What was found wrong with the ledger; nil if nothing was.
-    func damage() throws -> String? {
+    package func damage() throws -> String? {
         guard File.exists(damagePath) else { return nil }
         return String(decoding: try File.read(damagePath, sizeMax: 65_536), as: UTF8.self)
     }

@@ -96,7 +96,7 @@ final class Notary: Sendable {
         do {
             return try folder.checkpoints()
         } catch let error as ProofError {
-            throw LedgerError.checkpointsUnreadable(folder, error)
+            throw LedgerError.checkpointsUnreadable(path: folder.checkpointsPath, reason: "\(error)")
         }
     }
 
@@ -226,12 +226,6 @@ extension LedgerSnapshot {
                     + "or put in another place, and the chain was made anew behind it")
         }
         return nil
-    }
-}
-
-extension LedgerError {
-    static func checkpointsUnreadable(_ folder: NodeFolder, _ error: ProofError) -> LedgerError {
-        .corrupt(where: folder.checkpointsPath, what: "\(error)")
     }
 }
 

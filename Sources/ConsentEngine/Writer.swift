@@ -301,6 +301,7 @@ final class Writer: @unchecked Sendable {
     /// the index is closed to checks rather than left behind.
     private func publish(_ stored: Decided) {
         let (group, head) = (stored.group, stored.group.end.head)
+        damage.noteStored()
         do {
             for (key, sequence) in group.newKeys { try keys.put(key, sequence) }
             keys.setApplied(head)

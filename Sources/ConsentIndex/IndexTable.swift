@@ -186,7 +186,8 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         case .sizeWrong(let size, let expected): "it has \(size) bytes where its header says \(expected)"
         case .anotherHistory: "it was derived from another ledger"
         case .anotherKey: "it was built with another hash key"
-        case .uncleanFromAnotherBoot: "it was not closed in order before the machine went down"
+        case .uncleanFromAnotherBoot:
+            "it names neither an orderly close nor this start of the machine: the machine went down, or the file was changed"
         case .digestWrong: "its rows or their owners do not match their digest"
         case .superseded: "it says that a newer one has taken its place"
         case .purposesUnreadable: "its list of purposes is not one that this program reads"
@@ -435,7 +436,9 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
         guard header.word(0) == magic else { throw IndexProblem.notAnIndex }
         guard header.word(8) == formatVersion else { throw IndexProblem.formatVersion(header.word(8)) }
         guard mapping.size >= headerSize else { throw IndexProblem.notAnIndex }
-        guard header.word(Offset.checksum) == header.headerChecksum else { throw IndexProblem.headerDamaged }
+        guard header.word(Offset.checksum) == header.headerChecksum, header.word(Offset.clean) <= 1 else {
+            throw IndexProblem.headerDamaged
+        }
         let geometry = IndexGeometry(words: Int(header.word(Offset.words)), slots: Int(header.word(Offset.slots)))
         guard mapping.size == geometry.fileSize else {
             throw IndexProblem.sizeWrong(mapping.size, expected: geometry.fileSize)

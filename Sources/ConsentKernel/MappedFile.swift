@@ -17,6 +17,7 @@ import Glibc
             throw SystemError("map", "\(size) bytes")
         }
         unsafe self.base = base
+        unsafe ckernel_remember_mapping(base, size, file.raw)
     }
 
     /// Asks for large pages, where the file system has them: random accesses then miss the processor's table of pages
@@ -27,7 +28,14 @@ import Glibc
     /// advice.
     package func populate() { _ = unsafe madvise(base, size, ckernel_populate_write()) }
 
-    deinit { unsafe munmap(base, size) }
+    deinit {
+        unsafe ckernel_forget_mapping(base)
+        unsafe munmap(base, size)
+    }
+
+    /// From now on a bus error, which is a mapped file that was cut short or whose disk failed, says on standard error which
+    /// file it was, and ends the process with a code.
+    package static func tellBusErrors(exitCode: Int32) { _ = ckernel_tell_bus_errors(exitCode) }
 
     /// Makes everything written so far durable.
     package func synchronize() throws(SystemError) {

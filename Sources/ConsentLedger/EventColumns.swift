@@ -2,12 +2,23 @@ import ConsentModel
 
 /// An event as a row of its table, joined with the names that it refers to.
 enum EventColumns {
-    static let select = """
+    static let select = select(with: "")
+    /// As above, with what an event that is read by itself follows from: the hash of the one before it, or, of the first,
+    /// the history's id.
+    static let selectOne = select(
+        with: """
+            , ifnull(
+                (SELECT before.hash FROM event AS before WHERE before.sequence = event.sequence - 1),
+                (SELECT value FROM node WHERE name = 'history'))
+            """)
+
+    private static func select(with more: String) -> String {
+        """
         SELECT event.sequence, event.kind, event.recorded_at, event.captured_at, event.subject, purpose.id, event.state,
             revision.declaration, revision.revision, event.language, event.method, event.party, event.explicit, event.age,
             event.expires_at, event.refers_to, source.system, source.channel, source.form, event.actor, event.key,
             event.personal, erased_event.commitment, event.hash, catalog.version, catalog.digest, salt.value,
-            event.previous, event.detail, event.commitment, erased_part.parts
+            event.previous, event.detail, event.commitment, erased_part.parts\(more)
         FROM event
             LEFT JOIN purpose ON purpose.bit = event.purpose
             LEFT JOIN revision ON revision.id = event.revision
@@ -17,6 +28,7 @@ enum EventColumns {
             LEFT JOIN erased_event ON erased_event.sequence = event.sequence
             LEFT JOIN erased_part ON erased_part.sequence = event.sequence
         """
+    }
 
     /// What an event of a consent always says: purpose, state, language, method, party, explicit, source, actor.
     private static let required: [Int32] = [5, 6, 9, 10, 11, 12, 16, 19]
@@ -31,7 +43,7 @@ enum EventColumns {
     private static let ages: ClosedRange<Int64> = 0...150
 
     /// - Throws: ``LedgerError`` `corrupt` for what the door never let in: the chain's bytes have no room for it.
-    static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: StoredPersonal?) {
+    private static func read(_ row: Statement) throws -> (recorded: RecordedEvent, personal: StoredPersonal?) {
         let sequence = UInt64(clamping: row.int64(0))
         func corrupt(_ what: String) -> LedgerError { .corrupt(where: "event \(sequence)", what: what) }
         guard !required.contains(where: row.isNull) else { throw corrupt("something in it is missing") }
@@ -120,6 +132,19 @@ enum EventColumns {
         var hash: ChainHash { chain.hash }
     }
 
+    /// Reads an event of ``selectOne`` and computes its hash anew: whoever reads what was changed finds it.
+    ///
+    /// - Returns: nil for one that is about no person.
+    static func verified(_ row: Statement) throws -> SubjectEvent? {
+        let sequence = row.int64(0)
+        let before = row.bytes(31)
+        guard
+            let previous = sequence == 1 && before.count == 16
+                ? ChainHead(history: before).hash : ChainHash(bytes: before)
+        else { throw LedgerError.corrupt(where: "event \(sequence - 1)", what: "it is missing") }
+        return try verified(row, previous: previous).0
+    }
+
     /// Reads an event and computes its hash anew.
     static func verified(_ row: Statement, previous: ChainHash) throws -> (SubjectEvent?, hash: ChainHash) {
         let hashed = try hashed(row, previous: previous)
@@ -198,7 +223,7 @@ enum EventColumns {
         return commitment
     }
 
-    static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: StoredPersonal?) {
+    private static func link(_ row: Statement) throws -> (recorded: RecordedLink, personal: StoredPersonal?) {
         let personal = try personal(row)
         let named = personal.map { Personal.decode($0.bytes, $0.erased)?.identifiers }
         guard !row.isNull(4), !row.isNull(19), !(named == .some(nil)),
@@ -207,20 +232,10 @@ enum EventColumns {
         return (link, personal)
     }
 
-    static func erasure(_ row: Statement) throws -> RecordedErasure {
+    private static func erasure(_ row: Statement) throws -> RecordedErasure {
         guard !row.isNull(4), !row.isNull(19), let erasure = RecordedErasure(row, detail: row.bytes(28)) else {
             throw LedgerError.corrupt(where: "event \(row.int64(0))", what: "its detail cannot be read")
         }
         return erasure
-    }
-
-    /// An event about a person, of whatever kind; nil for one that is about none.
-    static func subjectEvent(_ row: Statement) throws -> SubjectEvent? {
-        switch EventKind(rawValue: UInt8(clamping: row.int64(1))) {
-        case .consent: .consent(try read(row).recorded)
-        case .erasure: .erasure(try erasure(row))
-        case .link: .link(try link(row).recorded)
-        case .catalog, .revisionBecameCurrent, .access, nil: nil
-        }
     }
 }

@@ -13,6 +13,8 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
     case keyWrong(path: String, reason: String)
     /// What is stored contradicts itself.
     case corrupt(where: String, what: String)
+    /// The signed checkpoints beside the ledger cannot be used; of the ledger that says nothing.
+    case checkpointsUnreadable(path: String, reason: String)
     /// The node was closed when damage was found, and nobody has shown since that the ledger is whole.
     case closedAsDamaged(path: String, finding: String)
     /// The disk is full, or the system failed. Trying again may help.
@@ -32,6 +34,10 @@ package enum LedgerError: Error, Sendable, CustomStringConvertible {
             "the key at \(path) does not fit the ledger: \(reason); restore the one that was backed up with the ledger"
         case .corrupt(let place, let what):
             "the ledger is damaged at \(place): \(what); stop, keep the file, restore a backup"
+        case .checkpointsUnreadable(let path, let reason):
+            "the file of signed checkpoints, \(path), is damaged: \(reason); the ledger is not touched by that. Put back a "
+                + "copy of the file, or move it away: 'consentd verify' then checks the ledger without it, and the node "
+                + "signs the chain anew"
         case .closedAsDamaged(let path, let finding):
             "\(finding)\nThe node stays closed since that was found (\(path)). Restore a backup; when 'consentd verify' "
                 + "finds the node sound, it may be opened again"

@@ -26,7 +26,7 @@ package final class LedgerReading {
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         selectSubject = try prepare("\(SubjectColumns.select) WHERE id = ?")
         selectLink = try prepare("SELECT subject, previous, purpose, state, captured_at FROM event WHERE sequence = ?")
-        selectEvent = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        selectEvent = try prepare("\(EventColumns.selectOne) WHERE event.sequence = ?")
         // The index is by day: within the first day that there is, all are looked at.
         selectNextEnd = try prepare(
             """
@@ -179,13 +179,16 @@ package final class LedgerReading {
     func event(_ sequence: UInt64) throws -> RecordedEvent? {
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }
-        return try selectEvent.step() ? try EventColumns.read(selectEvent).recorded : nil
+        guard try selectEvent.step(), case .consent(let event) = try EventColumns.verified(selectEvent) else {
+            return nil
+        }
+        return event
     }
 
     func subjectEvent(_ sequence: UInt64) throws -> SubjectEvent? {
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }
-        return try selectEvent.step() ? try EventColumns.subjectEvent(selectEvent) : nil
+        return try selectEvent.step() ? try EventColumns.verified(selectEvent) : nil
     }
 
     func erasure(_ sequence: UInt64) throws -> RecordedErasure? {

@@ -217,17 +217,27 @@ package final class LedgerSnapshot {
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
-        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ?")
+        let select = try prepare("\(EventColumns.selectOne) WHERE event.sequence = ?")
         select.bind(1, Int64(clamping: sequence))
-        return try select.step() ? try EventColumns.read(select).recorded : nil
+        guard try select.step(), case .consent(let event) = try EventColumns.verified(select) else { return nil }
+        return event
+    }
+
+    /// - Throws: ``LedgerError`` `corrupt` unless the event is there, and is what was recorded.
+    package func requireWhole(_ sequence: UInt64) throws {
+        let select = try prepare("\(EventColumns.selectOne) WHERE event.sequence = ?")
+        select.bind(1, Int64(clamping: sequence))
+        guard try select.step() else { throw LedgerError.corrupt(where: "event \(sequence)", what: "it is missing") }
+        _ = try EventColumns.verified(select)
     }
 
     /// Entries of the access log after a sequence, oldest first, until the body says that it has enough.
     package func walkAccesses(after sequence: UInt64, _ body: (RecordedAccess) throws -> Bool) throws {
         let select = try prepare(
-            "\(EventColumns.select) WHERE event.kind = 4 AND event.sequence > ? ORDER BY event.sequence")
+            "\(EventColumns.selectOne) WHERE event.kind = 4 AND event.sequence > ? ORDER BY event.sequence")
         select.bind(1, Int64(clamping: sequence))
         while try select.step() {
+            _ = try EventColumns.verified(select)
             guard try body(EventColumns.access(select)) else { return }
         }
     }
@@ -242,9 +252,10 @@ package final class LedgerSnapshot {
 
     /// An erasure by its sequence.
     package func erasure(_ sequence: UInt64) throws -> RecordedErasure? {
-        let select = try prepare("\(EventColumns.select) WHERE event.sequence = ? AND event.kind = 6")
+        let select = try prepare("\(EventColumns.selectOne) WHERE event.sequence = ?")
         select.bind(1, Int64(clamping: sequence))
-        return try select.step() ? try EventColumns.erasure(select) : nil
+        guard try select.step(), case .erasure(let erasure) = try EventColumns.verified(select) else { return nil }
+        return erasure
     }
 
     /// Every confirmation token that is known.

@@ -27,7 +27,6 @@ struct HistoryEnds {
 package final class SubjectHistories {
     private let link: Statement
     private let select: Statement
-    private let personal: Statement
     private let parts: Statement
     private let lastEvent: Statement
     private let walks: HistoryWalks
@@ -35,16 +34,9 @@ package final class SubjectHistories {
     init(_ connection: OpaquePointer, _ walks: HistoryWalks) throws {
         self.walks = walks
         link = try Statement(connection, "SELECT subject, previous, kind FROM event WHERE sequence = ?")
-        select = try Statement(connection, "\(EventColumns.select) WHERE event.sequence = ?")
+        select = try Statement(connection, "\(EventColumns.selectOne) WHERE event.sequence = ?")
         parts = try Statement(connection, SubjectColumns.selectParts)
         lastEvent = try Statement(connection, "SELECT last_event FROM subject WHERE id = ?")
-        personal = try Statement(
-            connection,
-            """
-            SELECT personal, parts FROM event LEFT JOIN erased_part ON erased_part.sequence = event.sequence
-                WHERE event.sequence = ?
-                    AND NOT EXISTS (SELECT 1 FROM erased_event WHERE erased_event.sequence = event.sequence)
-            """)
     }
 
     /// A subject whose events are a person's, with what is nobody's any more.
@@ -101,7 +93,7 @@ package final class SubjectHistories {
     private func event(_ sequence: UInt64) throws -> SubjectEvent {
         select.bind(1, Int64(sequence))
         defer { select.reset() }
-        guard try select.step(), let event = try EventColumns.subjectEvent(select) else {
+        guard try select.step(), let event = try EventColumns.verified(select) else {
             throw LedgerError.corrupt(where: "event \(sequence)", what: "a history leads to it, but it is not there")
         }
         return event
@@ -120,7 +112,10 @@ package final class SubjectHistories {
         let joins = Set(parts.dropFirst().map(\.lastEvent))
         try walkBack(parts) { sequence, kind in
             guard sequence > known else { return false }
-            if [.consent, .link].contains(kind), !joins.contains(sequence) { newer.append(sequence) }
+            let isTold = kind == .consent || kind == .link
+            // What is passed over is looked at: a kind that was changed would hide an event.
+            if !isTold { _ = try event(sequence) }
+            if isTold, !joins.contains(sequence) { newer.append(sequence) }
             // A long history is walked to its beginning, once.
             return known > 0 || sequence > after || newer.count >= HistoryWalks.sizeMin
         }
@@ -140,16 +135,14 @@ package final class SubjectHistories {
         let known = isPart ? countMax : min(countMax, subject.identifiers.count / SubjectRecord.identifierSize)
         var identifiers: [Identifier] = []
         try walkBack(parts(of: subject)) { sequence, _ in
-            personal.bind(1, Int64(sequence))
-            defer { personal.reset() }
-            if try personal.step(), !personal.isNull(0) {
-                let named = ErasedParts(personal.rawBytes(1)).flatMap { Personal.decode(personal.bytes(0), $0) }
-                guard let named else {
-                    throw LedgerError.corrupt(where: "event \(sequence)", what: "its personal part cannot be read")
+            let named: [Identifier] =
+                switch try event(sequence) {
+                case .consent(let event): event.event.identifiers
+                case .link(let link): link.named
+                case .erasure: []
                 }
-                for identifier in named.identifiers where !identifiers.contains(identifier) {
-                    if isPart || isKept(identifier) { identifiers.append(identifier) }
-                }
+            for identifier in named where !identifiers.contains(identifier) {
+                if isPart || isKept(identifier) { identifiers.append(identifier) }
             }
             return identifiers.count < known
         }

@@ -145,7 +145,14 @@ package struct CSVReader {
         }
         var places = scanner.places
         let isWhole = fault == nil || fault == .nulByte || fault == .invalidUTF8 ? isWhole : false
-        if isWhole { rewrite(&places, bytes) }
+        if !isWhole {
+            holdsApostrophe = text.contains(FormulaMark.byte)
+            // Of a row that was given up, the buffer holds no more than its reject text, however the file was cut.
+            let size = fault?.givesUp ?? false ? min(text.count, RegisterLimit.rejectTextSizeMax) : text.count
+            let end = scanner.rowStart + size
+            places.removeSubrange((places.firstIndex { $0.end > end } ?? places.endIndex)...)
+        }
+        rewrite(&places, bytes)
         rewritten.withUnsafeBufferPointer { rewritten in
             places.withUnsafeBufferPointer { places in
                 scanner.places.withUnsafeBufferPointer { writtenPlaces in
@@ -153,7 +160,8 @@ package struct CSVReader {
                         CSVRow(
                             start: scanner.rowPosition, end: next, isHeader: isHeader,
                             isRecovered: scanner.isRecovered, fault: fault, isWhole: isWhole,
-                            text: fault == nil ? text : rejectText(of: text), bytes: bytes, rewritten: rewritten,
+                            readableCount: places.count, text: fault == nil ? text : rejectText(of: text), bytes: bytes,
+                            rewritten: rewritten,
                             places: places, writtenPlaces: writtenPlaces, textStart: scanner.rowStart))
                 }
             }

@@ -28,6 +28,14 @@ package enum CSVFault: Error, Hashable, Sendable {
         }
     }
 
+    /// Whether reading went on at the row's next line, whatever its quotes say.
+    var givesUp: Bool {
+        switch self {
+        case .fieldTooLong, .rowTooLong, .quoteUnclosed, .quoteMisplaced: true
+        case .nulByte, .invalidUTF8, .tooFewFields, .tooManyFields, .truncated: false
+        }
+    }
+
     /// What was wrong and what to do.
     package var message: String {
         switch self {
@@ -72,8 +80,11 @@ package struct CSVRow: ~Copyable {
     package let isRecovered: Bool
     /// Why it could not be read; it has no fields then, unless it is whole.
     package let fault: CSVFault?
-    /// Whether it has all its fields although it is at fault: what some of them hold is not text.
+    /// Whether it has all its fields. One at fault may: what some of them hold is not text then.
     let isWhole: Bool
+    /// Fields before the first place of doubt: of a row at fault those that had ended when the fault was met, on its first
+    /// line and within what is kept of it. A separator too many or too few may stand before them, unless the row is whole.
+    let readableCount: Int
     /// The row as it is written, without its line end. Of a row at fault its first line, and no more than the reject
     /// file takes. Valid only within the call.
     package let text: UnsafeBufferPointer<UInt8>

@@ -47,20 +47,26 @@ package struct RowRejection: Sendable, Equatable {
     package let text: [UInt8]
     /// Where reading resumes.
     package let end: FilePosition
+    /// Whether it says "no", or may: then somebody is still held for one who agreed.
+    package let saysNo: Bool
 
-    init(_ row: borrowing CSVRow, text: [UInt8], rule: String, message: String) {
+    init(_ row: borrowing CSVRow, text: [UInt8], rule: String, message: String, saysNo: Bool) {
         line = row.start.line
         self.rule = rule
-        self.message = message
+        self.message = saysNo ? message + Self.noNote : message
         self.text = text
         end = row.end
+        self.saysNo = saysNo
     }
+
+    private static let noNote = "; THE ROW SAYS NO and was not taken: record it by hand"
 
     /// A row that was read well and whose event the server refused.
     package init(_ row: RegisterRow, rule: String, message: String) {
         line = row.start.line
         self.rule = rule
-        self.message = message
+        saysNo = row.events.contains { $0.state.takesAway }
+        self.message = saysNo ? message + Self.noNote : message
         text = row.text
         end = row.end
     }
@@ -157,7 +163,9 @@ private struct RowTaker {
             summary.count(taken)
             handle(.row(taken))
         } catch {
-            reject(row, rule: error.rule, message: error.message, handle)
+            // Of a row whose fields cannot be told apart, that is what is wrong.
+            let fault = row.isWhole ? nil : row.fault
+            reject(row, rule: fault?.rule ?? error.rule, message: fault?.message ?? error.message, handle)
         }
     }
 
@@ -174,8 +182,10 @@ private struct RowTaker {
     private mutating func reject(
         _ row: borrowing CSVRow, rule: String, message: String, _ handle: (RegisterItem) -> Void
     ) {
-        summary.count(rejectedBy: rule)
-        handle(.rejection(RowRejection(row, text: rejectText(of: row), rule: rule, message: message)))
+        let rejection = RowRejection(
+            row, text: rejectText(of: row), rule: rule, message: message, saysNo: interpreter?.mayBeNo(row) ?? false)
+        summary.count(rejection)
+        handle(.rejection(rejection))
     }
 
     private func rejectText(of row: borrowing CSVRow) -> [UInt8] {

@@ -59,6 +59,7 @@ package struct RegisterReport: Sendable {
         }
         if summary[.repeated] > 0 { lines.append(words.repeated(summary[.repeated])) }
         if summary[.contradicted] > 0 { lines.append(words.contradicted(summary[.contradicted])) }
+        if summary[.noNotTaken] > 0 { lines.append(words.noNotTaken(summary[.noNotTaken])) }
         return lines
     }
 
@@ -82,7 +83,7 @@ enum ReasonKind: UInt8, NamedInSnakeCase {
         case .unconfirmed: self = .unconfirmed
         case .insufficient: self = .insufficient
         case .asked: self = .asked
-        case .saysNo, .counts, .dormant, .repeated, .contradicted: return nil
+        case .saysNo, .counts, .dormant, .repeated, .contradicted, .noNotTaken: return nil
         }
     }
 
@@ -192,6 +193,13 @@ private struct Words {
             "\(count) sier det motsatte av en annen rad på samme tidspunkt; da gjelder nei",
             "\(count) säger motsatsen till en annan rad vid samma tidpunkt; då gäller nej",
             "\(count) say the opposite of another row at the same moment; the no counts")
+    }
+
+    func noNotTaken(_ count: Int) -> String {
+        pick(
+            "VIKTIG: \(count) av de avviste radene sier NEI, eller kan gjøre det, og er ikke registrert; registrer dem for hånd",
+            "VIKTIGT: \(count) av de avvisade raderna säger NEJ, eller kan göra det, och är inte registrerade; registrera dem för hand",
+            "IMPORTANT: \(count) of the rejected rows say NO, or may, and are not recorded; record them by hand")
     }
 
     /// - Parameter lacks: names of columns, with `+` between them.

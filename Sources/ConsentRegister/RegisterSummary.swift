@@ -52,12 +52,15 @@ package struct RegisterSummary: Sendable, Hashable {
         rejectedCount + withoutProofCount + RowNote.allCases.filter(\.isWorthless).reduce(0) { $0 + self[$1] }
     }
 
-    package mutating func count(rejectedBy rule: String) { rejectedCounts[rule, default: 0] += 1 }
+    package mutating func count(_ rejection: RowRejection) {
+        rejectedCounts[rejection.rule, default: 0] += 1
+        if rejection.saysNo { count(.noNotTaken) }
+    }
 
     /// Counts a row that was accepted as rejected, because the server refused it.
-    package mutating func move(_ row: RegisterRow, toRejectedBy rule: String) {
+    package mutating func move(_ row: RegisterRow, to rejection: RowRejection) {
         add(row, -1)
-        count(rejectedBy: rule)
+        count(rejection)
     }
 
     private mutating func add(_ row: RegisterRow, _ sign: Int) {

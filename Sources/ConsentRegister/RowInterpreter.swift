@@ -8,6 +8,11 @@ import ConsentModel
 /// or no state that is known. Whatever else it says wrongly is left out, and what it says at too great length is cut. A
 /// "no" that is lost breaks the law.
 ///
+/// That holds for a row whose fields cannot be told apart to its end, too: with too many or too few of them, too long a
+/// field, a quote that does not close. Where the state's own column holds the word for a "no", no separator before it is
+/// missing or too many, so the columns up to it are what their names say; those behind it are passed over, and an
+/// identifier among them is nobody's.
+///
 /// A date without a time of day is the whole day. A "no" counts from its end and everything else from its beginning, so
 /// that a grant of the same day never outranks the "no".
 struct RowInterpreter {
@@ -28,11 +33,27 @@ struct RowInterpreter {
         self.options = options
     }
 
-    /// Whether a row that is at fault says "no" nevertheless: its fields are all there, and only what is not text in
-    /// some of them is lost.
-    func isNo(_ row: borrowing CSVRow) -> Bool {
-        guard row.isWhole, let state = states.value(of: field(.state, in: row)) else { return false }
+    /// Whether the state's column says "no", also in a row that is at fault.
+    func isNo(_ row: borrowing CSVRow) -> Bool { isNo(field(.state, in: row)) }
+
+    /// Whether a row says "no", as far as anybody can tell: in one whose fields cannot be told apart, some piece of its text
+    /// is a word for it.
+    func mayBeNo(_ row: borrowing CSVRow) -> Bool {
+        if row.isWhole { return isNo(row) }
+        return row.text.split { Array(",;\t|\"\r\n".utf8).contains($0) }
+            .contains { isNo(UnsafeBufferPointer(rebasing: $0).trimmed) }
+    }
+
+    private func isNo(_ word: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard let state = states.value(of: word) else { return false }
         return state.takesAway && !state.isInternal
+    }
+
+    /// Whether a column of a row can be relied on.
+    private func holds(_ position: Int, in row: borrowing CSVRow) -> Bool {
+        guard !row.isWhole else { return true }
+        guard let state = columns.position(of: .state) else { return false }
+        return position < row.readableCount && position <= state
     }
 
     /// One event for each purpose that the row names.
@@ -62,7 +83,7 @@ struct RowInterpreter {
         var identifiers: [Identifier] = []
         identifiers.reserveCapacity(columns.identifiers.count)
         var firstFault: RowFault?
-        for (type, position) in columns.identifiers {
+        for (type, position) in columns.identifiers where holds(position, in: row) {
             let field = row[position].trimmed
             if field.isEmpty { continue }
             do throws(RowFault) {
@@ -236,7 +257,10 @@ extension RowInterpreter {
     private static let dayMillis: Int64 = 86_400_000
 
     private func field(_ field: RegisterField, in row: borrowing CSVRow) -> UnsafeBufferPointer<UInt8> {
-        columns.position(of: field).map { row[$0].trimmed } ?? UnsafeBufferPointer(start: nil, count: 0)
+        guard let position = columns.position(of: field), holds(position, in: row) else {
+            return UnsafeBufferPointer(start: nil, count: 0)
+        }
+        return row[position].trimmed
     }
 
     private func word<Value>(

@@ -1,6 +1,6 @@
 package import ConsentModel
 
-/// What is worth knowing of a row that became events.
+/// What is worth knowing of a row: of the last case one that became nothing, of all others one that became events.
 package enum RowNote: UInt8, Sendable, NamedInSnakeCase {
     /// It says no, which is worth as much as a yes: who is in it must be left alone.
     case saysNo
@@ -22,12 +22,14 @@ package enum RowNote: UInt8, Sendable, NamedInSnakeCase {
     /// At the same moment another row of the same register said yes where this one says no, or the other way around. The
     /// "no" counts.
     case contradicted
+    /// It says no, or may, and was rejected: who is in it may still be held for one who agreed.
+    case noNotTaken
 
     /// Whether nothing can rest on it today.
     package var isWorthless: Bool {
         switch self {
         case .outdated, .expired, .unconfirmed, .insufficient, .asked: true
-        case .saysNo, .counts, .dormant, .repeated, .contradicted: false
+        case .saysNo, .counts, .dormant, .repeated, .contradicted, .noNotTaken: false
         }
     }
 

@@ -51,6 +51,13 @@ package struct ByteReader {
     package mutating func text8() -> String { unsafe text(bytes(Int(u8()))) }
     package mutating func text16() -> String { unsafe text(bytes(Int(u16()))) }
 
+    /// Nil if the bytes are there, but are not UTF-8: for a text of which that is no fault of the layout.
+    package mutating func text8IfUTF8() -> String? {
+        let bytes = unsafe bytes(Int(u8()))
+        guard unsafe UTF8Check.isValid(UnsafeRawBufferPointer(bytes)) else { return nil }
+        return unsafe String(decoding: bytes.assumingMemoryBound(to: UInt8.self), as: UTF8.self)
+    }
+
     package mutating func restText() -> String { unsafe text(rest()) }
 
     private mutating func text(_ bytes: UnsafeMutableRawBufferPointer) -> String {

@@ -28,7 +28,9 @@ package struct EventMessage: Equatable, Sendable {
 
     package struct NamedValue: Equatable, Sendable {
         package var typeByte: UInt8
+        /// Empty where it is not UTF-8.
         package var value: String
+        package var isUTF8 = true
 
         package init(typeByte: UInt8, value: String) {
             self.typeByte = typeByte
@@ -65,7 +67,13 @@ package struct EventMessage: Equatable, Sendable {
         guardian = event.guardian.map(GuardianMessage.init)
     }
 
-    /// Nil if the bytes do not have the layout, or a code is not known.
+    /// Whether every identifier has a type that is known, and is UTF-8. If not, that is the event's fault and not its
+    /// frame's.
+    var hasReadableIdentifiers: Bool {
+        identifiers.allSatisfy { $0.isUTF8 && IdentifierType(rawValue: $0.typeByte) != nil }
+    }
+
+    /// Nil if the bytes do not have the layout, or a code is not known, other than an identifier's type.
     package init?(_ reader: inout ByteReader) {
         let size = unsafe Int(reader.u32())
         var body = unsafe ByteReader(reader.bytes(size))
@@ -97,18 +105,19 @@ package struct EventMessage: Equatable, Sendable {
         form = unsafe body.text8()
         actor = unsafe body.text8()
         evidence = unsafe body.text16()
-        var areTypesKnown = true
         identifiers.reserveCapacity(identifierCount)
         for _ in 0..<identifierCount {
             let typeByte = unsafe body.u8()
-            if IdentifierType(rawValue: typeByte) == nil { areTypesKnown = false }
-            identifiers.append(unsafe NamedValue(typeByte: typeByte, value: body.text8()))
+            let value = unsafe body.text8IfUTF8()
+            var identifier = NamedValue(typeByte: typeByte, value: value ?? "")
+            identifier.isUTF8 = value != nil
+            identifiers.append(identifier)
         }
         if flags & Self.guardianFlag != 0 {
             guardian = unsafe GuardianMessage(&body)
             guard guardian != nil else { return nil }
         }
-        guard unsafe body.isComplete, areTypesKnown else { return nil }
+        guard unsafe body.isComplete else { return nil }
     }
 
     /// - Precondition: texts are within their limits, which the sender has checked.
@@ -153,6 +162,7 @@ package struct EventMessage: Equatable, Sendable {
             guard let type = IdentifierType(rawValue: identifier.typeByte) else {
                 throw .identifierTypeUnknown("type \(identifier.typeByte)")
             }
+            guard identifier.isUTF8 else { throw .identifierInvalid(type) }
             parsed.append(try Identifier(type: type, value: identifier.value))
         }
         var event = ConsentEvent(identifiers: parsed, purpose: purpose.id, state: state)
@@ -239,7 +249,8 @@ package struct RecordedEventMessage: Equatable, Sendable {
         recordedAt = unsafe reader.time()
         refersTo = unsafe reader.u64()
         hash = unsafe reader.array(32)
-        guard unsafe reader.isIntact, let event = unsafe EventMessage(&reader) else { return nil }
+        guard unsafe reader.isIntact, let event = unsafe EventMessage(&reader), event.hasReadableIdentifiers
+        else { return nil }
         self.event = event
     }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ConsentKernel
 import Foundation
 
 /// The version of this program.
@@ -9,6 +10,7 @@ let version = "0.1.0"
 enum Program {
     static func main() {
         umask(0o027)
+        MappedFile.tellBusErrors(exitCode: Exit.failed.rawValue)
         do {
             try requireText()
             let command = try Consentd.parseAsRoot()

@@ -23,7 +23,8 @@ struct Import: AsyncParsableCommand {
             A grant without proof becomes a request to ask again; a time in 1970-01-01 or before counts as none. A row \
             that says no (withdrawn, refused, revoked, invalidated, objected) is taken unless it names nobody, no known \
             purpose or no known state; what else it says wrongly is left out, without a time it counts from now, and a \
-            date is the end of that day.
+            date is the end of that day. Where its fields cannot be told apart to its end, those up to the state's are \
+            taken. One that could not be taken is named on standard error.
 
             Rows that cannot be taken are written to FILE.rejects.csv with line and reason, without national ids, and \
             with an apostrophe before what a spreadsheet would calculate; the import passes over that apostrophe.
@@ -231,6 +232,8 @@ private final class RegisterImport {
     private let chosen: ImportReport
     private var census = RegisterCensus()
     private var rejectsSize: UInt64 = 0
+    private var noNamedCount = 0
+    private static let noNamedMax = 20
     private var reader: RegisterReader
     private var digest = PrefixDigest()
     private var summary = RegisterSummary()
@@ -480,7 +483,7 @@ private final class RegisterImport {
     private func settle(_ batch: Batch, _ outcomes: [ImportOutcome]) async throws {
         let (before, recordedBefore) = (point, recorded)
         var rejected = batch.rejections
-        for rejection in batch.rejections { summary.count(rejectedBy: rejection.rule) }
+        for rejection in batch.rejections { summary.count(rejection) }
         var rest = outcomes[...]
         var toAsk: [UInt8] = []
         for row in batch.rows {
@@ -488,15 +491,19 @@ private final class RegisterImport {
             let answers = Array(rest.prefix(row.events.count))
             rest = rest.dropFirst(row.events.count)
             if let refusal = count(answers) ?? refusal(of: row) {
-                rejected.append(RowRejection(row, rule: refusal.rule, message: refusal.message))
-                summary.move(row, toRejectedBy: refusal.rule)
+                let rejection = RowRejection(row, rule: refusal.rule, message: refusal.message)
+                rejected.append(rejection)
+                summary.move(row, to: rejection)
             } else {
                 note(row, &toAsk)
             }
         }
         try askAgain?.write(toAsk)
         var text: [UInt8] = []
-        for rejection in rejected.sorted(by: { $0.line < $1.line }) { RejectFile.append(rejection, to: &text) }
+        for rejection in rejected.sorted(by: { $0.line < $1.line }) {
+            RejectFile.append(rejection, to: &text)
+            if rejection.saysNo { sayNoNotTaken(rejection) }
+        }
         try write(text)
         if !isWitnessed, !outcomes.isEmpty {
             // It was imported before the point was stored, so nothing of it can be new.
@@ -506,6 +513,15 @@ private final class RegisterImport {
         (answeredTo, answeredDigest) = (batch.end, batch.prefixDigest)
         batchesSincePoint += 1
         if batchesSincePoint >= Self.batchesPerPoint, let before { try store(before) }
+    }
+
+    /// Names a row at once whose "no" is lost unless somebody acts; of very many, the file of rejected rows has the rest.
+    private func sayNoNotTaken(_ rejection: RowRejection) {
+        noNamedCount += 1
+        if noNamedCount <= Self.noNamedMax {
+            Output.error(
+                "consentd: line \(rejection.line), \(Output.words(rejection.rule)): it says no and was not taken")
+        }
     }
 
     /// What the rows before it say against a row that is only judged: the node would know by then.
@@ -598,7 +614,7 @@ private final class RegisterImport {
                 "reasons": worth.reasons.map {
                     ["reason": $0.slug, "rows": $0.rows, "text": $0.text] as [String: Any]
                 },
-                "sayNo": summary[.saysNo], "dormant": summary[.dormant],
+                "sayNo": summary[.saysNo], "noNotTaken": summary[.noNotTaken], "dormant": summary[.dormant],
                 "repeated": ledger == nil ? summary[.repeated] : Output.null,
                 "contradicted": ledger == nil ? summary[.contradicted] : Output.null,
                 "askAgainFile": paths.askAgain ?? Output.null,

@@ -145,6 +145,7 @@ struct NodeOptions: ParsableArguments {
                     Foundation.exit(failure.exitCode.rawValue)
                 }
                 if case .rebuilt = engine.recovery { Output.error("consentd: \(engine.recovery)") }
+                if let reason = engine.keysRebuilt { Output.error("consentd: \(Engine.keysRebuilt(reason))") }
                 return engine
             } catch EngineError.locked {
                 if (try? Socket.connect(.unix(path: folder.socketPath))) != nil { return nil }
@@ -171,6 +172,8 @@ struct NodeOptions: ParsableArguments {
         options.name = "consentd"
         options.actor = actor
         options.requestTimeout = .seconds(60)
+        // What stands in the way, such as a full disk, is for the person to mend.
+        options.retryTimeout = .seconds(2)
         // A person waits: better to hear at once that the server is gone.
         options.reconnects = false
         let client = try await connect(to: endpoint, options)

@@ -95,7 +95,7 @@ extension LedgerError {
         switch self {
         case .missing: Exit.unreachable
         case .exists, .remains: Exit.refused
-        case .notALedger, .keyWrong, .corrupt, .closedAsDamaged: Exit.damaged
+        case .notALedger, .keyWrong, .corrupt, .checkpointsUnreadable, .closedAsDamaged: Exit.damaged
         case .newerVersion, .unavailable: Exit.failed
         }
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ConsentClient
 import ConsentEngine
+import ConsentLedger
 import Foundation
 
 struct History: AsyncParsableCommand {
@@ -237,7 +238,8 @@ struct Rebuild: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Make the index and the map of keys anew from the ledger.",
         discussion: """
-            Only while no server runs on the node. A server does it by itself when they cannot be trusted.
+            Only while no server runs on the node. A server does it by itself when they cannot be trusted. It mends no \
+            ledger: of a node that is closed as damaged it says so, and exits with 6.
 
             EXAMPLE
               consentd rebuild --data club
@@ -249,14 +251,21 @@ struct Rebuild: AsyncParsableCommand {
         try await reportingFailures {
             let bar = ProgressBar("Rebuilding", unit: "identifiers")
             let start = ContinuousClock.now
-            let count = try rebuildIndex(node.existingFolder()) { done, all in bar.show(done, of: all) }
+            let folder = try node.existingFolder()
+            let count = try rebuildIndex(folder) { done, all in bar.show(done, of: all) }
             bar.finish(count)
             let took = ContinuousClock.now - start
             let seconds = Double(took.components.seconds) + Double(took.components.attoseconds) / 1e18
             if node.json {
-                Output.json(["identifiers": count, "seconds": (seconds * 1000).rounded() / 1000])
+                Output.json([
+                    "identifiers": count, "seconds": (seconds * 1000).rounded() / 1000,
+                    "ledgerDamage": try folder.damage() ?? Output.null,
+                ])
             } else {
                 print("rebuilt \(Output.counted(count, "identifier")) in \(String(format: "%.2f", seconds)) s")
+            }
+            if let finding = try folder.damage() {
+                throw LedgerError.closedAsDamaged(path: folder.damagePath, finding: finding)
             }
         }
     }

@@ -44,6 +44,7 @@ struct Serve: ParsableCommand {
         let engine = try Engine(
             try node.existingFolder(),
             progress: { done, all in Output.error("consentd: rebuilding the index, \(done) of \(all) identifiers") },
+            trouble: { Output.error("consentd: \($0)") },
             fatal: { failure in
                 switch failure {
                 case .ledgerDamaged(let finding): damage.stop(finding)
@@ -93,11 +94,13 @@ struct Serve: ParsableCommand {
         if node.json {
             Output.json([
                 "listening": server.addresses.map(\.description), "readyMillis": millis,
-                "recovery": engine.recovery.description, "catalogVersion": engine.catalog.version,
+                "recovery": engine.recovery.description, "keysRebuilt": engine.keysRebuilt ?? Output.null,
+                "catalogVersion": engine.catalog.version,
             ])
             return
         }
         for address in server.addresses { Output.line("listening on \(address)") }
+        if let reason = engine.keysRebuilt { Output.line(Engine.keysRebuilt(reason)) }
         if engine.catalog.version == 0 { Output.line("no catalog is applied: every check is an error until one is") }
         if ((try? readToken(listening.tokenFile, in: node.folder)) ?? nil) == nil {
             Output.line("no token: only processes of this machine can connect")

@@ -55,6 +55,16 @@ import Testing
         #expect(try document(text).catalog.recipients[1].name == "Trykk &Co AS")
     }
 
+    /// The parser reads on behind it.
+    @Test(arguments: ["{", "{\n", "format: {", "a: 1\nb: [\n", "a: \"x\n"])
+    func namesNoLineThatIsNotThere(_ text: String) throws {
+        let found = try #require(problems(in: text).first)
+        let lines = text.split(separator: "\n")
+        #expect(found.rule == "yaml" && found.line == lines.count && found.column <= lines.last!.count + 1)
+        let named = found.description.matches(of: /line ([0-9]+)/).compactMap { Int($0.1) }
+        #expect(named.allSatisfy { $0 <= lines.count }, "\(found.description)")
+    }
+
     @Test func survivesDeepNesting() {
         #expect(problems(in: String(repeating: "[", count: 100_000)).map(\.rule) == ["yaml"])
         #expect(problems(in: String(repeating: "- ", count: 100_000)).map(\.rule) == ["yaml"])

@@ -184,6 +184,113 @@ struct FailureTests {
         #expect(node.fatals.all.count == 1)
     }
 
+    private static func question(_ selection: PeopleSelection) -> PeopleQuestion {
+        var question = PeopleQuestion(selection)
+        (question.purpose, question.countMax) = ("p0", 10)
+        (question.from, question.until) = (SampleCatalog.begin, secondsAgo(-3600))
+        return question
+    }
+
+    /// Each reads the withdrawal of "kari", event 4, or the grant of "ola", event 3.
+    static let readers: [(name: String, changed: UInt64, read: @Sendable (Engine) throws -> Void)] = [
+        ("history", 4, { _ = try $0.history(of: .customer("kari"), after: 0, countMax: 10) }),
+        ("timeline", 4, { _ = try $0.timeline(of: .customer("kari"), after: 0, countMax: 10) }),
+        ("explain", 4, { _ = try $0.explain(.customer("kari"), purposeBit: 0) }),
+        ("active", 4, { _ = try $0.people(question(.active)) }),
+        ("proof", 4, { _ = try $0.proof(of: 4) }),
+        ("history, granted", 3, { _ = try $0.history(of: .customer("ola"), after: 0, countMax: 10) }),
+        ("audience", 3, { _ = try $0.people(question(.audience)) }),
+        ("access log", 5, { _ = try $0.accesses(AccessLogQuestion(), countMax: 10) }),
+    ]
+
+    static let changes = [
+        "state = CASE state WHEN 4 THEN 6 ELSE 4 END", "actor = 'other'", "recorded_at = recorded_at + 1",
+        "language = 'xx'", "hash = randomblob(32)",
+    ]
+
+    /// What was changed must not be passed on as true, whoever asks for it.
+    @Test(arguments: readers.indices, changes)
+    func aChangedEventIsFoundByTheRequestThatReadsIt(_ number: Int, _ change: String) async throws {
+        let (name, changed, read) = Self.readers[number]
+        let node = try TestNode(.consents(bits: 0..<1))
+        let engine = node.engine
+        _ = try engine.record([.grant([.customer("kari")]), .grant([.customer("ola")])])
+        nextMillisecond()
+        _ = try engine.record([ConsentEvent([.customer("kari")], "p0", .withdrawn)])
+        let entry = AccessEntry(.history, by: AccessReader(actor: "clerk-7", client: "crm"))
+        _ = try await withCheckedThrowingContinuation { continuation in
+            engine.log(entry, about: nil) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+        }
+        try read(engine)
+        // Where the column says nothing of an entry of the access log, it is the detail that is changed.
+        let isOfLog = changed == 5 && !change.contains("recorded_at") && !change.contains("hash")
+        try node.folder.changeLedger(
+            "UPDATE event SET \(isOfLog ? "detail = CAST(substr(detail, 1, length(detail) - 1) || x'7a' AS BLOB)" : change) "
+                + "WHERE sequence = \(changed)")
+        #expect("\(name), \(change)") {
+            try read(engine)
+        } throws: { error in
+            guard EngineError(error).isDamage else { return false }
+            return "\(error)".contains("event \(changed)")
+        }
+    }
+
+    @Test func damageThatOpeningFindsIsNotedAndKeepsTheNodeClosed() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")])])
+        try node.close()
+        let whole = try File.read(node.folder.ledgerPath)
+        try node.folder.changeLedger("UPDATE event SET actor = 'other' WHERE sequence = 2")
+        #expect { try node.open() } throws: { if case LedgerError.corrupt = $0 { true } else { false } }
+        #expect(try node.folder.damage()?.contains("event 2") == true)
+        try File.replace(node.folder.ledgerPath, with: whole)
+        #expect { try node.open() } throws: { if case LedgerError.closedAsDamaged = $0 { true } else { false } }
+        #expect(try verify(node.folder).isReopened)
+        try node.open()
+    }
+
+    /// They may be lost or written over, and the ledger be whole.
+    @Test func checkpointsThatCannotBeReadAreNoDamageOfTheLedger() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        _ = try node.engine.record([.grant([.customer("kari")])])
+        try node.close()
+        try File.replace(node.folder.checkpointsPath, with: Array("{\"format\":\n".utf8))
+        #expect { try node.open() } throws: { error in
+            guard case LedgerError.checkpointsUnreadable(let path, _) = error else { return false }
+            return path == node.folder.checkpointsPath && "\(error)".contains("line 1")
+                && !"\(error)".contains("restore a backup") && !"\(error)".contains("ledger is damaged")
+        }
+        #expect(try node.folder.damage() == nil)
+        try File.remove(node.folder.checkpointsPath)
+        try node.open()
+        try node.close()
+        #expect(try node.folder.checkpoints().count == 1)
+        try node.expectSound()
+    }
+
+    @Test func aDamagedMapOfKeysIsMadeAnewAndThatIsSaid() throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        #expect(node.engine.keysRebuilt == nil)
+        _ = try node.engine.record([.grant([.customer("kari")]).with { $0.key = IdempotencyKey(1) }])
+        try node.restart()
+        #expect(node.engine.keysRebuilt == nil)
+        try node.close()
+        try File.replace(node.folder.keysFolder.currentFilePath, with: [1, 2, 3])
+        try node.open()
+        #expect(node.engine.keysRebuilt == "the file is not an index")
+        try node.expectSound()
+    }
+
+    @Test func thatTheLedgerCannotBeWrittenIsToldOnceAndSoIsItsEnd() async throws {
+        let node = try TestNode(.consents(bits: 0..<1))
+        try node.folder.changeLedger("ALTER TABLE subject RENAME TO hidden")
+        for _ in 0..<3 { _ = try? node.engine.record([.grant([.customer("ola")])]) }
+        #expect(node.troubles.all.count == 1 && node.troubles.all[0].contains("cannot be used now"))
+        try node.folder.changeLedger("ALTER TABLE hidden RENAME TO subject")
+        #expect(try node.engine.recordOne(.grant([.customer("ola")])).isRecorded)
+        #expect(node.troubles.all.count == 2 && node.troubles.all[1] == "the ledger can be used again")
+    }
+
     @Test func aDamagedNodeStaysClosedUntilItIsShownToBeWhole() throws {
         let node = try TestNode(.consents(bits: 0..<1))
         _ = try node.engine.record([.grant([.customer("kari")])])

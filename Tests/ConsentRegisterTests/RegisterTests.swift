@@ -182,10 +182,69 @@ import Testing
             + row([[0x33], [], Array("sms".utf8), Array("given".utf8), [], [0xF8]])
             + row([[0x34], [], Array("sms".utf8), no, [0xF8]])
         let register = try readRegister(bytes)
-        #expect(register.events.map { $0.identifiers.map(\.text) } == [["customer:1"], ["customer:2"]])
+        #expect(
+            register.events.map { $0.identifiers.map(\.text) } == [["customer:1"], ["customer:2"], ["customer:4"]])
         #expect(register.events.first?.evidence == "a\u{FFFD}\u{FFFD}")
         #expect(register.events.first?.actor == String(repeating: "\u{FFFD}", count: Limit.shortTextSizeMax / 3))
-        #expect(register.rules == ["identifier_invalid", "invalid_utf8", "invalid_utf8"])
+        #expect(register.rules == ["identifier_invalid", "invalid_utf8"])
+    }
+
+    static let halfRows = [
+        "1;sms;N", "1;sms;N;a", "1;sms;N;a;b;c;d", "1;sms;N;a;;;;;;;;;;;;;;",
+        "1;sms;N;" + String(repeating: "x", count: 70_000),
+        "1;sms;N;\"" + String(repeating: "x", count: 70_000) + "\";2025-01-01", "1;sms;N;\"x;2025-01-01",
+        "1;sms;N;\"x\"y;2025-01-01", "\"1\";\"sms\";\"N\";\"x", "1;sms;N;\u{0}", "'=1;sms;N",
+    ]
+
+    /// Who it is of, about what, and that it says "no" stand before the place where the row cannot be read any more.
+    @Test(arguments: halfRows, noes)
+    func aNoIsTakenFromARowThatCannotBeReadToItsEnd(_ half: String, _ state: String) throws {
+        let row = half.replacing(";N", with: ";\(state)").replacing("\"N\"", with: "\"\(state)\"")
+        let more = (2..<80).map { "\($0);ads;given;;\n" }.joined()
+        for text in ["\(row)\n\(more)", row] {
+            let bytes = Array("customer;purpose;state;evidence;captured_at\n\(text)".utf8)
+            let register = try readRegister(bytes)
+            let event = try #require(register.events.first, "\(register.rejections.map(\.message))")
+            #expect(event.identifiers.map(\.value) == [half.hasPrefix("'") ? "=1" : "1"])
+            #expect(event.purpose == "sms" && event.state.name == state && event.capturedAt == nil)
+            #expect(register.rejections.isEmpty && register.rows.count == (text == row ? 1 : 79))
+            #expect(register.summary[.noNotTaken] == 0)
+            // However the file is cut.
+            var reader = RegisterReader()
+            var items: [RegisterItem] = []
+            for start in stride(from: 0, to: bytes.count, by: 3001) {
+                try reader.feed(Array(bytes[start..<min(start + 3001, bytes.count)])) { items.append($0) }
+            }
+            try reader.finish { items.append($0) }
+            #expect(items == register.items)
+        }
+    }
+
+    /// What is behind the state may be another column's, and what the state's column says of a shifted row is no "no".
+    @Test(arguments: [
+        "sms;withdrawn;1", "sms;withdrawn;1;a;b;c", "1;2;sms;withdrawn", "sms;\"withdrawn;1;x", "1;withdrawn;sms;a",
+        "\"1;sms;withdrawn", "1;sms;given", "1;sms", "withdrawn",
+    ])
+    func nobodyIsReadFromWhereAColumnMayBeMissing(_ row: String) throws {
+        let register = try readRegister("purpose;state;customer;email;evidence\n\(row)\n")
+        #expect(register.events.isEmpty, "\(register.events)")
+        #expect(register.rejections.count == 1)
+        let saysNo = row.contains("withdrawn")
+        #expect(register.rejections[0].saysNo == saysNo && register.summary[.noNotTaken] == (saysNo ? 1 : 0))
+        #expect(register.rejections[0].message.contains("SAYS NO") == saysNo)
+    }
+
+    @Test func aNoThatCouldNotBeTakenIsCountedAndToldInTheReport() throws {
+        let register = try readRegister(
+            "customer,purpose,state\n,sms,withdrawn\n1,,objected\n2,sms,given\n3,sms,what\n")
+        #expect(register.rejections.map(\.saysNo) == [true, true, false])
+        #expect(register.summary[.noNotTaken] == 2)
+        for (language, word) in [(ReportLanguage.nb, "NEI"), (.sv, "NEJ"), (.en, "NO")] {
+            let line = RegisterReport(register.summary, in: language).lines.last ?? ""
+            #expect(line.contains("2") && line.contains(word))
+        }
+        let without = try readRegister("customer,purpose,state\n3,sms,what\n")
+        #expect(!RegisterReport(without.summary, in: .en).lines.contains { $0.contains("NO,") })
     }
 
     @Test(arguments: noes)

@@ -127,9 +127,10 @@ import Testing
 
     private let point: ProgressPoint = {
         var summary = RegisterSummary()
-        summary.count(rejectedBy: "too_few_fields")
-        summary.count(rejectedBy: "age_invalid")
-        summary.count(rejectedBy: "age_invalid")
+        for rule in ["too_few_fields", "age_invalid", "age_invalid"] {
+            let row = try! readRegister("customer,purpose\n1,sms\n").rows[0]
+            summary.count(RowRejection(row, rule: rule, message: ""))
+        }
         return ProgressPoint(
             fileSize: 17, position: FilePosition(offset: 17, line: 2), prefixDigest: Array(0..<32),
             ledger: LedgerPoint(history: history, sequence: 7), rejectFileSize: 99, summary: summary)
@@ -225,7 +226,7 @@ import Testing
     @Test func rowThatTheServerRefusesMovesToTheRejected() throws {
         var read = try readRegister("customer,purpose\n1,sms|ads\n")
         let row = try #require(read.rows.first)
-        read.summary.move(row, toRejectedBy: "purpose_unknown")
+        read.summary.move(row, to: RowRejection(row, rule: "purpose_unknown", message: "x"))
         #expect(read.summary.rowCount == 1 && read.summary.eventCount == 0 && read.summary.withoutProofCount == 0)
         #expect(read.summary.rejectedCounts == ["purpose_unknown": 1])
         #expect(RowRejection(row, rule: "purpose_unknown", message: "x").text == Array("1,sms|ads".utf8))

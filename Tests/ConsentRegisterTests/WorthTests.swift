@@ -166,7 +166,7 @@ import Testing
     private func summary() throws -> RegisterSummary {
         var summary = RegisterSummary()
         let read = try readRegister(Self.register)
-        for rejection in read.rejections { summary.count(rejectedBy: rejection.rule) }
+        for rejection in read.rejections { summary.count(rejection) }
         for row in read.rows {
             summary.count(row)
             if !row.isWithoutProof {

@@ -146,6 +146,33 @@ struct DoorTests {
     }
 }
 
+/// What an identifier holds is its event's fault; the other events of the frame are recorded.
+struct UnreadableIdentifierTests {
+    @Test(arguments: [
+        (UInt8(99), "x", ErrorCode.identifierRefused),
+        (IdentifierType.customer.rawValue, "\u{0}Z", .identifierMalformed),
+    ])
+    func isAnOutcomeAndTakesNoOtherEventAlong(_ typeByte: UInt8, _ value: String, _ expected: ErrorCode) throws {
+        let server = try VectorServer()
+        try server.record(given: ["kari", "ola"])
+        func no(_ value: String, _ typeByte: UInt8 = IdentifierType.customer.rawValue) -> EventMessage {
+            var message = EventMessage(purposeBit: 0, state: .withdrawn)
+            message.identifiers = [.init(typeByte: typeByte, value: value)]
+            return message
+        }
+        let request = RecordRequest(events: [no("kari"), no(value, typeByte), no("ola")])
+        var bytes = Bytes.make { request.encode(request: 2, into: &$0) }
+        // A byte that begins no character of UTF-8.
+        if value.utf8.count == 2 { bytes[bytes.lastIndex(of: UInt8(ascii: "Z"))! - 1] = 0xFF }
+        let driver = server.greeted()
+        #expect(driver.feed(bytes).isEmpty)
+        let recorded = try #require(driver.performActions().first).read { try Recorded($0) }
+        #expect(recorded.outcomes.map(\.refusal) == [nil, expected, nil])
+        let answers = driver.feed(Bytes.check("kari", request: 3) + Bytes.check("ola", request: 4))
+        #expect(answers.map(\.decision) == [.denied, .denied])
+    }
+}
+
 extension Engine {
     fileprivate func recordOne(_ offered: Result<ConsentEvent, AdmissionError>) async throws -> EventOutcome {
         let result = await withCheckedContinuation { answer in record([offered]) { answer.resume(returning: $0) } }

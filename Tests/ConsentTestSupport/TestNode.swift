@@ -18,10 +18,18 @@ package final class TestNode {
     private let overlapWeightMin: Int
     /// What the engine called the end of the node.
     package let fatals = Fatals()
+    /// What it told of a ledger that could not be written.
+    package let troubles = Troubles()
 
     private final class WrongClock: Sendable {
         let aheadMillis = Atomic<Int64>(0)
         var now: Timestamp { Timestamp(millis: Clock.realtimeMillis() + aheadMillis.load(ordering: .relaxed)) }
+    }
+
+    package final class Troubles: Sendable {
+        private let list = Mutex<[String]>([])
+        package var all: [String] { list.withLock { $0 } }
+        func add(_ trouble: String) { list.withLock { $0.append(trouble) } }
     }
 
     package final class Fatals: Sendable {
@@ -58,10 +66,11 @@ package final class TestNode {
     /// Opens the node again; it must be closed.
     package func open() throws {
         precondition(opened == nil)
-        let fatals = fatals
+        let (fatals, troubles) = (fatals, troubles)
         let clock = clock
         opened = try Engine(
-            folder, overlapWeightMin: overlapWeightMin, systemNow: { clock.now }, fatal: { fatals.add($0) })
+            folder, overlapWeightMin: overlapWeightMin, systemNow: { clock.now },
+            trouble: { troubles.add($0) }, fatal: { fatals.add($0) })
     }
 
     package func restart() throws {

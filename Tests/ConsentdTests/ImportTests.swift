@@ -305,6 +305,33 @@ struct ImportTests {
         #expect(server?.end() ?? 0 == 0)
     }
 
+    /// As exporters write them that leave empty fields at the end out, or text unquoted.
+    @Test func aNoIsTakenFromAHalfRowAndOneThatIsNotIsNamed() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for number in 1...5 { try await grant("customer:\(number)", in: data) }
+        let path = try folder.write(
+            "register.csv",
+            Data(
+                """
+                customer;purpose;state;evidence;captured_at
+                1;newsletter;withdrawn
+                2;newsletter;withdrawn;a;b;c;d
+                3;newsletter;withdrawn;\(String(repeating: "x", count: 70_000));2026-01-01
+                ;newsletter;withdrawn;;
+                4;newsletter;withdrawn;"x;2026-01-01
+
+                """.utf8))
+        let run = try await importing(data, path)
+        #expect(run.objects.last?["accepted"] as? Int == 4, "\(run)")
+        #expect(run.objects.last?["noNotTaken"] as? Int == 1, "\(run)")
+        #expect(run.errors.contains("line 5") && run.errors.contains("says no"), "\(run)")
+        for number in 1...4 { #expect(try await status("customer:\(number)", "newsletter", data) == 1) }
+        #expect(try await status("customer:5", "newsletter", data) == 0)
+        let rejects = try String(contentsOfFile: path + ".rejects.csv", encoding: .utf8)
+        #expect(rejects.contains("THE ROW SAYS NO"), "\(rejects)")
+    }
+
     @Test func aNoIsTakenWhateverElseItsRowSays() async throws {
         let folder = try Folder()
         let data = try await folder.node()

@@ -116,6 +116,64 @@ struct ServerTests {
         }
     }
 
+    @Test func aLedgerThatCannotBeWrittenIsAnsweredInSecondsAndLoggedOnce() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let server = try Server(data, errors: folder.path + "/errors")
+        var patient = Configuration()
+        patient.busyMode = .timeout(5)
+        func change(_ statement: String) async throws {
+            let queue = try DatabaseQueue(path: data + "/ledger.sqlite", configuration: patient)
+            try await queue.writeWithoutTransaction { try $0.execute(sql: statement) }
+        }
+        try await change("ALTER TABLE derived_file RENAME TO hidden")
+        for command in [["withdraw", "customer:1", "-p", "newsletter"], ["history", "customer:1"]] {
+            let begin = ContinuousClock.now
+            let run = try await Binary.run(command + ["--data", data])
+            #expect(run.status == 3 && run.errors.contains("the ledger cannot be used now"), "\(run)")
+            // Of the 60 seconds that a command waits for a server that is busy.
+            #expect(ContinuousClock.now - begin < .seconds(30))
+        }
+        try await change("ALTER TABLE hidden RENAME TO derived_file")
+        #expect(try await Binary.run(["withdraw", "customer:1", "-p", "newsletter", "--data", data]).status == 0)
+        #expect(server.end() == 0)
+        let said = try String(contentsOfFile: folder.path + "/errors", encoding: .utf8)
+        #expect(said.components(separatedBy: "cannot be used now").count == 2, "\(said)")
+        #expect(said.contains("can be used again"), "\(said)")
+    }
+
+    @Test func anIndexThatIsCutShortEndsTheServerWhichSaysWhichFile() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        let server = try Server(data, errors: folder.path + "/errors")
+        try FileHandle(forWritingTo: URL(filePath: data + "/index/current")).truncate(atOffset: 0)
+        server.process.waitUntilExit()
+        #expect(server.process.terminationReason == .exit && server.process.terminationStatus == 3)
+        let said = try String(contentsOfFile: folder.path + "/errors", encoding: .utf8)
+        #expect(said.contains("/index/generation-") && said.contains("cut short"), "\(said)")
+        #expect(said.split(separator: "\n").count == 1, "\(said)")
+        let again = try Server(data)
+        #expect((again.firstLine["recovery"] as? String)?.contains("rebuilt") == true)
+        #expect(try await Binary.run(["check", "customer:1", "-p", "newsletter", "--data", data]).status == 0)
+        #expect(again.end() == 0)
+    }
+
+    @Test func aRebuildOfANodeThatIsClosedAsDamagedSaysSo() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        _ = try await Binary.run(["grant", "customer:1", "--data", data] + grantOfNewsletter)
+        try await DatabaseQueue(path: data + "/ledger.sqlite").write { database in
+            try database.execute(sql: "UPDATE event SET actor = 'other' WHERE sequence = 2")
+        }
+        let opened = try await Binary.run(["check", "customer:1", "-p", "newsletter", "--data", data])
+        #expect(opened.status == 6 && FileManager.default.fileExists(atPath: data + "/damage"), "\(opened)")
+        let rebuilt = try await Binary.run(["rebuild", "--data", data])
+        #expect(rebuilt.status == 6 && rebuilt.errors.contains("event 2"), "\(rebuilt)")
+        #expect(rebuilt.errors.contains("Restore a backup"), "\(rebuilt)")
+    }
+
     @Test func aTokenIsWantedWhereThereIsOne() async throws {
         let folder = try Folder()
         let data = try await folder.node(["--token"])

@@ -21,6 +21,8 @@ final class Call: @unchecked Sendable {
     /// Answers that told it to come again.
     var refusals = 0
     var lastRefusal: ConsentClientError?
+    /// When the server first said that it cannot carry it out now.
+    var cannotSince: NIODeadline?
 
     init(
         _ request: Request, deadline: NIODeadline, complete: @escaping (Result<Answer, ConsentClientError>) -> Void

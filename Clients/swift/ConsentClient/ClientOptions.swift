@@ -14,6 +14,9 @@ public struct ClientOptions: Sendable {
     public var connectTimeout: Duration = .seconds(5)
     /// For one request, retries included.
     public var requestTimeout: Duration = .seconds(10)
+    /// Within it, how long a request is sent again while the server says that it cannot carry it out now, as on a full disk;
+    /// not where it is only busy.
+    public var retryTimeout: Duration = .seconds(60)
     /// Whether a connection that ends is made again. Otherwise all that follows is `disconnected`.
     public var reconnects = true
     /// Before attempt n the client waits a random time up to `backoffMin` × 2ⁿ⁻¹, and never longer than `backoffMax`.

@@ -236,7 +236,13 @@ final class Dispatcher: @unchecked Sendable {
         switch error.code?.advice {
         case .retryLater
         where call.request.repetition != .never || error.code == .busy || error.code == .tooManyInFlight:
-            rest(call, refusal)
+            if error.code == .busy || error.code == .tooManyInFlight {
+                rest(call, refusal, until: call.deadline)
+            } else {
+                let since = call.cannotSince ?? .now()
+                call.cannotSince = since
+                rest(call, refusal, until: min(call.deadline, since + TimeAmount(options.retryTimeout.clamped)))
+            }
         case .reconnect where options.reconnects:
             // It drains and has done nothing of this.
             retire(link)
@@ -246,10 +252,10 @@ final class Dispatcher: @unchecked Sendable {
         closeRetired()
     }
 
-    private func rest(_ call: Call, _ refusal: ConsentClientError) {
+    private func rest(_ call: Call, _ refusal: ConsentClientError, until deadline: NIODeadline) {
         let time = backoff(call.refusals)
         call.refusals += 1
-        guard NIODeadline.now() + time < call.deadline else { return call.finish(.failure(refusal)) }
+        guard NIODeadline.now() + time < deadline else { return call.finish(.failure(refusal)) }
         resting[ObjectIdentifier(call)] = call
         loop.scheduleTask(in: time) {
             guard self.resting.removeValue(forKey: ObjectIdentifier(call)) != nil else { return }

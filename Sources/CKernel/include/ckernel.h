@@ -63,6 +63,12 @@ static inline void *ckernel_map(int descriptor, size_t size, int writable) {
     return base == MAP_FAILED ? 0 : base;
 }
 
+/// What a bus error in the mapping will name: the file's path, as long as there is room to remember it.
+void ckernel_remember_mapping(void *base, size_t size, int descriptor);
+void ckernel_forget_mapping(void *base);
+/// A bus error says which mapped file it was in, and ends the process with a code.
+int ckernel_tell_bus_errors(int exit_code);
+
 /// Words of a mapping that another thread or process may read at the same time.
 static inline uint64_t ckernel_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
 static inline void ckernel_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
