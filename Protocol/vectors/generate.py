@@ -1247,8 +1247,8 @@ def records():
         ("255 identifiers", {"identifiers": [{"type": "device", "value": str(n)} for n in range(255)]},
          "identifiersTooMany"),
         ("an empty identifier", {"identifiers": [{"type": "customer", "value": ""}]}, "identifierEmpty"),
-        ("an empty identifier after a good one", {"identifiers": one + [{"type": "customer", "value": ""}]},
-         "identifierEmpty"),
+        ("an empty identifier after a good one",
+         {"state": "requested", "identifiers": one + [{"type": "customer", "value": ""}]}, "identifierEmpty"),
         ("an e-mail of blanks only", {"identifiers": [{"type": "email", "value": "  "}]}, "identifierEmpty"),
         ("a phone of separators only", {"identifiers": [{"type": "phone", "value": "(-)"}]}, "identifierEmpty"),
         ("a phone without its country", {"identifiers": [{"type": "phone", "value": "22334455"}]}, "identifierRefused"),
@@ -1261,9 +1261,10 @@ def records():
         ("a DEL in an identifier", {"identifiers": [{"type": "customer", "value": "a\x7fb"}]}, "identifierMalformed"),
         ("purpose bit 20", {"purpose": 20}, "admissionPurposeUnknown"),
         ("purpose bit 65535", {"purpose": U16_MAX}, "admissionPurposeUnknown"),
-        ("evidence of 4097 bytes", {"evidence": "e" * (EVIDENCE_SIZE_MAX + 1)}, "textTooLong"),
-        ("evidence of 65535 bytes", {"evidence": "e" * U16_MAX}, "textTooLong"),
-        # A "no" drops an age that cannot be right instead of being refused for it.
+        # A "no" goes without a text that is too long, and without an identifier that is none beside one that is.
+        ("evidence of 4097 bytes", {"state": "requested", "evidence": "e" * (EVIDENCE_SIZE_MAX + 1)}, "textTooLong"),
+        ("evidence of 65535 bytes", {"state": "requested", "evidence": "e" * U16_MAX}, "textTooLong"),
+        # A "no" drops an age that cannot be right instead of being refused for it, too.
         ("age 151", {"state": "requested", "age": 151}, "ageImplausible"),
         ("age 254", {"state": "requested", "age": 254}, "ageImplausible"),
         ("a guardian confirms, unnamed", {"state": "confirmed", "party": "guardian"}, "guardianMissing"),

@@ -19,7 +19,6 @@ package final class EdgeNode: ServedNode {
     /// Nil where changes are not forwarded.
     private let forwarder: Forwarder?
     private let watchers = Watchers()
-    private let clock: BootClock
     private let refusedCatalogs = Counter()
 
     private final class Counter: Sendable {
@@ -44,7 +43,6 @@ package final class EdgeNode: ServedNode {
         _ folder: EdgeFolder, _ options: FollowerOptions, forwards: Bool, failed: @escaping @Sendable (String) -> Void
     ) throws {
         upstream = options.upstream
-        clock = try BootClock()
         let watchers = watchers
         let record = EdgeRecord(folder)
         var options = options
@@ -134,19 +132,26 @@ package final class EdgeNode: ServedNode {
     // MARK: Requests
 
     package func perform(
-        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
+        _ action: NodeAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         switch action {
         case .record(let request, _): complete(notHere(request))
-        case .elsewhere(let request, let frame, _):
-            if let forwarder { return forwarder.forward(frame, request: request, complete: complete) }
-            complete(notHere(request))
         case .question(let request, let question): complete(answer(question, request))
         }
     }
 
+    /// To whom it follows, or to nobody, and then it says whom to ask.
+    package var elsewhere: Elsewhere? {
+        Elsewhere { [forwarder, upstream] frame, request, complete in
+            if let forwarder { return forwarder.forward(frame, request: request, complete: complete) }
+            complete(Self.notHere(request, upstream))
+        }
+    }
+
     /// Of what needs the ledger: also where somebody has taken it for what an edge answers itself.
-    private func notHere(_ request: UInt32) -> Encode {
+    private func notHere(_ request: UInt32) -> Encode { Self.notHere(request, upstream) }
+
+    private static func notHere(_ request: UInt32, _ upstream: SocketAddress) -> Encode {
         let answer = ErrorAnswer(
             WireError(.notHere, "this edge has no ledger; ask the server that it follows, at \(upstream)"))
         return { answer.encode(request: request, into: &$0) }
@@ -154,9 +159,6 @@ package final class EdgeNode: ServedNode {
 
     private func answer(_ question: Question, _ request: UInt32) -> Encode {
         switch question {
-        case .explain(let identifier, let purposeBit): return explain(identifier, purposeBit, request)
-        // From the row alone: the ledger is not read, and its log is elsewhere.
-        case .read(let question, _): return answer(question, request)
         case .catalog:
             let answer = CatalogPurposes(inService.value.catalog)
             return { answer.encode(request: request, into: &$0) }
@@ -176,36 +178,9 @@ package final class EdgeNode: ServedNode {
                 sequence: asked.sequence, head: follower.publication.current.appliedSequence,
                 feed: follower.hub)
             return { answer.encode(request: request, into: &$0) }
-        case .history, .countGranted, .people, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken,
-            .checkpoint, .prove, .accessLog:
+        case .read, .countGranted, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken, .checkpoint:
             return notHere(request)
         }
-    }
-
-    /// By the row alone, which holds classes of states and no event: so the reason is that of a check.
-    private func explain(_ identifier: Identifier, _ purposeBit: Int, _ request: UInt32) -> Encode {
-        let service = inService.value
-        guard let purpose = service.catalog.catalog.purpose(bit: purposeBit) else {
-            let answer = ErrorAnswer(
-                WireError(
-                    .purposeUnknown, detail: UInt32(purposeBit), "the catalog has no purpose with bit \(purposeBit)"))
-            return { answer.encode(request: request, into: &$0) }
-        }
-        let hash = service.hashKey.hash(identifier)
-        var reader = IndexReader(service.publication, lineage: service.lineage)
-        let (sequence, vouchedAt) = (reader.appliedSequence, reader.vouchedAt(by: clock))
-        let found = reader.check(hash, purposeBit: purposeBit, now: UInt32(clamping: Clock.realtimeMillis() / 1000))
-        let endsAt = service.publication.current.row(hash)?.endsAt ?? IndexRow.never
-        reader.refresh()
-        let age = reader.age(vouchedAt: vouchedAt, clock: clock, keyCheck: service.hashKey.check)
-        let freshness = reader.freshness(age, purposeBit: purposeBit)
-        var verdict = Verdict(reason: freshness == .unavailable ? .unknown : found.reason)
-        if verdict.decision == .granted, purpose.basis == .consent, endsAt != IndexRow.never {
-            verdict.grantedUntil = Timestamp(millis: Int64(endsAt) * 1000)
-        }
-        let answer = Explained(
-            verdict: verdict, basis: purpose.basis, freshness: freshness, decidingAct: nil, sequence: sequence)
-        return { answer.encode(request: request, into: &$0) }
     }
 
     // MARK: What is known of it

@@ -290,7 +290,7 @@ package final class Engine: Sendable {
     }
 
     /// - Parameter body: gets nil for a person that is not known.
-    private func withSubject<Result>(
+    func withSubject<Result>(
         identifiedBy identifier: Identifier, _ body: (SubjectRecord?, LedgerSnapshot) throws -> Result
     ) throws -> Result {
         let hash = hashKey.hash(identifier)

@@ -212,6 +212,8 @@ package struct ChainEvidence: Sendable, Equatable {
     package var entry: ChainEntry
     /// What it says, where it is about a person.
     package var event: SubjectEvent?
+    /// What it says, where it is an entry of the access log.
+    package var access: AccessEntry?
     /// Of a consent event: what it commits to of identifiers and evidence.
     package var commitment: ChainHash?
     /// What they are hashed with; nil where they were erased.

@@ -125,6 +125,8 @@ enum EventColumns {
         var chain: ChainBytes
         /// Nil for one that is about no person.
         var event: SubjectEvent?
+        /// Of an entry of the access log.
+        var access: AccessEntry?
         /// Of a consent event.
         var commitment: ChainHash?
         var parts: CommittedParts?
@@ -190,7 +192,7 @@ enum EventColumns {
         case .revisionBecameCurrent: break
         case .access:
             hashed.chain.append(row.bytes(28))
-            _ = try access(row)
+            hashed.access = try access(row).entry
         case .erasure:
             hashed.chain.append(subject: row.int64(4), actor: row.text(19), detail: row.bytes(28))
             hashed.event = .erasure(try erasure(row))

@@ -82,7 +82,8 @@ package final class LedgerSnapshot {
         let entry = ChainEntry(
             sequence: sequence, kind: hashed.kind, recordedAt: Timestamp(millis: select.int64(2)),
             capturedAt: Timestamp(millis: select.int64(3)), previous: before.hash, body: hashed.chain.body)
-        var evidence = ChainEvidence(entry: entry, event: hashed.event, commitment: hashed.commitment)
+        var evidence = ChainEvidence(
+            entry: entry, event: hashed.event, access: hashed.access, commitment: hashed.commitment)
         if case .consent(let recorded) = hashed.event,
             !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty || recorded.event.guardian != nil
         {
@@ -203,6 +204,15 @@ package final class LedgerSnapshot {
         select.bind(1, id)
         return try select.step()
             ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select)), outdatings()) : nil
+    }
+
+    /// Those who became part of a subject.
+    package func parts(of subject: Int64) throws -> [Int64] {
+        let select = try prepare(SubjectColumns.selectParts)
+        select.bind(1, subject)
+        var parts: [Int64] = []
+        while try select.step() { parts.append(select.int64(0)) }
+        return parts
     }
 
     /// What was recorded about a person with a later sequence than `after`, oldest first.

@@ -43,7 +43,8 @@ package struct AccessEntry: Sendable, Equatable {
     /// Whom it was about; zero for lists, and for somebody whom the ledger does not know.
     package var subject: UInt64 = 0
     /// Sixteen bytes: of the identifier of somebody whom the ledger does not know; else zeros.
-    package var identifierHash = [UInt8](repeating: 0, count: 16)
+    package var identifierHash = AccessEntry.noHash
+    package static let noHash = [UInt8](repeating: 0, count: 16)
     /// Where the page began that was asked for.
     package var after: UInt64 = 0
     /// The event that it was about, or as of which it was asked.
@@ -97,15 +98,15 @@ package struct AccessLogQuestion: Sendable, Equatable {
 extension AccessReader {
     /// Why these words about who reads cannot be kept for ever; nil if they can.
     ///
-    /// - Parameter identifier: whom the read is about, if it is about one person.
-    package func fault(about identifier: Identifier?) -> AccessFault? {
+    /// - Parameter identifiers: of whom the read is about, if it is about one person.
+    package func fault(about identifiers: [Identifier]) -> AccessFault? {
         for text in [actor, client] {
             guard text.utf8.count <= Limit.shortTextSizeMax else { return .tooLong(size: text.utf8.count) }
             guard !text.contains("@"), !Self.hasLongNumber(text) else { return .looksLikeIdentifier }
             guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
                 return .holdsControlCharacter
             }
-            if let identifier, identifier.isTelling, identifier.isNamed(in: text) { return .namesPerson }
+            guard !identifiers.contains(where: { $0.isTelling && $0.isNamed(in: text) }) else { return .namesPerson }
         }
         return nil
     }

@@ -63,6 +63,8 @@ package func admit(
     _ event: ConsentEvent, catalog: Catalog, now: Timestamp
 ) throws(AdmissionError) -> (event: ConsentEvent, purpose: Purpose) {
     guard !event.identifiers.isEmpty else { throw .identifierMissing }
+    var event = event
+    if event.state.takesAway { dropWhatCannotBeKept(&event) }
     guard event.identifiers.count <= Limit.identifiersPerEventMax else {
         throw .identifiersTooMany(event.identifiers.count)
     }
@@ -73,8 +75,6 @@ package func admit(
     guard let purpose = catalog.purpose(id: event.purpose) else { throw .purposeUnknown(event.purpose) }
     guard !event.state.isInternal else { throw .stateIsInternal(event.state) }
     try admitTexts(event)
-
-    var event = event
     try admitState(event, purpose: purpose)
     try keepPersonOutOfTexts(&event)
     if event.state.takesAway {
@@ -131,6 +131,23 @@ private func drop(
 ) throws(AdmissionError) {
     guard event.state.takesAway else { throw .textNamesPerson(field: field) }
     event[keyPath: text] = ""
+}
+
+/// A "no" is never refused for what came along with it: a text that is too long is not kept, and an identifier that is none
+/// does not keep it from those that are.
+private func dropWhatCannotBeKept(_ event: inout ConsentEvent) {
+    let sound = event.identifiers.filter { $0.type != .nationalId || $0.nationalIDHash == nil }
+    if !sound.isEmpty { event.identifiers = sound }
+    func drop(_ text: WritableKeyPath<ConsentEvent, String>, sizeMax: Int = Limit.shortTextSizeMax) {
+        if event[keyPath: text].utf8.count > sizeMax { event[keyPath: text] = "" }
+    }
+    for text in [\ConsentEvent.language, \.source.system, \.source.channel, \.source.form, \.actor] { drop(text) }
+    drop(\.evidence, sizeMax: Limit.evidenceSizeMax)
+    if let revision = event.revision,
+        max(revision.declaration.utf8.count, revision.revision.utf8.count) > Limit.shortTextSizeMax
+    {
+        event.revision = nil
+    }
 }
 
 /// A "no" is never refused for a detail that it does not need.

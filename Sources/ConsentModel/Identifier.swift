@@ -61,10 +61,34 @@ extension Identifier {
 
     /// Whether a text holds the value, whatever the case of its ASCII letters.
     package func isNamed(in text: String) -> Bool {
-        guard text.utf8.count >= value.utf8.count else { return false }
+        guard !value.isEmpty, text.utf8.count >= value.utf8.count else { return false }
+        var (text, value) = (text, value)
+        return text.withUTF8 { text in value.withUTF8 { Self.holds(text, $0) } }
+    }
+
+    /// Whether a text holds a value, in a time that only grows with their sizes (Knuth, Morris and Pratt): where they
+    /// differ, what stood there before says how much of the value stands there already.
+    private static func holds(_ text: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Bool {
         func lower(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
-        let (text, value) = (text.utf8.map(lower), value.utf8.map(lower))
-        return (0...text.count - value.count).contains { text[$0..<$0 + value.count].elementsEqual(value) }
+        return withUnsafeTemporaryAllocation(of: Int.self, capacity: value.count) { borders in
+            // Of the value up to a position: how much of its beginning is its end, too.
+            borders.initialize(repeating: 0)
+            var size = 0
+            func step(_ byte: UInt8) {
+                while size > 0, lower(value[size]) != byte { size = borders[size - 1] }
+                if lower(value[size]) == byte { size += 1 }
+            }
+            for position in 1..<max(1, value.count) {
+                step(lower(value[position]))
+                borders[position] = size
+            }
+            size = 0
+            for byte in text {
+                step(lower(byte))
+                if size == value.count { return true }
+            }
+            return false
+        }
     }
 }
 

@@ -11,7 +11,7 @@ package typealias Encode = @Sendable (inout OutputBuffer) -> Void
 
 extension Engine {
     package func perform(
-        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
+        _ action: NodeAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         switch action {
         case .record(let request, let events):
@@ -22,7 +22,6 @@ extension Engine {
             } catch {
                 complete(Self.encodeError(error, request))
             }
-        case .elsewhere: preconditionFailure("the ledger is here")
         }
     }
 
@@ -31,33 +30,7 @@ extension Engine {
         _ complete: @escaping @Sendable (@escaping Encode) -> Void
     ) {
         do {
-            switch question {
-            case .applyCatalog(let apply): try answer(apply, request, complete)
-            case .erase(let asked):
-                erase(ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor)) {
-                    complete(Self.encodeErased($0, request))
-                }
-            case .link(let asked):
-                link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor)) { result in
-                    complete(
-                        Self.encode(result, request) { LinkOutcome($0).encode(.linked, request: request, into: &$1) })
-                }
-            case .unlink(let asked):
-                unlink(UnlinkRequest(asked.identifier, actor: asked.actor)) { result in
-                    complete(
-                        Self.encode(result, request) { LinkOutcome($0).encode(.unlinked, request: request, into: &$1) })
-                }
-            case .issueToken(let asked):
-                issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)) { result in
-                    complete(Self.encode(result, request) { TokenIssued($0).encode(request: request, into: &$1) })
-                }
-            case .confirmToken(let asked):
-                confirmToken(try TokenConfirmation(asked)) { result in
-                    complete(Self.encode(result, request) { TokenConfirmed($0).encode(request: request, into: &$1) })
-                }
-            case .read(let read, let reader): try answer(read, by: reader, request, complete)
-            default: complete(try encode(question, request, feed))
-            }
+            try carryOut(question, request, feed, complete)
         } catch {
             complete(Self.encodeError(error, request))
             notice(EngineError(error))
@@ -66,11 +39,11 @@ extension Engine {
 
     /// What was asked for is read, the access log says so, and then it is given.
     private func answer(
-        _ question: Question, by reader: AccessReader, _ request: UInt32,
+        _ question: ReadQuestion, by reader: AccessReader, _ request: UInt32,
         _ complete: @escaping @Sendable (@escaping Encode) -> Void
     ) throws {
         let read = try read(question, by: reader, request)
-        log(read.entry, about: read.identifier) { result in
+        log(read.entry, about: read.person) { result in
             switch result {
             case .success: complete(read.answer)
             case .failure(let error): complete(Self.encodeError(error, request))
@@ -79,8 +52,8 @@ extension Engine {
     }
 
     private func read(
-        _ question: Question, by reader: AccessReader, _ request: UInt32
-    ) throws -> (answer: Encode, entry: AccessEntry, identifier: Identifier?) {
+        _ question: ReadQuestion, by reader: AccessReader, _ request: UInt32
+    ) throws -> (answer: Encode, entry: AccessEntry, person: ReadPerson) {
         switch question {
         case .explain(let identifier, let purposeBit):
             let found = try explain(identifier, purposeBit: purposeBit)
@@ -89,22 +62,23 @@ extension Engine {
                 guardian: found.guardian, sequence: found.sequence)
             var entry = AccessEntry(.explain, by: reader)
             (entry.purpose, entry.rows) = (found.purpose.id, found.act == nil ? 0 : 1)
-            return ({ answer.encode(request: request, into: &$0) }, entry, identifier)
+            return ({ answer.encode(request: request, into: &$0) }, entry, .asked(identifier))
         case .history(let asked):
             let page = try historyPage(asked)
             var entry = AccessEntry(.history, by: reader)
             (entry.after, entry.rows) = (asked.after, UInt64(page.events.count + page.links.count))
-            return ({ page.encode(request: request, into: &$0) }, entry, asked.identifier)
+            return ({ page.encode(request: request, into: &$0) }, entry, .asked(asked.identifier))
         case .people(var asked):
             asked.countMax =
                 asked.countMax == 0 ? WireLimit.peoplePageMax : min(asked.countMax, WireLimit.peoplePageMax)
             let answer = FoundPeople(try people(asked))
-            return ({ answer.encode(request: request, into: &$0) }, AccessEntry(asked, answer, by: reader), nil)
+            return ({ answer.encode(request: request, into: &$0) }, AccessEntry(asked, answer, by: reader), .nobody)
         case .prove(let asked):
             let parts = ProofText(try document(asked.kind, of: asked.sequence)).parts
             var entry = AccessEntry(asked.kind == .event ? .proof : .receipt, by: reader)
-            (entry.subject, entry.about, entry.rows) = (try subject(ofEvent: asked.sequence), asked.sequence, 1)
-            return ({ for part in parts { part.encode(.proved, request: request, into: &$0) } }, entry, nil)
+            (entry.about, entry.rows) = (asked.sequence, 1)
+            let person = try person(ofEvent: asked.sequence)
+            return ({ for part in parts { part.encode(.proved, request: request, into: &$0) } }, entry, person)
         case .accessLog(let asked):
             let countMax = asked.countMax == 0 ? WireLimit.accessPageMax : min(asked.countMax, WireLimit.accessPageMax)
             let page = try accesses(asked, countMax: countMax)
@@ -113,43 +87,67 @@ extension Engine {
             var entry = AccessEntry(.accessLog, by: reader)
             (entry.after, entry.from, entry.until) = (asked.after, asked.since, asked.until)
             entry.rows = UInt64(page.entries.count)
-            return ({ answer.encode(request: request, into: &$0) }, entry, asked.identifier)
-        default: preconditionFailure("it reads no personal data")
+            return (
+                { answer.encode(request: request, into: &$0) }, entry, asked.identifier.map { .asked($0) } ?? .nobody
+            )
         }
     }
 
-    private func encode(_ question: Question, _ request: UInt32, _ feed: FeedHub?) throws -> Encode {
+    private func carryOut(
+        _ question: Question, _ request: UInt32, _ feed: FeedHub?,
+        _ complete: @escaping @Sendable (@escaping Encode) -> Void
+    ) throws {
         switch question {
+        case .read(let read, let reader): try answer(read, by: reader, request, complete)
+        case .applyCatalog(let apply): try answer(apply, request, complete)
+        case .erase(let asked):
+            erase(ErasureRequest(asked.identifier, reason: asked.reason, actor: asked.actor)) {
+                complete(Self.encodeErased($0, request))
+            }
         case .catalog:
             let answer = CatalogPurposes(catalog)
-            return { answer.encode(request: request, into: &$0) }
+            complete { answer.encode(request: request, into: &$0) }
         case .catalogDocument:
             let applied = catalog
             let answer = CatalogText(catalogVersion: UInt32(applied.version), document: applied.text)
-            return { answer.encode(request: request, into: &$0) }
+            complete { answer.encode(request: request, into: &$0) }
         case .statistics:
             let answer = StatisticValues(values: try statistics().map { .init($0.name, $0.value) })
-            return { answer.encode(request: request, into: &$0) }
+            complete { answer.encode(request: request, into: &$0) }
         case .status(let serverVersion):
             var answer = status()
             answer.serverVersion = serverVersion
             answer.edges = feed?.followingEdges ?? []
-            return { [answer] in answer.encode(request: request, into: &$0) }
+            complete { [answer] in answer.encode(request: request, into: &$0) }
         case .enforcement(let asked):
             let answer = EnforcedBy(
                 sequence: asked.sequence, head: publication.current.appliedSequence, feed: feed)
-            return { answer.encode(request: request, into: &$0) }
+            complete { answer.encode(request: request, into: &$0) }
         case .countGranted(let asked):
             let (granted, known, sequence) = try grantedCount(of: asked.purpose, except: asked.except)
             let answer = GrantedCount(sequence: sequence, granted: UInt64(granted), known: UInt64(known))
-            return { answer.encode(request: request, into: &$0) }
+            complete { answer.encode(request: request, into: &$0) }
+        case .link(let asked):
+            link(LinkRequest(asked.identifier, to: asked.person, actor: asked.actor)) { result in
+                complete(
+                    Self.encode(result, request) { LinkOutcome($0).encode(.linked, request: request, into: &$1) })
+            }
+        case .unlink(let asked):
+            unlink(UnlinkRequest(asked.identifier, actor: asked.actor)) { result in
+                complete(
+                    Self.encode(result, request) { LinkOutcome($0).encode(.unlinked, request: request, into: &$1) })
+            }
+        case .issueToken(let asked):
+            issueToken(TokenRequest(asked.identifier, purposes: asked.purposes)) { result in
+                complete(Self.encode(result, request) { TokenIssued($0).encode(request: request, into: &$1) })
+            }
+        case .confirmToken(let asked):
+            confirmToken(try TokenConfirmation(asked)) { result in
+                complete(Self.encode(result, request) { TokenConfirmed($0).encode(request: request, into: &$1) })
+            }
         case .checkpoint:
             let answer = ProofText(try checkpoint().text)
-            return { answer.encode(.checkpointed, request: request, into: &$0) }
-        case .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken:
-            preconditionFailure("answered by the writer")
-        case .explain, .history, .people, .prove, .accessLog, .read:
-            preconditionFailure("answered when the access log has it")
+            complete { answer.encode(.checkpointed, request: request, into: &$0) }
         }
     }
 

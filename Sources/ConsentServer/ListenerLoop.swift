@@ -89,6 +89,8 @@ struct ListenerLoop: ~Copyable {
     static let eventsPerWaitMax = 256
     private static let waitMillisMax: Int32 = 1000
     private static let lingerNanos: Int64 = 1_000_000_000
+    /// Reads of what nobody will answer, before the others have their turn.
+    private static let dropsPerTurnMax = 4
     /// Pause after `goingAway` in which a client may still send what it had begun.
     private static let drainPauseNanos: Int64 = 200_000_000
     /// Tokens from here on are not connections.
@@ -121,7 +123,7 @@ struct ListenerLoop: ~Copyable {
         socketMax = System.descriptorsMax - Self.descriptorsKept - 2 * options.loops
         serviceChanges = inService.changes
         service = inService.value
-        settings = SessionSettings(service, node.role, options)
+        settings = SessionSettings(service, node.elsewhere, options)
         checks = CheckPath(service, vouchedBy: node.role == .edge ? try BootClock() : nil)
         self.epoll = epoll
         idle = IdleStrategy(spinMicros: options.spinMicros)
@@ -370,8 +372,8 @@ struct ListenerLoop: ~Copyable {
         let connection = connections[slot]!
         for action in actions {
             switch action {
-            case .record, .elsewhere(_, _, isQuestion: false): start(action, slot, isQuestion: false)
-            case .question, .elsewhere(_, _, isQuestion: true): connection.questions.append(action)
+            case .here(.record), .elsewhere(_, _, _, isQuestion: false): start(action, slot, isQuestion: false)
+            case .here(.question), .elsewhere(_, _, _, isQuestion: true): connection.questions.append(action)
             }
         }
         actions.removeAll(keepingCapacity: true)
@@ -380,9 +382,13 @@ struct ListenerLoop: ~Copyable {
 
     private func start(_ action: SessionAction, _ slot: Int, isQuestion: Bool) {
         let (token, inbox) = (token(slot), inbox)
-        node.perform(action, feed: feed) { encode in
+        let complete: @Sendable (@escaping Encode) -> Void = { encode in
             let answer = LoopInbox.Answer(connection: token, isOfQuestion: isQuestion, encode: encode)
             inbox.leave { $0.answers.append(answer) }
+        }
+        switch action {
+        case .here(let action): node.perform(action, feed: feed, complete: complete)
+        case .elsewhere(let elsewhere, let request, let frame, _): elsewhere.forward(frame, request, complete)
         }
     }
 
@@ -399,11 +405,15 @@ struct ListenerLoop: ~Copyable {
         // It reads into the input buffer.
         answerArrivals(now)
         guard connections[slot] != nil else { return }
-        let socket = connections[slot]!.socket
-        while case .bytes = Socket.receive(socket, into: input) {}
-        var probe: UInt8 = 0
-        let isClosed = withUnsafeMutableBytes(of: &probe) { Socket.receive(socket, into: $0) == .closed }
-        if isClosed { close(slot) }
+        for _ in 0..<Self.dropsPerTurnMax {
+            switch Socket.receive(connections[slot]!.socket, into: input) {
+            case .bytes: continue
+            case .wouldBlock: return
+            case .closed: return close(slot)
+            }
+        }
+        // Who never stops is come back to, after all others have had their turn.
+        readOn(slot)
     }
 
     // MARK: Sending
@@ -557,7 +567,7 @@ struct ListenerLoop: ~Copyable {
 
     /// Who was welcomed by a node that it is not any more finds out what it is talking to by shaking hands again.
     private mutating func takeIdentity(_ now: Int64) {
-        settings = SessionSettings(service, node.role, options)
+        settings = SessionSettings(service, node.elsewhere, options)
         for slot in connections.indices where connections[slot] != nil && connections[slot]!.lingersUntil == nil {
             end(slot, .nodeChanged, "this edge has another past now than when it welcomed you", now)
         }

@@ -10,11 +10,14 @@ package protocol ServedNode: AnyObject, Sendable {
     /// An edge's answers count only while somebody vouches for them.
     var role: IndexRole { get }
 
+    /// The way to the ledger, where it is not here.
+    var elsewhere: Elsewhere? { get }
+
     /// Carries out a session's action. Returns at once; `complete` is called later, on any thread, exactly once.
     ///
     /// - Parameter feed: that serves those who follow the node; nil where nobody can.
     func perform(
-        _ action: SessionAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void)
+        _ action: NodeAction, feed: FeedHub?, complete: @escaping @Sendable (@escaping Encode) -> Void)
 
     /// Serves those who follow the node. Whoever asked for it closes it.
     func feed(_ options: FeedHubOptions, failed: @escaping @Sendable (String) -> Void) throws -> FeedHub
@@ -30,6 +33,8 @@ package protocol ServedNode: AnyObject, Sendable {
 
 extension Engine: ServedNode {
     package var role: IndexRole { .authoritative }
+
+    package var elsewhere: Elsewhere? { nil }
 
     package func subscribeToService(_ feed: FeedHub, _ changed: @escaping @Sendable () -> Void) -> Int {
         subscribe(

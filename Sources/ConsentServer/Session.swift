@@ -5,23 +5,41 @@ package import ConsentWire
 
 /// What a request needs that the session cannot answer by itself. Carried out by whoever drives the session.
 package enum SessionAction {
-    case record(request: UInt32, events: [Result<ConsentEvent, AdmissionError>])
-    case question(request: UInt32, Question)
+    /// For the node itself.
+    case here(NodeAction)
     /// A frame as it came, for whoever has the ledger.
-    case elsewhere(request: UInt32, frame: [UInt8], isQuestion: Bool)
+    case elsewhere(Elsewhere, request: UInt32, frame: [UInt8], isQuestion: Bool)
 }
 
-/// A request that is answered from the ledger.
+/// What a node does for a session.
+package enum NodeAction {
+    case record(request: UInt32, events: [Result<ConsentEvent, AdmissionError>])
+    case question(request: UInt32, Question)
+}
+
+/// The way to whoever has the ledger, where a node has none.
+package struct Elsewhere: Sendable {
+    /// Takes a frame and its request id, and answers on any thread, exactly once.
+    package let forward:
+        @Sendable (_ frame: [UInt8], _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void) ->
+            Void
+
+    package init(
+        _ forward:
+            @escaping @Sendable (
+                _ frame: [UInt8], _ request: UInt32, _ complete: @escaping @Sendable (@escaping Encode) -> Void
+            ) -> Void
+    ) { self.forward = forward }
+}
+
+/// A request that a node answers on another thread than the session's.
 package enum Question: Sendable, Equatable {
-    case explain(Identifier, purposeBit: Int)
-    case history(HistoryRequest)
     case catalog
     case catalogDocument
     case statistics
     case status(serverVersion: String)
     case enforcement(EnforcementRequest)
     case countGranted(CountGrantedRequest)
-    case people(PeopleQuestion)
     case applyCatalog(ApplyCatalogRequest)
     case erase(EraseRequest)
     case link(LinkIdentifierRequest)
@@ -29,30 +47,54 @@ package enum Question: Sendable, Equatable {
     case issueToken(IssueTokenRequest)
     case confirmToken(ConfirmTokenRequest)
     case checkpoint
+    /// Answered when it stands in the access log that it was asked, and by whom.
+    case read(ReadQuestion, by: AccessReader)
+}
+
+/// A request that reads personal data.
+package enum ReadQuestion: Sendable, Equatable {
+    case explain(Identifier, purposeBit: Int)
+    case history(HistoryRequest)
+    case people(PeopleQuestion)
     case prove(ProveRequest)
     case accessLog(AccessLogQuestion)
-    /// One that reads personal data: answered when it stands in the access log that it was asked, and by whom.
-    indirect case read(Question, by: AccessReader)
+
+    init(_ kind: ReadKind, _ frame: Frame, _ catalog: AppliedCatalog) throws(WireError) {
+        switch kind {
+        case .explain:
+            let request = try CheckRequest(frame)
+            guard let purpose = catalog.catalog.purpose(bit: Int(request.purposeBit)) else {
+                throw WireError(
+                    .purposeUnknown, detail: UInt32(request.purposeBit),
+                    "the catalog has no purpose with bit \(request.purposeBit)")
+            }
+            self = .explain(try request.identifier().identifier, purposeBit: purpose.bit)
+        case .history: self = .history(try HistoryRequest(frame))
+        case .people: self = .people(try PeopleQuestion(frame))
+        case .prove: self = .prove(try ProveRequest(frame))
+        case .accessLog: self = .accessLog(try AccessLogQuestion(frame))
+        }
+    }
 }
 
 /// What a session must know of its server. Fixed for the life of a connection but for the catalog.
 package struct SessionSettings: Sendable {
     package var deployment: ID16
     package var history: ID16
-    /// Otherwise changes, histories and lists of people are not to be had here.
-    package var hasLedger: Bool
+    /// Where what needs the ledger goes; nil where it is here.
+    package var elsewhere: Elsewhere?
     /// Nil: none is wanted.
     package var token: [UInt8]?
     package var requestsInFlightMax: Int
     package var serverVersion: String
 
     package init(
-        deployment: ID16, history: ID16, hasLedger: Bool = true, token: [UInt8]?,
+        deployment: ID16, history: ID16, elsewhere: Elsewhere? = nil, token: [UInt8]?,
         requestsInFlightMax: Int = WireLimit.requestsInFlightMax, serverVersion: String
     ) {
         self.deployment = deployment
         self.history = history
-        self.hasLedger = hasLedger
+        self.elsewhere = elsewhere
         self.token = token
         self.requestsInFlightMax = requestsInFlightMax
         self.serverVersion = serverVersion
@@ -60,10 +102,10 @@ package struct SessionSettings: Sendable {
 }
 
 extension SessionSettings {
-    init(_ service: Service, _ role: IndexRole, _ options: ServerOptions) {
+    init(_ service: Service, _ elsewhere: Elsewhere?, _ options: ServerOptions) {
         self.init(
             deployment: ID16(bytes: service.identity.deployment), history: ID16(bytes: service.identity.history),
-            hasLedger: role == .authoritative, token: options.token,
+            elsewhere: elsewhere, token: options.token,
             requestsInFlightMax: options.requestsInFlightMax, serverVersion: options.version)
     }
 }
@@ -234,22 +276,16 @@ package struct Session {
     ) throws(WireError) {
         let opcode = Opcode(rawValue: frame.opcode)
         let reader = reader ?? AccessReader(client: clientName)
-        if !settings.hasLedger, let opcode, let isQuestion = Self.needsLedger(opcode) {
-            return try send(frame, elsewhereAs: isQuestion, by: reader, &actions)
+        if let elsewhere = settings.elsewhere, let opcode, let isQuestion = Self.needsLedger(opcode) {
+            return try send(frame, to: elsewhere, as: isQuestion, by: reader, &actions)
+        }
+        if let kind = opcode.flatMap(ReadKind.init) {
+            return try ask(.read(ReadQuestion(kind, frame, catalog), by: reader), frame, &actions)
         }
         switch opcode {
         case .ping: Pong(echo: try PingRequest(frame).echo).encode(request: frame.request, into: &output)
         case .checkPurposes: try checks.checkPurposes(frame, into: &output)
         case .checkSubjects: try checks.checkSubjects(frame, into: &output)
-        case .explain:
-            let request = try CheckRequest(frame)
-            guard let purpose = catalog.catalog.purpose(bit: Int(request.purposeBit)) else {
-                throw WireError(
-                    .purposeUnknown, detail: UInt32(request.purposeBit),
-                    "the catalog has no purpose with bit \(request.purposeBit)")
-            }
-            let identifier = try request.identifier().identifier
-            try ask(.read(.explain(identifier, purposeBit: purpose.bit), by: reader), frame, &actions)
         case .record: try record(frame, catalog: catalog, &actions)
         case .applyCatalog:
             let request = try ApplyCatalogRequest(frame)
@@ -275,17 +311,13 @@ package struct Session {
             let request = try ConfirmTokenRequest(frame)
             try requireChangesTaken()
             try ask(.confirmToken(request), frame, &actions)
-        case .history: try ask(.read(.history(HistoryRequest(frame)), by: reader), frame, &actions)
         case .catalog: try askBare(.catalog, frame, &actions)
         case .catalogDocument: try askBare(.catalogDocument, frame, &actions)
         case .statistics: try askBare(.statistics, frame, &actions)
         case .status: try askBare(.status(serverVersion: settings.serverVersion), frame, &actions)
         case .enforcement: try ask(.enforcement(EnforcementRequest(frame)), frame, &actions)
         case .countGranted: try ask(.countGranted(CountGrantedRequest(frame)), frame, &actions)
-        case .people: try ask(.read(.people(PeopleQuestion(frame)), by: reader), frame, &actions)
         case .checkpoint: try askBare(.checkpoint, frame, &actions)
-        case .prove: try ask(.read(.prove(ProveRequest(frame)), by: reader), frame, &actions)
-        case .accessLog: try ask(.read(.accessLog(AccessLogQuestion(frame)), by: reader), frame, &actions)
         case .readAs:
             let read = try ReadAsRequest(frame)
             var reader = read.reader
@@ -305,8 +337,8 @@ package struct Session {
     private static func needsLedger(_ opcode: Opcode) -> Bool? {
         switch opcode {
         case .record, .applyCatalog, .erase, .link, .unlink, .issueToken, .confirmToken: false
-        case .history, .countGranted, .people, .checkpoint, .prove, .accessLog: true
-        case .hello, .ping, .check, .checkPurposes, .checkSubjects, .explain, .catalog, .catalogDocument, .statistics,
+        case .explain, .history, .countGranted, .people, .checkpoint, .prove, .accessLog: true
+        case .hello, .ping, .check, .checkPurposes, .checkSubjects, .catalog, .catalogDocument, .statistics,
             .status, .enforcement, .readAs, .subscribe, .takeSnapshot, .enforced:
             nil
         // No requests: whoever sends one is told so, wherever that is.
@@ -320,20 +352,21 @@ package struct Session {
     }
 
     private mutating func send(
-        _ frame: Frame, elsewhereAs isQuestion: Bool, by reader: AccessReader, _ actions: inout [SessionAction]
+        _ frame: Frame, to elsewhere: Elsewhere, as isQuestion: Bool, by reader: AccessReader,
+        _ actions: inout [SessionAction]
     ) throws(WireError) {
         if !isQuestion { try requireChangesTaken() }
         try takePlace()
         let start = frame.payload.baseAddress.unsafelyUnwrapped - WireLimit.headerSize
         var bytes = Array(UnsafeRawBufferPointer(start: start, count: frame.size))
-        if let opcode = Opcode(rawValue: frame.opcode), opcode.isRead {
+        if Opcode(rawValue: frame.opcode).flatMap(ReadKind.init) != nil {
             // Who has the ledger would else take this node for the reader.
             bytes.replaceSubrange(8..<12, with: [0, 0, 0, 0])
             var whole = OutputBuffer(capacity: bytes.count + 1024)
             ReadAsRequest.encode(reader, bytes, request: frame.request, into: &whole)
             bytes = Array(whole.bytes)
         }
-        actions.append(.elsewhere(request: frame.request, frame: bytes, isQuestion: isQuestion))
+        actions.append(.elsewhere(elsewhere, request: frame.request, frame: bytes, isQuestion: isQuestion))
     }
 
     private mutating func record(
@@ -345,7 +378,7 @@ package struct Session {
         let events = request.events.map { message in
             Result { () throws(AdmissionError) in try message.event(in: catalog.catalog) }
         }
-        actions.append(.record(request: frame.request, events: events))
+        actions.append(.here(.record(request: frame.request, events: events)))
     }
 
     private func requireChangesTaken() throws(WireError) {
@@ -363,7 +396,7 @@ package struct Session {
         _ question: Question, _ frame: Frame, _ actions: inout [SessionAction]
     ) throws(WireError) {
         try takePlace()
-        actions.append(.question(request: frame.request, question))
+        actions.append(.here(.question(request: frame.request, question)))
     }
 
     private mutating func takePlace() throws(WireError) {

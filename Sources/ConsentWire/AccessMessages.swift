@@ -2,13 +2,28 @@ package import ConsentModel
 
 // The access log: `readAs`, which says who reads, and `accessLog` with its answer.
 
-extension Opcode {
-    /// Whether it reads personal data, so that the access log holds it, and `readAs` can say who reads.
-    package var isRead: Bool {
+/// The requests that read personal data: the access log holds each, and `readAs` can say who reads.
+package enum ReadKind: Sendable, CaseIterable {
+    case explain
+    case history
+    case people
+    case prove
+    case accessLog
+
+    package var opcode: Opcode {
         switch self {
-        case .explain, .history, .people, .prove, .accessLog: true
-        default: false
+        case .explain: .explain
+        case .history: .history
+        case .people: .people
+        case .prove: .prove
+        case .accessLog: .accessLog
         }
+    }
+
+    /// Nil for a request that reads none.
+    package init?(_ opcode: Opcode) {
+        guard let kind = Self.allCases.first(where: { $0.opcode == opcode }) else { return nil }
+        self = kind
     }
 }
 
@@ -32,7 +47,7 @@ package struct ReadAsRequest {
         guard case .frame(let inner) = unsafe scanFrame(rest), unsafe inner.size == rest.count,
             unsafe inner.request == 0
         else { throw malformed("readAs") }
-        guard let opcode = unsafe Opcode(rawValue: inner.opcode), opcode.isRead else {
+        guard unsafe Opcode(rawValue: inner.opcode).flatMap(ReadKind.init) != nil else {
             throw WireError(.readExpected, "only a request that reads personal data can stand in readAs")
         }
         unsafe self.reader = AccessReader(actor: actor, client: client)

@@ -156,15 +156,22 @@ package struct EventMessage: Equatable, Sendable {
     package func event(in catalog: Catalog) throws(AdmissionError) -> ConsentEvent {
         guard let purpose = catalog.purpose(bit: Int(purposeBit)) else { throw .purposeUnknown("bit \(purposeBit)") }
         guard identifiers.count <= Limit.identifiersPerEventMax else { throw .identifiersTooMany(identifiers.count) }
-        var parsed: [Identifier] = []
+        var (parsed, fault): ([Identifier], AdmissionError?) = ([], nil)
         parsed.reserveCapacity(identifiers.count)
         for identifier in identifiers {
-            guard let type = IdentifierType(rawValue: identifier.typeByte) else {
-                throw .identifierTypeUnknown("type \(identifier.typeByte)")
+            do throws(AdmissionError) {
+                guard let type = IdentifierType(rawValue: identifier.typeByte) else {
+                    throw .identifierTypeUnknown("type \(identifier.typeByte)")
+                }
+                guard identifier.isUTF8 else { throw .identifierInvalid(type) }
+                parsed.append(try Identifier(type: type, value: identifier.value))
+            } catch {
+                // A "no" is not kept from those that are sound.
+                guard state.takesAway else { throw error }
+                fault = fault ?? error
             }
-            guard identifier.isUTF8 else { throw .identifierInvalid(type) }
-            parsed.append(try Identifier(type: type, value: identifier.value))
         }
+        if parsed.isEmpty, let fault { throw fault }
         var event = ConsentEvent(identifiers: parsed, purpose: purpose.id, state: state)
         event.key = key
         event.method = method

@@ -95,7 +95,8 @@ struct Explain: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Say what decided about a person and a purpose.",
         discussion: """
-            Reads the ledger: the exact state, the revision agreed to, the one in force, the end, and the event that decided.
+            Reads the ledger: the exact state, the revision agreed to, the one in force, the end, and the event that decided. \
+            It stands in the access log. An edge without --forward-writes says where to ask instead.
 
             EXAMPLE
               consentd explain customer:100001 -p newsletter

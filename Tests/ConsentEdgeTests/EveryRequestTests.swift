@@ -13,8 +13,8 @@ import Testing
 struct EveryRequestTests {
     /// What an edge answers itself. Whatever is not named here needs the ledger.
     private static let answeredHere: Set<String> = [
-        "hello", "ping", "check", "checkPurposes", "checkSubjects", "explain", "catalog", "catalogDocument",
-        "statistics", "status", "enforcement", "subscribe",
+        "hello", "ping", "check", "checkPurposes", "checkSubjects", "catalog", "catalogDocument", "statistics",
+        "status", "enforcement", "subscribe",
     ]
     /// Of a connection that has subscribed.
     private static let following: Set<String> = ["takeSnapshot", "enforced"]
@@ -113,7 +113,7 @@ struct EveryRequestTests {
             EdgeFolder(folder.path), FollowerOptions(upstream: server.addresses[0]), forwards: false
         ) { Issue.record("\($0)") }
         defer { edge.close() }
-        let actions: [SessionAction] = [
+        let actions: [NodeAction] = [
             .record(request: 7, events: []),
             .question(request: 7, .countGranted(CountGrantedRequest(purpose: "p0", except: ""))),
         ]

@@ -1,4 +1,5 @@
 import ConsentEngine
+import ConsentIndex
 import ConsentKernel
 import ConsentLedger
 import ConsentModel
@@ -23,7 +24,9 @@ struct AccessLogTests {
         var entry = AccessEntry(question, by: AccessReader(actor: actor, client: client))
         change(&entry)
         return try await withCheckedThrowingContinuation { continuation in
-            node.engine.log(entry, about: identifier) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+            node.engine.log(entry, about: identifier.map { .asked($0) } ?? .nobody) {
+                continuation.resume(with: $0.mapError { $0 as any Error })
+            }
         }
     }
 
@@ -70,6 +73,72 @@ struct AccessLogTests {
         let moments = try all().map(\.recordedAt)
         #expect(try all { $0.since = moments[1] }.first?.recordedAt == moments[1])
         #expect(try all { $0.until = moments[0] }.isEmpty)
+    }
+
+    @Test func ofALinkedPersonTheReadsOfBothSidesAreShown() async throws {
+        let (cookie, device) = (Identifier.make(.cookie, "f3a1-browser"), Identifier.make(.device, "tablet-77"))
+        _ = try node.engine.record([.grant([cookie, device], "p1")])
+        var reads: [UInt64] = []
+        for identifier in [cookie, .customer("new-1"), Self.kari] {
+            reads.append(try await log(.history, about: identifier))
+        }
+        let ofOla = try await log(.history, about: .customer("ola"))
+        _ = try node.engine.link(LinkRequest(cookie, to: Self.kari))
+        for identifier in [cookie, device, Self.kari] {
+            #expect(try all { $0.identifier = identifier }.map(\.sequence) == [reads[0], reads[2]])
+        }
+        _ = try node.engine.record([.grant([.customer("new-1")])])
+        #expect(try all { $0.identifier = .customer("new-1") }.map(\.sequence) == [reads[1]], "by its hash")
+        reads.append(try await log(.history, about: device))
+        let ofKari = [reads[0], reads[2], reads[3]]
+        #expect(try all { $0.identifier = Self.kari }.map(\.sequence) == ofKari)
+        // Taken off, it has what is read of it from then on; what was recorded, and so was read before, stays hers.
+        _ = try node.engine.unlink(UnlinkRequest(cookie))
+        let ofCookie = try await log(.history, about: cookie)
+        #expect(try all { $0.identifier = cookie }.map(\.sequence) == [ofCookie])
+        #expect(try all { $0.identifier = Self.kari }.map(\.sequence) == ofKari)
+        #expect(try all { $0.identifier = .customer("ola") }.map(\.sequence) == [ofOla])
+        try node.restart()
+        #expect(try all { $0.identifier = device }.map(\.sequence) == ofKari)
+        try node.expectSound()
+    }
+
+    @Test func anEventOfAnyKindSaysWhomItIsAbout() async throws {
+        let cookie = Identifier.make(.cookie, "f3a1-browser")
+        let engine = node.engine
+        let linked = try engine.link(LinkRequest(cookie, to: Self.kari)).sequence
+        let read = try await log(.history, about: .customer("nobody-here"))
+        let readOfKari = try await log(.history, about: Self.kari)
+        let erased = try engine.erase(ErasureRequest(.customer("ola"), reason: .objection)).sequence
+        let none = AccessEntry.noHash
+        #expect(try engine.person(ofEvent: 1) == .nobody, "a catalog")
+        #expect(
+            try engine.person(ofEvent: 2)
+                == .ofEvent(subject: 1, none, names: [Self.kari, .customer("kari-100001")]))
+        #expect(try engine.person(ofEvent: linked) == .ofEvent(subject: 1, none, names: [cookie]))
+        #expect(try engine.person(ofEvent: readOfKari) == .ofEvent(subject: 1, none, names: []))
+        #expect(try engine.person(ofEvent: erased) == .ofEvent(subject: 2, none, names: []))
+        #expect(try engine.person(ofEvent: 77) == .nobody)
+        guard case .ofEvent(0, let hash, []) = try engine.person(ofEvent: read) else {
+            Issue.record("a read of somebody unknown")
+            return
+        }
+        #expect(hash == engine.hashKey.hash(.customer("nobody-here")).bytes)
+    }
+
+    @Test func whoReadsAProofIsNotNamedByThePersonEither() async throws {
+        let person = try node.engine.person(ofEvent: 2)
+        for actor in ["the kari-100001 desk", "kari-100001"] {
+            let entry = AccessEntry(.proof, by: AccessReader(actor: actor))
+            await #expect(throws: EngineError.self) {
+                try await withCheckedThrowingContinuation { continuation in
+                    node.engine.log(entry, about: person) {
+                        continuation.resume(with: $0.map { _ in }.mapError { $0 as any Error })
+                    }
+                }
+            }
+        }
+        #expect(try all().isEmpty)
     }
 
     @Test func pagesLeadOnUntilAllWasGiven() async throws {

@@ -247,4 +247,34 @@ struct IdentifierTests {
         }
         #expect(wrong == [])
     }
+
+    // MARK: In texts
+
+    @Test func aValueIsFoundInATextWhereverItStandsAndInAnyCaseOfItsLetters() throws {
+        func isNamedAsWritten(_ value: String, _ text: String) -> Bool {
+            func lower(_ text: String) -> [UInt8] { text.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 } }
+            let (value, text) = (lower(value), lower(text))
+            guard text.count >= value.count else { return false }
+            return (0...text.count - value.count).contains { Array(text[$0..<$0 + value.count]) == value }
+        }
+        var generator = SeededGenerator(salt: 1)
+        var found = 0
+        for _ in 0..<20_000 {
+            func random(_ size: Int) -> String { String((0..<size).map { _ in generator.pick(["a", "b", "A", "ø"]) }) }
+            let (value, text) = (random(1 + generator.below(6)), random(generator.below(24)))
+            let isNamed = Identifier(recorded: .customer, value: value).isNamed(in: text)
+            if isNamed { found += 1 }
+            #expect(isNamed == isNamedAsWritten(value, text), "'\(value)' in '\(text)'")
+        }
+        #expect(found > 1000 && found < 19_000)
+    }
+
+    /// Where the beginning of the value stands everywhere, each position would else be compared anew.
+    @Test func lookingForAValueTakesNoLongerInATextThatIsMadeForIt() throws {
+        let value = Identifier(recorded: .customer, value: String(repeating: "a", count: 254) + "b")
+        let text = String(repeating: "a", count: 1 << 20)
+        let duration = ContinuousClock().measure { #expect(!value.isNamed(in: text)) }
+        #expect(duration < .seconds(5))
+        #expect(value.isNamed(in: text + "B"))
+    }
 }

@@ -64,7 +64,8 @@ struct EdgeAnswerTests {
         var checks = CheckPath(service, vouchedBy: clock)
         var session = Session(
             SessionSettings(
-                deployment: VectorServer.deployment, history: ID16(bytes: service.identity.history), hasLedger: false,
+                deployment: VectorServer.deployment, history: ID16(bytes: service.identity.history),
+                elsewhere: Elsewhere { _, _, _ in },
                 token: VectorServer.token, serverVersion: "test"))
         var output = OutputBuffer(capacity: 1 << 16)
         var actions: [SessionAction] = []

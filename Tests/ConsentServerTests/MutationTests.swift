@@ -121,7 +121,7 @@ private struct Attack: ~Copyable {
             if let wrong = wrong(taken: taken, size: size, session) {
                 return "CONSENT_TEST_SEED=\(TestSeed.value), round \(round): \(wrong)"
             }
-            if performs { for action in actions { engine.perform(action, feed: nil) { _ in } } }
+            if performs { for case .here(let action) in actions { engine.perform(action, feed: nil) { _ in } } }
         }
         return nil
     }

@@ -169,6 +169,38 @@ struct ServerTests {
         try reader.close()
     }
 
+    /// The disk takes nothing more: whoever reads gets an error, and never what nobody could be told of later.
+    @Test func whatTheAccessLogCannotHoldIsNotAnswered() throws {
+        let running = try Running()
+        let client = try SocketClient.greeted(running.address(.tcp))
+        #expect(try client.request(Bytes.record([sampleGrant(customer: "a")], request: 2)).kind == .recorded)
+        func head() throws -> UInt64? { try running.node.engine.statistics().first { $0.name == "sequence" }?.value }
+        let before = try head()
+        func change(_ statement: String) throws {
+            let database = try DatabaseQueue(path: running.node.folder.ledgerPath)
+            try database.write { try $0.execute(sql: statement) }
+            try database.close()
+        }
+        try change(
+            "CREATE TRIGGER full BEFORE INSERT ON event WHEN NEW.kind = 4 BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        var audience = PeopleQuestion(.audience)
+        audience.purpose = running.node.engine.catalog.catalog.purposes[0].id
+        let asked = [
+            Bytes.explain("a", request: 3), Bytes.history("a", request: 4),
+            Bytes.make { audience.encode(request: 5, into: &$0) },
+            Bytes.make { ProveRequest(.event, of: 2).encode(request: 6, into: &$0) },
+            Bytes.make { AccessLogQuestion().encode(type: nil, value: "", request: 7, into: &$0) },
+        ]
+        for frame in asked { try client.send(frame) }
+        let answers = try client.receive(asked.count)
+        #expect(answers.map(\.errorCode) == asked.map { _ in .ledgerUnavailable }, "\(answers)")
+        #expect(try client.request(Bytes.check("a", request: 8)).decision == .granted, "checks go on")
+        #expect(try head() == before)
+        try change("DROP TRIGGER full")
+        #expect(try client.request(Bytes.explain("a", request: 9)).kind == .explained)
+        #expect(try running.node.engine.accesses(AccessLogQuestion(), countMax: 10).entries.count == 1)
+    }
+
     /// Asking again would not help.
     /// Who asked is told what was found; the node is to end, and stays closed.
     @Test func aDamagedLedgerEndsTheNodeAndSaysWhere() throws {
@@ -307,6 +339,26 @@ struct ServerTests {
             return try other.receive()?.kind == .welcome
         }
         #expect(try first.request(Bytes.ping(request: 2)).kind == .pong)
+    }
+
+    /// Nobody else waits for it: what it sends is dropped a piece a turn, until the server has waited for long enough.
+    @Test func whoNeverStopsSendingAfterTheEndHoldsUpNobody() throws {
+        let running = try Running { $0.loops = 1 }
+        let other = try SocketClient.greeted(running.address(.unix))
+        let (address, begun) = (running.address(.unix), DispatchSemaphore(value: 0))
+        let flood = ConsentKernel.Thread(name: "flood") {
+            let client = try? SocketClient(address)
+            // No hello: the conversation has ended before what follows.
+            _ = try? client?.send(Bytes.ping(request: 1))
+            let piece = [UInt8](repeating: 7, count: 1 << 20)
+            begun.signal()
+            while (try? client?.send(piece)) != nil {}
+        }
+        begun.wait()
+        for request in UInt32(2)..<200 {
+            #expect(try other.request(Bytes.ping(request: request)).kind == .pong)
+        }
+        flood.join()
     }
 
     // MARK: Slow readers

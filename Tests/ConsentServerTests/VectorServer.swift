@@ -125,7 +125,7 @@ final class SessionDriver {
     /// Has the engine carry out every action, and waits for the answers, which come in the order of the actions.
     func performActions() -> [Answer] {
         var answers: [Answer] = []
-        for action in actions {
+        for case .here(let action) in actions {
             let encoded = Encoded()
             server.node.engine.perform(action, feed: nil) { encode in
                 var output = OutputBuffer(capacity: 256)

@@ -163,7 +163,7 @@ private final class CorpusServer {
             checks.flush(into: &output)
             received.removeFirst(taken)
             for action in actions {
-                guard case .question(let request, .catalog) = action else {
+                guard case .here(.question(let request, .catalog)) = action else {
                     Issue.record("the client asks for more than the catalog")
                     continue
                 }
