@@ -219,7 +219,7 @@ struct FailureTests {
         _ = try engine.record([ConsentEvent([.customer("kari")], "p0", .withdrawn)])
         let entry = AccessEntry(.history, by: AccessReader(actor: "clerk-7", client: "crm"))
         _ = try await withCheckedThrowingContinuation { continuation in
-            engine.log(entry, about: nil) { continuation.resume(with: $0.mapError { $0 as any Error }) }
+            engine.log(entry, about: .nobody) { continuation.resume(with: $0.mapError { $0 as any Error }) }
         }
         try read(engine)
         // Where the column says nothing of an entry of the access log, it is the detail that is changed.

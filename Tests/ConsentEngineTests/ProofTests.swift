@@ -291,7 +291,7 @@ struct ProofTests {
             $0.revision = RevisionName(declaration: "club", revision: "1.0")
         }
         #expect(try node.engine.recordOne(act) == .recorded(sequence: 6))
-        let finding = try verifyOffline(try node.engine.document(.event, of: 6, sizeMax: 1 << 20))
+        let finding = try verifyOffline(try node.engine.document(.event, of: 6))
         #expect(finding.sequence == 6 && !finding.isTextShown)
     }
 
@@ -333,7 +333,7 @@ struct ProofTests {
     @Test func nothingCanBeSaidInAProofWhereTheEventSaidNothing() throws {
         _ = try node.engine.link(LinkRequest(.make(.cookie, "browser-of-ola"), to: .customer("ola")))
         for sequence in [1, 3, 4, 6] as [UInt64] {
-            let json = try #require(JSONValue(text: try node.engine.document(.event, of: sequence, sizeMax: 1 << 20)))
+            let json = try #require(JSONValue(text: try node.engine.document(.event, of: sequence)))
             guard let event = json["event"], case .object(let members) = event else { return }
             _ = try EventProof.verify(json, key: nil)
             for name in Array(members.filter(\.value.isNull).keys) + ["more", "subject"] {
@@ -348,7 +348,7 @@ struct ProofTests {
     }
 
     @Test func aProofOfWhatNoEventCanHoldIsRefused() throws {
-        let json = try #require(JSONValue(text: try node.engine.document(.event, of: 2, sizeMax: 1 << 20)))
+        let json = try #require(JSONValue(text: try node.engine.document(.event, of: 2)))
         let (event, catalog) = (try #require(json["event"]), try #require(json["catalog"]))
         let many = JSONValue.list([JSONValue](repeating: "customer:ola", count: 300))
         for changed in [
