@@ -69,11 +69,8 @@ package final class EdgeNode: ServedNode {
         forwarder =
             forwards
             ? try Forwarder(
-                to: options.upstream, token: options.token, version: options.version,
-                identity: {
-                    let identity = inService.value.identity
-                    return (ID16(bytes: identity.deployment), ID16(bytes: identity.history))
-                }) : nil
+                to: options.upstream, token: options.token, version: options.version, service: { inService.value })
+            : nil
         let (publication, upstream) = (follower.publication, options.upstream)
         late.begin { state in
             inService.set(Service(state, publication, record))
@@ -195,8 +192,8 @@ package final class EdgeNode: ServedNode {
             return { answer.encode(request: request, into: &$0) }
         }
         let hash = service.hashKey.hash(identifier)
-        var reader = IndexReader(service.publication)
-        let (sequence, vouchedAt) = (reader.appliedSequence, reader.vouchedAt)
+        var reader = IndexReader(service.publication, lineage: service.lineage)
+        let (sequence, vouchedAt) = (reader.appliedSequence, reader.vouchedAt(by: clock))
         let found = reader.check(hash, purposeBit: purposeBit, now: UInt32(clamping: Clock.realtimeMillis() / 1000))
         let endsAt = service.publication.current.row(hash)?.endsAt ?? IndexRow.never
         reader.refresh()

@@ -1,3 +1,4 @@
+import ConsentEngine
 import ConsentKernel
 import ConsentModel
 import ConsentServer
@@ -28,14 +29,13 @@ final class Forwarder: Sendable {
     private let thread = Mutex<ConsentKernel.Thread?>(nil)
 
     /// - Parameters:
-    ///   - identity: deployment and history of the rows that answer here; nothing is handed on to a node of another one.
+    ///   - service: what answers here; nothing is handed on to a node of another history, or whose purposes have other bits.
     init(
-        to upstream: SocketAddress, token: [UInt8], version: String,
-        identity: @escaping @Sendable () -> (deployment: ID16, history: ID16)
+        to upstream: SocketAddress, token: [UInt8], version: String, service: @escaping @Sendable () -> Service
     ) throws {
         wakeup = try Wakeup()
         let epoll = try Epoll(eventsPerWaitMax: 4)
-        let loop = ForwarderLoop(self, upstream, token: token, version: version, identity: identity, epoll: epoll)
+        let loop = ForwarderLoop(self, upstream, token: token, version: version, service: service, epoll: epoll)
         thread.withLock { $0 = ConsentKernel.Thread(name: "forwarder") { loop.run() } }
     }
 
@@ -100,6 +100,8 @@ private final class ForwarderLoop: @unchecked Sendable {
         case none
         case connecting
         case greeting
+        /// What its purposes are, which another connection need not have found as this one does.
+        case asking
         case open
     }
 
@@ -107,13 +109,15 @@ private final class ForwarderLoop: @unchecked Sendable {
     private let upstream: SocketAddress
     private let token: [UInt8]
     private let version: String
-    private let identity: @Sendable () -> (deployment: ID16, history: ID16)
+    private let service: @Sendable () -> Service
     private let epoll: Epoll
     private var link = Link.none
     private var socket: Int32 = -1
     /// By the number that they have here.
     private var asked: [UInt32: Asked] = [:]
-    private var lastNumber: UInt32 = 1
+    private var lastNumber = ForwarderLoop.catalogNumber
+    /// Frames that wait until the connection is open.
+    private var waiting: [UInt8] = []
     private var output = OutputBuffer(capacity: 4096)
     private var received: [UInt8] = []
     private var isWatchedForRoom = false
@@ -124,16 +128,18 @@ private final class ForwarderLoop: @unchecked Sendable {
     private static let inboxToken = UInt64.max
     private static let socketToken: UInt64 = 1
     private static let readSize = 1 << 18
+    private static let helloNumber: UInt32 = 1
+    private static let catalogNumber: UInt32 = 2
 
     init(
         _ forwarder: Forwarder, _ upstream: SocketAddress, token: [UInt8], version: String,
-        identity: @escaping @Sendable () -> (deployment: ID16, history: ID16), epoll: consuming Epoll
+        service: @escaping @Sendable () -> Service, epoll: consuming Epoll
     ) {
         self.forwarder = forwarder
         self.upstream = upstream
         self.token = token
         self.version = version
-        self.identity = identity
+        self.service = service
         self.epoll = epoll
     }
 
@@ -163,22 +169,22 @@ private final class ForwarderLoop: @unchecked Sendable {
         for order in orders { take(order, now) }
         if !asked.isEmpty, link == .none { connect(now) }
         passTime(now)
-        if link == .open || link == .greeting { send() }
+        if link == .open || link == .greeting || link == .asking { send() }
         return true
     }
 
     /// Behind what was taken before, under a number of its own.
     private func take(_ order: Forwarder.Order, _ now: Int64) {
-        repeat { lastNumber &+= 1 } while lastNumber < 2 || asked[lastNumber] != nil
+        repeat { lastNumber &+= 1 } while lastNumber <= Self.catalogNumber || asked[lastNumber] != nil
         asked[lastNumber] = Asked(
             request: order.request, complete: order.complete, deadline: now + Self.answerNanos)
         var frame = order.frame
         frame.replaceSubrange(8..<12, with: (0..<4).map { UInt8(truncatingIfNeeded: lastNumber >> (8 * $0)) })
-        output.bytes(frame)
+        if link == .open { output.bytes(frame) } else { waiting += frame }
     }
 
     private func passTime(_ now: Int64) {
-        if link == .connecting || link == .greeting, now >= connectBy {
+        if link == .connecting || link == .greeting || link == .asking, now >= connectBy {
             fail("the upstream \(upstream) gave no welcome in time")
         } else if asked.values.contains(where: { now >= $0.deadline }) {
             // Whatever comes behind it would come later still.
@@ -205,16 +211,12 @@ private final class ForwarderLoop: @unchecked Sendable {
         if let failure = Socket.failure(of: socket, connectingTo: upstream) {
             return fail("the upstream \(upstream) cannot be reached: \(failure)")
         }
-        // In front of what waits.
-        let waiting = Array(output.bytes)
-        output.clear()
         var hello = Hello()
-        hello.deployment = identity().deployment
+        hello.deployment = ID16(bytes: service().identity.deployment)
         hello.clientName = "consentd edge"
         hello.clientVersion = version
         hello.token = token
-        hello.encode(request: 1, into: &output)
-        output.bytes(waiting)
+        hello.encode(request: Self.helloNumber, into: &output)
         link = .greeting
     }
 
@@ -263,6 +265,7 @@ private final class ForwarderLoop: @unchecked Sendable {
     /// - Returns: why the connection cannot be kept, if it cannot.
     private func take(_ frame: Frame, _ bytes: [UInt8]) -> String? {
         if link == .greeting { return takeWelcome(frame) }
+        if link == .asking, frame.request == Self.catalogNumber { return takeCatalog(frame) }
         guard let opcode = Opcode(rawValue: frame.opcode), opcode.rawValue >= 128 else {
             return "the upstream \(upstream) sent opcode \(frame.opcode), which is no answer"
         }
@@ -286,10 +289,27 @@ private final class ForwarderLoop: @unchecked Sendable {
             return "the upstream \(upstream) does not speak the protocol"
         }
         // What is recorded elsewhere would never be seen here.
-        guard welcome.history == identity().history else {
+        guard welcome.history == ID16(bytes: service().identity.history) else {
             return "the upstream \(upstream) has another history than this edge"
         }
+        BareRequest.encode(.catalog, request: Self.catalogNumber, into: &output)
+        link = .asking
+        return nil
+    }
+
+    /// A ledger that was put back to an older state keeps its history, and may give its next bits to other purposes than
+    /// those that clients of this edge know them for.
+    private func takeCatalog(_ frame: Frame) -> String? {
+        guard frame.opcode == Opcode.catalogPurposes.rawValue, let catalog = try? CatalogPurposes(frame) else {
+            return "the upstream \(upstream) does not say what its purposes are"
+        }
+        let bits = Dictionary(catalog.purposes.map { ($0.id, Int($0.bit)) }) { first, _ in first }
+        guard service().catalog.catalog.purposes.allSatisfy({ bits[$0.id] == $0.bit }) else {
+            return "the upstream \(upstream) has other purposes than this edge, or other bits for them"
+        }
         link = .open
+        output.bytes(waiting)
+        waiting = []
         return nil
     }
 
@@ -317,6 +337,7 @@ private final class ForwarderLoop: @unchecked Sendable {
     private func failAll(_ reason: String) {
         let failed = asked
         asked = [:]
+        waiting = []
         output.clear()
         for one in failed.values {
             ConsentEdge.fail(one.complete, one.request, .upstreamUnreachable, reason)

@@ -10,6 +10,8 @@ package struct Service: Sendable {
     package var hashKey: IdentifierHashKey
     /// Where readers of the index begin.
     package var publication: IndexPublication
+    /// Of the rows whose bits are those of ``catalog``.
+    package let lineage: Int
     package var catalog: AppliedCatalog
 
     package init(
@@ -18,6 +20,7 @@ package struct Service: Sendable {
         self.identity = identity
         self.hashKey = hashKey
         self.publication = publication
+        lineage = publication.current.lineage
         self.catalog = catalog
     }
 }

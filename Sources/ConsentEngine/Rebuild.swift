@@ -24,7 +24,7 @@ func rebuildIndex(
         identifiers: totals.rows, purposes: (catalog.catalog.purposes.last?.bit ?? 0) + 1)
     try index.setDefaults(granted: catalog.defaults.granted, denied: catalog.defaults.denied)
     index.setMaxStaleness(catalog.maxStaleness)
-    try folder.indexFolder.setPurposes(catalog.purposeBits)
+    try folder.indexFolder.setPurposesOfNext(catalog.purposeBits)
     var done = 0
     while let batch = try batches.next() {
         try batch.put(into: index)

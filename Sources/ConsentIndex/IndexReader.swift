@@ -51,19 +51,29 @@ package struct IndexReader: ~Copyable {
     /// Held so that what `view` points to stays mapped.
     private var table: IndexTable
     private var view: IndexView
+    /// Tables of another one are not for who asks by the bits of this one: they answer nothing.
+    private let lineage: Int
 
-    package init(_ publication: IndexPublication) {
+    /// - Parameter lineage: of the table whose bits will be asked for; nil: the newest.
+    package init(_ publication: IndexPublication, lineage: Int? = nil) {
         self.publication = publication
         table = publication.current
         view = table.view
+        self.lineage = lineage ?? table.lineage
     }
+
+    /// Of the file that is read.
+    package var generation: UInt64 { table.generation }
 
     /// The sequence up to which the rows hold everything. Read it before the rows that it is to vouch for.
     package var appliedSequence: UInt64 { view.appliedSequence }
 
-    /// The moment up to which the rows hold everything, see ``IndexTable``. Read it before the rows that it is to vouch
-    /// for.
-    package var vouchedAt: UInt64 { view.vouchedAt }
+    /// The moment up to which the rows hold everything, see ``IndexTable``; zero where nobody has vouched for them since
+    /// the clock began. Read it before the rows that it is to vouch for.
+    package func vouchedAt(by clock: BootClock) -> UInt64 {
+        // In this order: a writer takes back what was vouched for in another boot before it names its own.
+        view.bootID == clock.bootID ? view.vouchedAt : 0
+    }
 
     /// How old answers are; ask when they have been read.
     ///
@@ -74,8 +84,7 @@ package struct IndexReader: ~Copyable {
     ///     somebody who never did.
     package func age(vouchedAt: UInt64, clock: BootClock, keyCheck: UInt64) -> AnswerAge {
         let now = clock.millis()
-        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.bootID == clock.bootID,
-            view.keyCheck == keyCheck
+        guard vouchedAt != 0, now >= vouchedAt, !view.isSuperseded, view.keyCheck == keyCheck, table.lineage == lineage
         else { return .unknown }
         let age = now - vouchedAt
         return AnswerAge(millis: age, isLive: age <= view.liveMillis)
@@ -114,7 +123,9 @@ package struct IndexReader: ~Copyable {
     // Apart from the checks, which are to be short.
     @inline(never)
     private mutating func lookAgain() {
-        table = publication.current
+        let newest = publication.current
+        guard newest.lineage == lineage else { return }
+        table = newest
         view = table.view
     }
 

@@ -381,6 +381,9 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     package let geometry: IndexGeometry
     private let rowWords: Int
     package let generation: UInt64
+    /// Of this process: another one than that of the table before where its bits may be those of other purposes. Set
+    /// before the table is published.
+    package internal(set) var lineage = 0
 
     /// Makes the files of a new generation, whole and empty.
     static func create(
@@ -510,7 +513,13 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     /// From here until ``close()`` the file must not be trusted after the machine goes down. Durable on return.
     func markInUse(bootID: String) throws(SystemError) {
         if self.bootID != bootID { setWord(Offset.vouchedAt, 0) }
-        setBytes(Offset.bootID, Array(bootID.utf8.prefix(36)))
+        // Behind it for readers, too.
+        let words = BootID(bootID).words
+        setWord(Offset.bootID, words.0)
+        setWord(Offset.bootID + 8, words.1)
+        setWord(Offset.bootID + 16, words.2)
+        setWord(Offset.bootID + 24, words.3)
+        setWord(Offset.bootID + 32, words.4)
         setWord(Offset.clean, 0)
         try mapping.synchronizeFirstPage()
     }

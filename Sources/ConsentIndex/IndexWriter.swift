@@ -83,6 +83,15 @@ package struct IndexFolder: Sendable {
         return bits
     }
 
+    /// Names the purposes of a generation that is about to take the place of the current one. Where a bit is another
+    /// purpose's from now on, the current one answers nothing any more before its readers can find the new names.
+    package func setPurposesOfNext(_ purposes: [(bit: Int, id: String)]) throws(SystemError) {
+        let next = Dictionary(purposes.map { ($0.id, $0.bit) }) { first, _ in first }
+        let keepsBits = (try? self.purposes()).map { known in known.allSatisfy { next[$0.key] == $0.value } } ?? false
+        if !keepsBits { IndexTable.supersede(fileAt: currentPath) }
+        try setPurposes(purposes)
+    }
+
     func filePath(generation: UInt64) -> String { path + "/" + Self.name(generation) }
 
     private static func name(_ generation: UInt64) -> String { "generation-\(generation).cidx" }
@@ -176,10 +185,13 @@ package final class IndexWriter {
     /// Names this generation as the current one in place of that of another writer of this folder, whose readers find this
     /// one's rows from now on. The other writer must not be used afterwards.
     ///
+    /// - Parameter keepsBits: whether each purpose has the bit that it had; else readers of this process that ask by the
+    ///   bits of before get no answers from these rows.
     /// - Throws: if it could not be named; then the other one goes on as it was.
-    package func takeOver(from older: IndexWriter) throws(SystemError) {
+    package func takeOver(from older: IndexWriter, keepsBits: Bool) throws(SystemError) {
         try folder.setCurrent(table.generation)
         publication = older.publication
+        table.lineage = older.table.lineage + (keepsBits ? 0 : 1)
         publication.publish(table)
         older.table.supersede()
         try folder.removeAll(but: table.generation)
@@ -303,6 +315,7 @@ package final class IndexWriter {
             generation: generation, history: history, keyCheck: keyCheck)
         newer.copyRows(of: older)
         newer.inheritHeader(of: older)
+        newer.lineage = older.lineage
         let isPublished = folder.currentGeneration == older.generation
         if isPublished { try folder.setCurrent(generation) }
         table = newer

@@ -40,7 +40,7 @@ package struct BootClock: Sendable {
 }
 
 /// How old answers are: how long ago somebody vouched for the rows that they were read from. The one rule of freshness,
-/// which is that of ``IndexReader/age(vouchedAt:clock:)`` and ``IndexReader/freshness(_:purposeBit:)``.
+/// which is that of ``IndexReader/age(vouchedAt:clock:keyCheck:)`` and ``IndexReader/freshness(_:purposeBit:)``.
 package struct AnswerAge: Sendable {
     /// Nil: nobody vouches for them.
     let millis: UInt64?
@@ -86,11 +86,13 @@ package struct MappedReader: ~Copyable {
     }
 
     package var appliedSequence: UInt64 { reader.appliedSequence }
+    /// Of the file that was read last.
+    package var generation: UInt64 { reader.generation }
 
     /// - Parameter now: seconds since 1970.
     package mutating func check(_ hash: IdentifierHash, purposeBit: Int, now: UInt32) -> Answer {
         reader.refresh()
-        let vouchedAt = reader.vouchedAt
+        let vouchedAt = reader.vouchedAt(by: clock)
         let answer = reader.check(hash, purposeBit: purposeBit, now: now)
         return Answer(answer, freshness(purposeBit, vouchedAt))
     }
@@ -98,7 +100,7 @@ package struct MappedReader: ~Copyable {
     /// As many answers as there are hashes, all equally current.
     package mutating func check(_ hashes: [IdentifierHash], purposeBit: Int, now: UInt32) -> [Answer] {
         reader.refresh()
-        let vouchedAt = reader.vouchedAt
+        let vouchedAt = reader.vouchedAt(by: clock)
         var answers = [IndexAnswer](repeating: .unknown, count: hashes.count)
         unsafe hashes.withUnsafeBufferPointer { hashes in
             unsafe answers.withUnsafeMutableBufferPointer { answers in

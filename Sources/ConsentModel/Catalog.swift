@@ -30,6 +30,12 @@ package struct Catalog: Sendable, Equatable {
         }
     }
 
+    /// Whether each purpose of another one has the same bit here. A ledger that was put back to an older state may have
+    /// given its next bits anew.
+    package func keepsBits(of other: Catalog) -> Bool {
+        other.purposes.allSatisfy { purpose(id: $0.id)?.bit == $0.bit }
+    }
+
     package func purpose(bit: Int) -> Purpose? { purposePositionByBit[bit].map { purposes[$0] } }
     package func purpose(id: String) -> Purpose? { purposePositionByID[id].map { purposes[$0] } }
     package func declaration(id: String) -> Declaration? { declarationPositionByID[id].map { declarations[$0] } }

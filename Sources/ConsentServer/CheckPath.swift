@@ -42,7 +42,7 @@ package struct CheckPath: ~Copyable {
 
     /// - Parameter clock: what answers age by on an edge; nil on the node that has the ledger.
     package init(_ service: Service, vouchedBy clock: BootClock? = nil) {
-        reader = IndexReader(service.publication)
+        reader = IndexReader(service.publication, lineage: service.lineage)
         hashKey = service.hashKey
         keyCheck = hashKey.check
         self.clock = clock
@@ -62,7 +62,7 @@ package struct CheckPath: ~Copyable {
     /// Answers from something else from now on. The owner flushes before.
     package mutating func serve(_ service: Service) {
         precondition(pendingCount == 0, "what was asked of one index is not answered by another")
-        reader = IndexReader(service.publication)
+        reader = IndexReader(service.publication, lineage: service.lineage)
         hashKey = service.hashKey
         keyCheck = hashKey.check
         know(service.catalog)
@@ -74,6 +74,8 @@ package struct CheckPath: ~Copyable {
         let purposes = PurposeSet(catalog.catalog.purposes.map(\.bit))
         for word in 0..<Self.wordsMax { known[word] = hasNone ? .max : purposes[word: word] }
     }
+
+    private var vouchedAt: UInt64 { clock.map { reader.vouchedAt(by: $0) } ?? 0 }
 
     /// How old the answers are that were just read; the rows' moment was taken before them.
     private mutating func age(_ vouchedAt: UInt64) -> AnswerAge {
@@ -118,7 +120,7 @@ package struct CheckPath: ~Copyable {
     package mutating func flush(into output: inout OutputBuffer) {
         guard pendingCount > 0 else { return }
         let sequence = reader.appliedSequence
-        let vouchedAt = reader.vouchedAt
+        let vouchedAt = vouchedAt
         for position in 0..<pendingCount {
             let check = pending[position]
             let answer = reader.check(check.hash, purposeBit: check.purposeBit, now: now)
@@ -165,7 +167,7 @@ package struct CheckPath: ~Copyable {
         let start = output.beginFrame(.checkedPurposes, request: frame.request, word: word)
         output.u64(reader.appliedSequence)
         let granted = output.zeroBytes(check.words * 16)
-        let vouchedAt = reader.vouchedAt
+        let vouchedAt = vouchedAt
         for word in 0..<check.words {
             let answer = reader.check(hash, purposes: mask(check, word), word: word, now: now)
             output.setWord(answer.granted, at: granted + word * 8)
@@ -200,7 +202,7 @@ package struct CheckPath: ~Copyable {
         output.u64(reader.appliedSequence)
         let bitsetSize = (check.count + 63) / 64 * 8
         let bitsets = output.zeroBytes(bitsetSize * 2)
-        let vouchedAt = reader.vouchedAt
+        let vouchedAt = vouchedAt
         do throws(WireError) {
             var (position, type) = (0, IdentifierType.other)
             while position < check.count {

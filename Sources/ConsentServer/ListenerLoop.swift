@@ -537,7 +537,8 @@ struct ListenerLoop: ~Copyable {
         let before = service
         service = inService.value
         checks.serve(service)
-        if service.identity != before.identity {
+        // As long as a connection lasts, a bit keeps its meaning.
+        if service.identity != before.identity || !service.catalog.catalog.keepsBits(of: before.catalog.catalog) {
             takeIdentity(now)
         } else if service.catalog.version != before.catalog.version {
             announceCatalog()
@@ -558,7 +559,7 @@ struct ListenerLoop: ~Copyable {
     private mutating func takeIdentity(_ now: Int64) {
         settings = SessionSettings(service, node.role, options)
         for slot in connections.indices where connections[slot] != nil && connections[slot]!.lingersUntil == nil {
-            end(slot, .nodeChanged, "this edge has another history now than when it welcomed you", now)
+            end(slot, .nodeChanged, "this edge has another past now than when it welcomed you", now)
         }
     }
 

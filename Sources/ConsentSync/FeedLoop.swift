@@ -166,10 +166,10 @@ struct FeedLoop: ~Copyable {
     private mutating func handle(_ event: Epoll.Event, _ now: SyncMoment) {
         guard let edge = edges[event.token] else { return }
         if event.isWritable { send(edge, now) }
-        if event.isReadable, edges[event.token] != nil { receive(edge, now) }
+        if event.isReadable, edges[event.token] != nil { receive(edge) }
     }
 
-    private mutating func receive(_ edge: Edge, _ now: SyncMoment) {
+    private mutating func receive(_ edge: Edge) {
         switch Socket.receive(edge.socket, into: input) {
         case .wouldBlock: return
         case .closed: return close(edge, "it has closed the connection")
@@ -180,7 +180,8 @@ struct FeedLoop: ~Copyable {
             edge.received = []
             return
         }
-        takeFrames(edge, now)
+        // Not that of the turn: what the edge has stamped must not seem to have come before it was sent.
+        takeFrames(edge, Self.now())
     }
 
     private mutating func takeFrames(_ edge: Edge, _ now: SyncMoment) {

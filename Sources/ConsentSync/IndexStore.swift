@@ -115,13 +115,11 @@ package final class IndexStore: ReplicaStore {
             besideCatalog = catalog
             return
         }
-        try Self.keeping { [folder] () throws(SystemError) in try Self.keep(catalog, in: folder) }
+        try Self.keeping { [folder] () throws(SystemError) in
+            try folder.setCatalog(catalog)
+            try folder.indexFolder.setPurposes(catalog.purposes.map { ($0.bit, $0.id) })
+        }
         liveCatalog = catalog
-    }
-
-    private static func keep(_ catalog: SyncCatalog, in folder: EdgeFolder) throws(SystemError) {
-        try folder.setCatalog(catalog)
-        try folder.indexFolder.setPurposes(catalog.purposes.map { ($0.bit, $0.id) })
     }
 
     package func setApplied(sequence: UInt64, chain: UInt64, _ target: ReplicaTarget) {
@@ -153,11 +151,14 @@ package final class IndexStore: ReplicaStore {
     package func takeOver() throws(StoreFailure) {
         guard let beside else { preconditionFailure("no snapshot was begun") }
         let (folder, older, catalog, hashKey) = (folder, live, besideCatalog, besideHashKey)
+        let keepsBits = catalog.keepsBits(of: liveCatalog)
         willTakeOver()
         try Self.keeping { () throws(SystemError) in
+            // First, as rows whose bits are those of other purposes answer nothing from then on, whatever happens next.
+            try folder.indexFolder.setPurposesOfNext(catalog.purposes.map { ($0.bit, $0.id) })
             try File.replace(folder.keyPath, with: hashKey)
-            try Self.keep(catalog, in: folder)
-            try beside.takeOver(from: older)
+            try folder.setCatalog(catalog)
+            try beside.takeOver(from: older, keepsBits: keepsBits)
         }
         (live, liveCatalog, self.hashKey) = (beside, catalog, hashKey)
         history = ID16(bytes: beside.history)

@@ -400,6 +400,12 @@ package struct SyncCatalog: Equatable, Sendable {
     /// Stands for it in the digest of a whole state: the first eight bytes of its digest, little-endian.
     package var mark: UInt64 { digest.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) } }
 
+    /// Whether each purpose of another one has the same bit here.
+    package func keepsBits(of other: SyncCatalog) -> Bool {
+        let bits = Dictionary(purposes.map { ($0.id, $0.bit) }) { first, _ in first }
+        return other.purposes.allSatisfy { bits[$0.id] == $0.bit }
+    }
+
     package var grantedDefaults: PurposeSet { PurposeSet(purposes.filter(\.isGrantedByDefault).map(\.bit)) }
     package var deniedDefaults: PurposeSet { PurposeSet(purposes.filter(\.isDeniedByDefault).map(\.bit)) }
     package var maxStaleness: [Int: UInt32] {

@@ -90,6 +90,43 @@ struct ReaderTests {
         try node.close()
     }
 
+    /// The ledger keeps its history, and gives its next bits anew.
+    @Test func aBitIsThePurposeThatItWasAskedForAlsoWhenABackupWasPutBack() async throws {
+        let node = try TestNode()
+        try node.close()
+        let backup = try File.read(node.folder.ledgerPath)
+        try node.open()
+        _ = try node.engine.apply(SampleCatalog([.init("p0", bit: 0), .init("analysis", bit: 1)]).document)
+        _ = try node.engine.record([.grant([Self.kari], "analysis")])
+        var reader = try ConsentReader(folder: node.folder.path)
+        let kari = try ConsentReader.Person("customer:kari")
+        let analysis = try reader.purpose("analysis")
+        #expect(await Self.answer(&reader, kari, analysis).isGranted)
+        try node.close()
+
+        for name in ["-wal", "-shm"] { try? File.remove(node.folder.ledgerPath + name) }
+        try? File.remove(node.folder.path + "/checkpoints")
+        try File.replace(node.folder.ledgerPath, with: backup)
+        try node.open()
+        var catalog = SampleCatalog(
+            [.init("p0", bit: 0), .init("profiling", bit: 1)],
+            revisions: [.init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "profiling"])])
+        _ = try node.engine.apply(catalog.document)
+        _ = try node.engine.record([.grant([Self.kari], "profiling")])
+        let profiling = try reader.purpose("profiling")
+        #expect(await Self.answer(&reader, kari, profiling).isGranted)
+        let unavailable = reader.check(kari, purpose: analysis)
+        #expect(unavailable.decision == .unknown && unavailable.freshness == .unavailable)
+        #expect(await Self.answer(&reader, kari, profiling).isGranted)
+        // Of the same rows, a catalog names more.
+        catalog.purposes.append(.init("p9", bit: 9, basis: "contract"))
+        _ = try node.engine.apply(catalog.document)
+        let p9 = try reader.purpose("p9")
+        #expect(await Self.answer(&reader, kari, p9).isGranted)
+        #expect(await Self.answer(&reader, kari, profiling).isGranted)
+        try node.close()
+    }
+
     @Test func whatCannotBeReadIsNamed() throws {
         #expect(throws: ConsentReaderError.self) { _ = try ConsentReader(folder: "/no/such/folder") }
         #expect(throws: ConsentReaderError.self) { _ = try ConsentReader.Person("kari") }

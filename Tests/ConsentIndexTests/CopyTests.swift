@@ -98,7 +98,7 @@ struct CopyTests {
         for number in 2..<2000 { try newer.put(customer(number), IndexRow(permitted: [2])) }
         #expect(reader.check(customer(1), purposeBit: 1, now: 0).decision == .granted)
         #expect(mapped.check(customer(1), purposeBit: 1, now: 0).decision == .granted)
-        try newer.takeOver(from: older)
+        try newer.takeOver(from: older, keepsBits: true)
         for number in [2, 1999] {
             #expect(reader.check(customer(number), purposeBit: 2, now: 0).decision == .granted)
             #expect(mapped.check(customer(number), purposeBit: 2, now: 0).decision == .granted)
@@ -109,6 +109,35 @@ struct CopyTests {
         for number in 2000..<9000 { try newer.put(customer(number), IndexRow(permitted: [2])) }
         #expect(reader.check(customer(8999), purposeBit: 2, now: 0).decision == .granted)
         #expect(folder.names.filter { $0.hasSuffix(".cidx") }.count == 1)
+    }
+
+    @Test func rowsWithTheBitsOfOtherPurposesAnswerNobodyWhoAsksByThoseOfBefore() throws {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let clock = try BootClock { 1000 }
+        let older = try IndexWriter(creating: folder)
+        try older.put(customer(1), IndexRow(permitted: [1]))
+        older.vouch(at: 1000)
+        let lineage = older.publication.current.lineage
+        var reader = IndexReader(older.publication)
+        #expect(reader.check(customer(1), purposeBit: 1, now: 0).decision == .granted)
+        let newer = try beside(folder)
+        try newer.put(customer(1), IndexRow(permitted: [1]))
+        try newer.takeOver(from: older, keepsBits: false)
+        newer.vouch(at: 1000)
+        // Also when it grows.
+        for grown in 0...1 {
+            if grown == 1 { try newer.reserve(identifiers: 9000) }
+            #expect(reader.check(customer(1), purposeBit: 1, now: 0) == .unknown)
+            #expect(reader.age(vouchedAt: 1000, clock: clock, keyCheck: testKey.check).freshest == .unavailable)
+            // Who has not heard of it yet, and begins now.
+            let late = IndexReader(newer.publication, lineage: lineage)
+            #expect(late.age(vouchedAt: 1000, clock: clock, keyCheck: testKey.check).freshest == .unavailable)
+            var other = IndexReader(newer.publication)
+            #expect(other.check(customer(1), purposeBit: 1, now: 0).decision == .granted)
+            #expect(other.vouchedAt(by: clock) == 1000)
+            #expect(other.age(vouchedAt: 1000, clock: clock, keyCheck: testKey.check).isLive)
+        }
     }
 
     @Test func whatIsDiscardedLeavesTheOtherAsItWas() throws {

@@ -95,6 +95,34 @@ struct FreshnessTests {
         #expect(try IndexWriter(opening: folder).publication.current.vouchedAt == 0)
     }
 
+    @Test func aWriterThatStartsMeanwhileMakesNothingOfWhatWasVouchedForInAnotherBoot() throws {
+        writer.vouch(at: 1_000_000)
+        try writer.close()
+        try overwrite(folder.currentFile, at: 184, [UInt8(ascii: "x")])
+        let index = folder.index
+        // The clock is read when the rows have been.
+        var reader = try MappedReader(index, keyCheck: testKey.check) {
+            _ = try? IndexWriter(opening: index, history: nil, keyCheck: testKey.check)
+            return 1_000_000
+        }
+        #expect(reader.check(customer(1), purposeBit: 3, now: 1).freshness == .unavailable)
+        let again = try IndexWriter(opening: folder)
+        #expect(again.publication.current.vouchedAt == 0)
+        again.vouch(at: 1_000_000)
+        #expect(reader.check(customer(1), purposeBit: 3, now: 1).freshness == .live)
+    }
+
+    @Test func rowsAnswerNothingOnceTheirBitsAreNamedOtherwise() throws {
+        writer.vouch(at: 1_000_000)
+        try folder.index.setPurposes([(1, "newsletter"), (2, "analysis")])
+        var reader = try reader()
+        try folder.index.setPurposesOfNext([(2, "analysis"), (1, "newsletter"), (3, "profiling")])
+        #expect(freshness(&reader, 1, afterMillis: 0) == .live)
+        try folder.index.setPurposesOfNext([(1, "newsletter"), (2, "profiling"), (3, "analysis")])
+        for bit in 1...3 { #expect(freshness(&reader, bit, afterMillis: 0) == .unavailable) }
+        #expect(throws: IndexProblem.superseded) { try IndexWriter(opening: folder) }
+    }
+
     @Test func theNextGenerationInheritsWhatMakesAnswersAge() throws {
         writer.vouch(at: 1_000_000)
         writer.setLiveMillis(300)

@@ -43,10 +43,14 @@ public struct ConsentReader: ~Copyable {
         public let freshness: Freshness
 
         public var isGranted: Bool { decision == .granted }
+
+        static let unavailable = Answer(decision: .unknown, reason: .unknown, freshness: .unavailable)
     }
 
-    /// Of the catalog; stays the same for ever, so ask for it once.
+    /// Of the catalog; ask for it once. Where its bit has become another purpose's, such as in a node that was made anew or
+    /// put back to an older state, it is unavailable until it is asked for again.
     public struct Purpose: Sendable, Hashable {
+        let id: String
         let bit: Int
     }
 
@@ -67,6 +71,14 @@ public struct ConsentReader: ~Copyable {
     private var key: IdentifierHashKey
     private var mapped: MappedReader
     private var openedAt = Clock.monotonicNanos()
+    private var named = Named()
+
+    /// The purposes of the file that is read, by their bits.
+    private struct Named {
+        /// Nil: of none.
+        var generation: UInt64?
+        var ids: [Int: String] = [:]
+    }
 
     /// A node that was restored or made anew under the same path is found again after this time.
     private static let reopenNanos: Int64 = 1_000_000_000
@@ -95,7 +107,7 @@ public struct ConsentReader: ~Copyable {
     public func purpose(_ id: String) throws(ConsentReaderError) -> Purpose {
         let bits = try ConsentReaderError.naming(path) { try Self.index(path).purposes() }
         guard let bit = bits[id] else { throw ConsentReaderError("the catalog has no purpose '\(id)'") }
-        return Purpose(bit: bit)
+        return Purpose(id: id, bit: bit)
     }
 
     public mutating func check(_ person: Person, purpose: Purpose) -> Answer {
@@ -120,7 +132,21 @@ public struct ConsentReader: ~Copyable {
     private mutating func checkOnce(_ people: [Person], _ purpose: Purpose) -> [Answer] {
         let now = UInt32(clamping: Clock.realtimeMillis() / 1000)
         let key = key
-        return mapped.check(people.map { key.hash($0.identifier) }, purposeBit: purpose.bit, now: now).map(Answer.init)
+        let answers = mapped.check(people.map { key.hash($0.identifier) }, purposeBit: purpose.bit, now: now)
+        // Behind the rows: their purposes were named before they came.
+        guard isNamed(purpose) else { return people.map { _ in .unavailable } }
+        return answers.map(Answer.init)
+    }
+
+    /// Whether the bit is that purpose's in the rows that were just read.
+    private mutating func isNamed(_ purpose: Purpose) -> Bool {
+        if named.generation == mapped.generation, named.ids[purpose.bit] == purpose.id { return true }
+        guard let purposes = try? Self.index(path).purposes() else { return false }
+        let ids = Dictionary(purposes.map { ($0.value, $0.key) }) { first, _ in first }
+        // Of the same rows a catalog names more, and never others.
+        if named.generation == mapped.generation, !named.ids.allSatisfy({ ids[$0.key] == $0.value }) { return false }
+        named = Named(generation: mapped.generation, ids: ids)
+        return ids[purpose.bit] == purpose.id
     }
 
     /// If nothing can be opened, what was open stays so.
@@ -132,6 +158,7 @@ public struct ConsentReader: ~Copyable {
             let key = try Self.key(path)
             mapped = try MappedReader(Self.index(path), keyCheck: key.check)
             self.key = key
+            named = Named()
             return true
         } catch {
             return false
