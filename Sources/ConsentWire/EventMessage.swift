@@ -146,7 +146,7 @@ package struct EventMessage: Equatable, Sendable {
             }
             parsed.append(try Identifier(type: type, value: identifier.value))
         }
-        var event = ConsentEvent(identifiers: parsed, purpose: purpose.id, state: state)
+        var event = ConsentEvent.Fields(identifiers: parsed, purpose: purpose.id, state: state)
         event.key = key
         event.method = method
         event.party = party
@@ -161,7 +161,7 @@ package struct EventMessage: Equatable, Sendable {
         event.source = EventSource(system: system, channel: channel, form: form)
         event.actor = actor
         event.evidence = evidence
-        return event
+        return ConsentEvent(event)
     }
 }
 
