@@ -54,8 +54,11 @@ let package = Package(
         .target(
             name: "ConsentSync", dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel"],
             swiftSettings: common),
+        // What of SQLite Swift cannot call.
+        .target(name: "CLedger", dependencies: [sqlite]),
         .target(
-            name: "ConsentLedger", dependencies: ["ConsentModel", grdb, sqlite, crypto], swiftSettings: common),
+            name: "ConsentLedger", dependencies: ["CLedger", "ConsentModel", grdb, sqlite, crypto],
+            swiftSettings: common),
         .target(
             name: "ConsentProof", dependencies: ["ConsentModel", "ConsentCatalog", "ConsentLedger", crypto],
             swiftSettings: common),

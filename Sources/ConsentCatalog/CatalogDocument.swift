@@ -107,10 +107,6 @@ extension Declaration {
     fileprivate func digested(in catalog: Catalog) -> Declaration {
         Declaration(
             id: id,
-            revisions: revisions.map { revision in
-                var revision = revision
-                revision.digest = revisionDigest(revision, of: id, in: catalog)
-                return revision
-            })
+            revisions: revisions.map { $0.with(digest: revisionDigest($0, of: id, in: catalog)) })
     }
 }

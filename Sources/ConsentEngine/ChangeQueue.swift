@@ -44,6 +44,10 @@ final class ChangeQueue: Sendable {
     /// - Returns: with whether no more will come.
     func take(weightMax: Int) -> (changes: [Change], isClosing: Bool) {
         state.withLock { state in
+            if state.weight <= weightMax {
+                defer { (state.changes, state.weight) = ([], 0) }
+                return (state.changes, state.isClosing)
+            }
             var weight = 0
             let count = state.changes.prefix { change in
                 defer { weight += change.weight }

@@ -59,9 +59,11 @@ final class Group: @unchecked Sendable {
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
     ///   - knownTwins: of what is stored.
+    ///   - eventsExpected: to make room for at once.
     init(
         after start: LedgerEnd, reading: LedgerReading, previous: Group?, index: IndexTable, keys: KeyMap,
-        knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock
+        knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock,
+        eventsExpected: Int
     ) {
         draft = Draft(
             after: start, reading: reading, previous: previous?.draft, randomBytes: { SystemRandom.bytes($0) })
@@ -75,6 +77,8 @@ final class Group: @unchecked Sendable {
         catalogVersion = catalog.version
         now = clock.now
         systemNow = clock.system
+        subjects.reserveCapacity(eventsExpected)
+        newOwners.reserveCapacity(eventsExpected)
     }
 
     /// Where the ledger ends when the group is stored.
@@ -84,6 +88,12 @@ final class Group: @unchecked Sendable {
 
     /// Appends an entry of the access log.
     func log(_ entry: AccessEntry) -> UInt64 { draft.append(entry, recordedAt: now) }
+
+    /// Fetches the index rows that an event will want soon.
+    func prefetch(_ event: Result<JudgedEvent, AdmissionError>) {
+        guard case .success(let judged) = event else { return }
+        for hash in judged.hashes { index.prefetch(hash) }
+    }
 
     /// Appends one event, if nothing that is recorded stands against it.
     ///
@@ -133,21 +143,21 @@ final class Group: @unchecked Sendable {
         if let known = try sequence(of: judged.offered.key) { return try compare(judged, with: known) }
         let admitted = try judged.admitted.get()
         var event = admitted.event
-        let (hashes, purposeBit) = (admitted.hashes, admitted.purposeBit)
+        let (hashes, purposeBit) = (judged.hashes, admitted.purposeBit)
         let known = try owner(of: hashes, event.identifiers)
-        if isForTheNodeToDate(event, known?.record.standings[purposeBit]) { event.capturedAt = now }
+        if isForTheNodeToDate(event, known, purposeBit) { event.capturedAt = now }
         if let known, let sequence = try twin(of: event, judged, in: known, purposeBit) {
             return .duplicate(sequence: sequence)
         }
         if let known {
             try judge(&event, ofErased: known)
-            try judge(event, ofSeparated: known.record)
+            try judge(event, ofSeparated: known)
             try judge(event, hashes, ofPartsOf: known)
         }
-        let refersTo = try grantToConfirm(by: event, known?.record, purposeBit)
+        let refersTo = try grantToConfirm(by: event, known, purposeBit)
         if let known {
-            try refuseMerging(event.identifiers, hashes, into: known.record)
-            try refuseTooMany(hashes, of: known.record)
+            try refuseMerging(event.identifiers, hashes, into: known)
+            try refuseTooMany(hashes, of: known)
         }
         let subject = try known ?? addSubject()
         if subject.record.isErased, !event.state.takesAway { draft.bringBack(&subject.record, salt: newSalt()) }
@@ -178,8 +188,10 @@ final class Group: @unchecked Sendable {
     }
 
     /// What was captured while the identifier was somebody else's says nothing of whose it is now, but for a "no".
-    private func judge(_ event: ConsentEvent, ofSeparated subject: SubjectRecord) throws(AdmissionError) {
-        guard let moment = subject.separatedAt, !event.state.takesAway, event.capturedAt! <= moment else { return }
+    private func judge(_ event: ConsentEvent, ofSeparated subject: SubjectWork) throws(AdmissionError) {
+        guard let moment = subject.record.separatedAt, !event.state.takesAway, event.capturedAt! <= moment else {
+            return
+        }
         throw .identifierUnlinked(at: moment)
     }
 
@@ -204,11 +216,11 @@ final class Group: @unchecked Sendable {
     /// Whether an event happened now, as far as the node knows: the sender said nothing else, or what no clock that runs
     /// right can say. Clocks differ, the sender's from the node's and the node's from what it was before it was set
     /// right, so by a few minutes the order in which a yes and a "no" came says more than their times do.
-    private func isForTheNodeToDate(_ event: ConsentEvent, _ standing: Standing?) -> Bool {
+    private func isForTheNodeToDate(_ event: ConsentEvent, _ subject: SubjectWork?, _ purposeBit: Int) -> Bool {
         guard let capturedAt = event.capturedAt else { return true }
         if capturedAt > now { return true }
         return event.state.takesAway && capturedAt.millis >= systemNow.millis - Limit.captureSkewMillis
-            && standing?.outlives(noOf: capturedAt) ?? false
+            && subject?.record.standings[purposeBit]?.outlives(noOf: capturedAt) ?? false
     }
 
     /// The event that says the same already, where the sender gave no key to know it by.
@@ -400,12 +412,13 @@ final class Group: @unchecked Sendable {
     /// them does not hold for the other. An event that names an old number beside the new one says that both are one
     /// person's.
     private func refuseMerging(
-        _ identifiers: [Identifier], _ hashes: [IdentifierHash], into subject: SubjectRecord
+        _ identifiers: [Identifier], _ hashes: [IdentifierHash], into subject: SubjectWork
     ) throws(AdmissionError) {
-        let new = zip(identifiers, hashes).first { $0.type.isOfOnePerson && !subject.has($1) }
+        let known = subject.record.identifiers
+        let new = zip(identifiers, hashes).first { $0.type.isOfOnePerson && !SubjectRecord.has($1, in: known) }
         guard let (identifier, _) = new else { return }
         var (hasAny, isNamed) = (false, false)
-        subject.forEachIdentifier { type, hash in
+        subject.record.forEachIdentifier { type, hash in
             guard IdentifierType(rawValue: type)?.isOfOnePerson == true else { return }
             hasAny = true
             if hashes.contains(hash) { isNamed = true }
@@ -413,28 +426,35 @@ final class Group: @unchecked Sendable {
         if hasAny, !isNamed { throw .identifierConflict(identifier) }
     }
 
-    private func refuseTooMany(_ hashes: [IdentifierHash], of subject: SubjectRecord) throws(AdmissionError) {
-        let known = subject.identifiers.count / SubjectRecord.identifierSize
+    private func refuseTooMany(_ hashes: [IdentifierHash], of subject: SubjectWork) throws(AdmissionError) {
+        let identifiers = subject.record.identifiers
+        let known = identifiers.count / SubjectRecord.identifierSize
         guard known + hashes.count > Limit.identifiersPerPersonMax else { return }
-        let new = hashes.count { !subject.has($0) }
+        let new = hashes.count { !SubjectRecord.has($0, in: identifiers) }
         guard new > 0, known + new > Limit.identifiersPerPersonMax else { return }
         throw .identifiersOfPersonTooMany(known + new)
     }
 
     private func attach(_ identifiers: [Identifier], _ hashes: [IdentifierHash], to subject: SubjectWork) {
-        for (identifier, hash) in zip(identifiers, hashes) where !subject.record.has(hash) {
-            subject.record.add(identifier.type, hash)
-            subject.hasNewIdentifier = true
+        // All known: by far the most events are about somebody who is.
+        let known = subject.record.identifiers
+        if !known.isEmpty, hashes.allSatisfy({ SubjectRecord.has($0, in: known) }) { return }
+        var record = subject.record
+        record.identifiers.reserveCapacity(known.count + hashes.count * SubjectRecord.identifierSize)
+        for (identifier, hash) in zip(identifiers, hashes) where !record.has(hash) {
+            record.add(identifier.type, hash)
             newOwners[hash] = subject
+            subject.hasNewIdentifier = true
         }
+        subject.record = record
     }
 
     /// A confirmation names the grant that decides now.
     private func grantToConfirm(
-        by event: ConsentEvent, _ subject: SubjectRecord?, _ purposeBit: Int
+        by event: ConsentEvent, _ subject: SubjectWork?, _ purposeBit: Int
     ) throws -> UInt64 {
         guard event.state == .confirmed else { return 0 }
-        guard let act = subject?.standings[purposeBit]?.decidingAct, act.state.isGrant,
+        guard let act = subject?.record.standings[purposeBit]?.decidingAct, act.state.isGrant,
             event.capturedAt! >= act.capturedAt
         else { throw AdmissionError.nothingToConfirm(purpose: event.purpose) }
         return act.sequence
@@ -468,11 +488,11 @@ final class Group: @unchecked Sendable {
     func recordEnd(
         of grant: UInt64, _ purpose: Purpose, _ revision: RevisionName?, at moment: Timestamp, _ work: SubjectWork
     ) {
-        var event = ConsentEvent(identifiers: [], purpose: purpose.id, state: .expired)
+        var event = ConsentEvent.Fields(identifiers: [], purpose: purpose.id, state: .expired)
         event.party = .system
         event.capturedAt = moment
         event.revision = revision
-        _ = append(event, work, purpose.bit, refersTo: grant)
+        _ = append(ConsentEvent(event), work, purpose.bit, refersTo: grant)
     }
 
     /// Says that something ends by itself at a moment, apart from consents that count.
@@ -533,25 +553,35 @@ final class Group: @unchecked Sendable {
         var firstEnd = notedEnd
         let ended = outdatings.filter { $0.endsAt == nil }.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
         let restores = !ended.isEmpty && draft.isEnding(anyOf: ended)
-        touched = subjects.values.filter(\.isTouched).sorted { $0.record.id < $1.record.id }
+        touched = worksTouched
+        rows.reserveCapacity(2 * touched.count)
+        let (catalog, outdatings) = (catalog, outdatings)
         for work in touched {
-            let kept = work.record.projection.outdated(by: outdatings)
-            var projection = project(work.record.standings, catalog: catalog, at: now)
+            let record = work.record
+            let kept = outdatings.isEmpty ? record.projection : record.projection.outdated(by: outdatings)
+            var projection = project(record.standings, catalog: catalog, at: now)
             projection.sequence = kept.sequence
             let isChanged = projection != kept || work.hasNewIdentifier || restores
             if isChanged { projection.sequence = end.head.sequence }
             work.record.projection = projection
             guard isChanged else { continue }
-            let row = IndexRow(projection)
-            work.record.forEachIdentifier { _, hash in
-                rows.append(RowChange(hash: hash, row: row, subject: UInt32(work.record.id)))
-            }
+            let (row, subject) = (IndexRow(projection), UInt32(record.id))
+            record.forEachIdentifier { _, hash in rows.append(RowChange(hash: hash, row: row, subject: subject)) }
             if let end = projection.endsAt { firstEnd = min(firstEnd ?? end, end) }
         }
         if restores { try restoreEnds(ended) }
         draft.conclude()
         previous = nil
         return firstEnd
+    }
+
+    /// In the order of their numbers, so that the ledger's pages are written one after another.
+    private var worksTouched: [SubjectWork] {
+        var works: [(id: Int64, work: SubjectWork)] = []
+        works.reserveCapacity(subjects.count)
+        for (id, work) in subjects where work.isTouched { works.append((id, work)) }
+        works.sort { $0.id < $1.id }
+        return works.map { $0.work }
     }
 
     /// Where a consent that was to end has ended, the row's end may have been that one; of what is left, the ledger knows.
@@ -576,7 +606,7 @@ final class Group: @unchecked Sendable {
     ///   - index: has followed the group before.
     ///   - keys: likewise.
     func store(in transaction: LedgerTransaction, index: IndexWriter, keys: KeyMap) throws {
-        try transaction.store(draft, subjects: touched.lazy.map { ($0.record, $0.isNew) })
+        try transaction.store(draft) { put in for work in touched { try put(work.record, work.isNew) } }
         if !rows.isEmpty || !outdatings.isEmpty {
             let totals = index.totals(outdatings: outdatings) { put in
                 for (position, change) in rows.enumerated() {
@@ -618,7 +648,10 @@ package func project(_ standings: Standings, catalog: Catalog, at now: Timestamp
 
 extension SubjectRecord {
     /// Whether one of its identifiers has this hash.
-    func has(_ hash: IdentifierHash) -> Bool {
+    func has(_ hash: IdentifierHash) -> Bool { Self.has(hash, in: identifiers) }
+
+    /// - Parameter identifiers: as ``identifiers``.
+    static func has(_ hash: IdentifierHash, in identifiers: [UInt8]) -> Bool {
         let (high, low) = (hash.high.bigEndian, hash.low.bigEndian)
         return identifiers.withUnsafeBytes { bytes in
             var start = 1
@@ -628,7 +661,7 @@ extension SubjectRecord {
                 {
                     return true
                 }
-                start += Self.identifierSize
+                start += identifierSize
             }
             return false
         }

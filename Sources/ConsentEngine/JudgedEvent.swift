@@ -9,8 +9,6 @@ final class JudgedEvent: Sendable {
         /// to give: the sender gave none, or none that can count.
         var event: ConsentEvent
         var purposeBit: Int
-        /// Of the identifiers, in their order.
-        var hashes: [IdentifierHash]
     }
 
     let offered: ConsentEvent
@@ -18,17 +16,22 @@ final class JudgedEvent: Sendable {
     let catalogVersion: Int
     let judgedAt: Timestamp
     let admitted: Result<Admitted, AdmissionError>
+    /// Of the identifiers of what was admitted, in their order.
+    let hashes: [IdentifierHash]
 
     init(_ offered: ConsentEvent, catalog: Catalog, version: Int, hashKey: IdentifierHashKey, now: Timestamp) {
         self.offered = offered
         catalogVersion = version
         judgedAt = now
+        var hashes: [IdentifierHash] = []
         admitted = Result { () throws(AdmissionError) in
-            var (event, purpose) = try admit(offered, catalog: catalog, now: now)
-            if offered.capturedAt != event.capturedAt { event.capturedAt = nil }
-            let hashes = event.identifiers.map(hashKey.hash)
-            return Admitted(event: event.withoutNationalIDs(hashes, hashKey), purposeBit: purpose.bit, hashes: hashes)
+            var (event, purpose, capturedAt) = try admitUndated(offered, catalog: catalog, now: now)
+            let capturedByOffer = offered.capturedAt == capturedAt ? capturedAt : nil
+            if event.capturedAt != capturedByOffer { event.capturedAt = capturedByOffer }
+            hashes = event.identifiers.map(hashKey.hash)
+            return Admitted(event: event.withoutNationalIDs(hashes, hashKey), purposeBit: purpose.bit)
         }
+        self.hashes = hashes
     }
 }
 

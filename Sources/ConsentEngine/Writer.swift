@@ -118,10 +118,11 @@ final class Writer: @unchecked Sendable {
         let group: Group
         /// The one that the group applies, if it does.
         let catalog: AppliedCatalog?
-        let acknowledgements: [() -> Void]
+        /// Each is called with the end of the ledger.
+        let acknowledgements: [(UInt64) -> Void]
         var isStored = false
 
-        init(_ changes: [Change], _ group: Group, catalog: AppliedCatalog?, acknowledgements: [() -> Void]) {
+        init(_ changes: [Change], _ group: Group, catalog: AppliedCatalog?, acknowledgements: [(UInt64) -> Void]) {
             self.changes = changes
             self.group = group
             self.catalog = catalog
@@ -212,60 +213,63 @@ final class Writer: @unchecked Sendable {
     }
 
     /// A group that goes on from where the ledger ends, or will when the storer is done.
-    private func makeGroup(_ reading: LedgerReading) -> Group {
+    private func makeGroup(_ reading: LedgerReading, eventsExpected: Int = 0) -> Group {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, previous: previous,
             index: index.publication.current, keys: keys, knownTwins: knownTwins, hashKey: hashKey,
-            catalog: inService.value.catalog, clock: clock)
+            catalog: inService.value.catalog, clock: clock, eventsExpected: eventsExpected)
     }
 
+    /// So many events ahead their index rows are fetched.
+    private static let prefetchDistance = 4
+
     private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {
-        let group = makeGroup(reading)
+        let group = makeGroup(reading, eventsExpected: changes.reduce(0) { $0 + $1.weight })
         let current = inService.value.catalog
         var newCatalog: AppliedCatalog?
-        var results: [(ChainHead) -> () -> Void] = []
+        var acknowledgements: [(UInt64) -> Void] = []
+        acknowledgements.reserveCapacity(changes.count)
         for change in changes {
             switch change {
             case .record(let events, let complete):
-                let outcomes = try events.map { event in
-                    switch event {
+                let outcomes = try events.indices.map { position in
+                    let ahead = position + Self.prefetchDistance
+                    if ahead < events.count { group.prefetch(events[ahead]) }
+                    return switch events[position] {
                     case .success(let judged): try group.record(judged)
                     case .failure(let error): EventOutcome.refused(error)
                     }
                 }
-                results.append { head in
-                    { complete(.success(RecordResult(head: head.sequence, outcomes: outcomes))) }
-                }
+                acknowledgements.append { complete(.success(RecordResult(head: $0, outcomes: outcomes))) }
             case .applyCatalog(let document, let complete):
                 do throws(EngineError) {
                     try (newCatalog ?? current).requireNoConflict(
                         with: document, at: clock.now, isEmpty: group.end.nextSubject == 1)
                 } catch {
-                    results.append { _ in { complete(.failure(error)) } }
+                    acknowledgements.append { _ in complete(.failure(error)) }
                     continue
                 }
                 let due = current.catalog.purposes(
                     ofRevisionsEffectiveAfter: revisionsDueAfter, until: clock.now)
                 let result = try apply(document, over: newCatalog ?? current, due: due, group, into: &newCatalog)
-                results.append { _ in { complete(.success(result)) } }
+                acknowledgements.append { _ in complete(.success(result)) }
             case .access(let entry, let complete):
                 let sequence = group.log(entry)
-                results.append { _ in { complete(.success(sequence)) } }
+                acknowledgements.append { _ in complete(.success(sequence)) }
             case .person(let change):
                 do {
                     let acknowledge = try change.carryOut(group)
                     // What comes after is later, and so counts.
                     clock.pass()
-                    results.append { _ in acknowledge }
+                    acknowledgements.append { _ in acknowledge() }
                 } catch let error as RightsError {
-                    results.append { _ in { change.fail(.rights(error)) } }
+                    acknowledgements.append { _ in change.fail(.rights(error)) }
                 }
             }
         }
         try conclude(group)
-        let head = group.end.head
-        return Decided(changes, group, catalog: newCatalog, acknowledgements: results.map { $0(head) })
+        return Decided(changes, group, catalog: newCatalog, acknowledgements: acknowledgements)
     }
 
     private func conclude(_ group: Group) throws {
@@ -312,7 +316,7 @@ final class Writer: @unchecked Sendable {
             return
         }
         for erasure in group.erasures { traces.add(erasure.sequence) }
-        for acknowledge in stored.acknowledgements { acknowledge() }
+        for acknowledge in stored.acknowledgements { acknowledge(head.sequence) }
         let first = group.start.head.sequence + 1
         guard head.sequence >= first else { return }
         subscribers.tell(

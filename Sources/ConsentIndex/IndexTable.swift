@@ -599,7 +599,7 @@ package enum IndexProblem: Error, Equatable, CustomStringConvertible {
     typealias Slot = IndexView.Slot
 
     /// Fetches what a change of a row touches: the row and, where they are mapped, its owner.
-    func prefetch(_ hash: IdentifierHash) {
+    package func prefetch(_ hash: IdentifierHash) {
         view.prefetch(hash)
         if let owners = unsafe owners { unsafe ckernel_prefetch(owners + view.homeSlot(place: IndexView.place(hash))) }
     }

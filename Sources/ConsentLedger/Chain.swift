@@ -36,12 +36,26 @@ package struct ChainHash: Equatable, Sendable {
 
     package init(hashing bytes: [UInt8]) { self = bytes.withUnsafeBytes { ChainHash(hashing: $0) } }
 
-    /// Of one or more pieces, one after another.
-    init(hashing pieces: UnsafeRawBufferPointer...) {
+    /// Of one piece, or of two, one after the other.
+    init(hashing piece: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer? = nil) {
         var hasher = SHA256()
-        for piece in pieces { hasher.update(bufferPointer: piece) }
+        hasher.update(bufferPointer: piece)
+        if let second { hasher.update(bufferPointer: second) }
         let digest = hasher.finalize()
         withUnsafeMutableBytes(of: &words) { words in digest.withUnsafeBytes { words.copyMemory(from: $0) } }
+    }
+
+    /// Of a byte, and one or two hashes behind it.
+    package init(hashing byte: UInt8, _ first: ChainHash, _ second: ChainHash? = nil) {
+        self = withUnsafeTemporaryAllocation(byteCount: 1 + 2 * Self.size, alignment: 1) { bytes in
+            bytes[0] = byte
+            first.withBytes { UnsafeMutableRawBufferPointer(rebasing: bytes[1...]).copyMemory(from: $0) }
+            let size = second == nil ? 1 + Self.size : 1 + 2 * Self.size
+            second?.withBytes {
+                UnsafeMutableRawBufferPointer(rebasing: bytes[(1 + Self.size)...]).copyMemory(from: $0)
+            }
+            return ChainHash(hashing: UnsafeRawBufferPointer(rebasing: bytes[..<size]))
+        }
     }
 
     static let size = 32
@@ -90,7 +104,7 @@ package enum EventKind: UInt8, Sendable, CaseIterable, NamedInSnakeCase {
 struct ChainBytes {
     private var bytes: [UInt8] = []
 
-    init() { bytes.reserveCapacity(512) }
+    init() { bytes.reserveCapacity(1024) }
 
     /// Begins anew.
     mutating func begin(
@@ -105,7 +119,6 @@ struct ChainBytes {
     }
 
     mutating func append(_ number: UInt64) { bytes.appendInteger(number) }
-    mutating func append(_ byte: UInt8) { bytes.append(byte) }
     mutating func append(_ more: [UInt8]) { bytes += more }
     mutating func append(_ hash: ChainHash) { hash.withBytes { bytes += $0 } }
 
@@ -121,26 +134,39 @@ struct ChainBytes {
     }
 
     mutating func append(_ event: ConsentEvent, subject: Int64, refersTo: UInt64, commitment: ChainHash) {
-        append(UInt64(bitPattern: subject))
-        append(event.state.rawValue)
-        append(event.method.rawValue)
-        append(event.party.rawValue)
-        append(UInt8(event.isExplicit ? 1 : 0))
-        append(event.subjectAge.map { UInt8($0) } ?? UInt8.max)
-        append(UInt64(bitPattern: event.expiresAt?.millis ?? 0))
-        append(refersTo)
-        append(event.key?.high.byteSwapped ?? 0)
-        append(event.key?.low.byteSwapped ?? 0)
-        append(event.purpose)
-        append(event.revision?.declaration ?? "")
-        append(event.revision?.revision ?? "")
-        append(event.language)
-        append(event.source.system)
-        append(event.source.channel)
-        append(event.source.form)
-        append(event.actor)
-        append(commitment)
+        let (key, revision, source) = (event.key, event.revision, event.source)
+        let (purpose, language, actor) = (event.purpose, event.language, event.actor)
+        let (declaration, name) = (revision?.declaration ?? "", revision?.revision ?? "")
+        let textSize =
+            purpose.utf8.count + declaration.utf8.count + name.utf8.count + language.utf8.count
+            + source.system.utf8.count + source.channel.utf8.count + source.form.utf8.count + actor.utf8.count
+        withUnsafeTemporaryAllocation(byteCount: Self.eventFixedSize + textSize, alignment: 1) { room in
+            var writer = ByteWriter(room)
+            writer.write(subject)
+            writer.write(event.state.rawValue)
+            writer.write(event.method.rawValue)
+            writer.write(event.party.rawValue)
+            writer.write(UInt8(event.isExplicit ? 1 : 0))
+            writer.write(event.subjectAge.map { UInt8($0) } ?? UInt8.max)
+            writer.write(event.expiresAt?.millis ?? 0)
+            writer.write(refersTo)
+            writer.write(key?.high.byteSwapped ?? 0)
+            writer.write(key?.low.byteSwapped ?? 0)
+            writer.write(text8: purpose)
+            writer.write(text8: declaration)
+            writer.write(text8: name)
+            writer.write(text8: language)
+            writer.write(text8: source.system)
+            writer.write(text8: source.channel)
+            writer.write(text8: source.form)
+            writer.write(text8: actor)
+            commitment.withBytes { writer.write($0) }
+            bytes += writer.written
+        }
     }
+
+    /// Of the body of a consent, without its texts: numbers, codes and key, a size for each of eight texts, the commitment.
+    private static let eventFixedSize = 45 + 8 + ChainHash.size
 
     var hash: ChainHash { bytes.withUnsafeBytes { ChainHash(hashing: $0) } }
 
@@ -238,5 +264,38 @@ extension IdempotencyKey {
         self.init(
             high: bytes.loadUnaligned(as: UInt64.self).bigEndian,
             low: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian)
+    }
+}
+
+/// Writes one thing behind another where there is room for all of them; integers little-endian.
+struct ByteWriter {
+    private let room: UnsafeMutableRawBufferPointer
+    private var size = 0
+
+    init(_ room: UnsafeMutableRawBufferPointer) { self.room = room }
+
+    var written: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: room[..<size]) }
+
+    mutating func write<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
+        precondition(size + MemoryLayout<Value>.size <= room.count, "there is room for what is written")
+        room.storeBytes(of: value.littleEndian, toByteOffset: size, as: Value.self)
+        size += MemoryLayout<Value>.size
+    }
+
+    mutating func write(_ bytes: UnsafeRawBufferPointer) {
+        precondition(size + bytes.count <= room.count, "there is room for what is written")
+        UnsafeMutableRawBufferPointer(rebasing: room[size..<size + bytes.count]).copyMemory(from: bytes)
+        size += bytes.count
+    }
+
+    mutating func write(_ text: String) {
+        var text = text
+        text.withUTF8 { write(UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Behind its size.
+    mutating func write(text8 text: String) {
+        write(UInt8(text.utf8.count))
+        write(text)
     }
 }

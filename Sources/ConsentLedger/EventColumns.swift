@@ -57,7 +57,7 @@ enum EventColumns {
         guard texts.allSatisfy({ row.rawBytes($0).count <= Limit.shortTextSizeMax }) else {
             throw corrupt("a text in it is too long")
         }
-        var event = ConsentEvent(identifiers: [], purpose: row.text(5), state: state)
+        var event = ConsentEvent.Fields(identifiers: [], purpose: row.text(5), state: state)
         let personal = try personal(row)
         if let personal {
             guard let (identifiers, evidence, guardian) = Personal.decode(personal.bytes, personal.erased) else {
@@ -79,8 +79,8 @@ enum EventColumns {
         event.actor = row.text(19)
         event.key = IdempotencyKey(bytes: row.rawBytes(20))
         let recorded = RecordedEvent(
-            sequence: sequence, subject: row.int64(4), recordedAt: Timestamp(millis: row.int64(2)), event: event,
-            refersTo: refersTo, hash: row.bytes(23))
+            sequence: sequence, subject: row.int64(4), recordedAt: Timestamp(millis: row.int64(2)),
+            event: ConsentEvent(event), refersTo: refersTo, hash: row.bytes(23))
         return (recorded, personal)
     }
 

@@ -1,3 +1,4 @@
+import CLedger
 package import ConsentModel
 import Foundation
 import GRDB
@@ -77,6 +78,7 @@ package final class Ledger: Sendable {
 
     /// Looks without writing: a pool changes whatever file it opens.
     private static func requireKnown(path: String) throws {
+        _ = setUp
         var configuration = Configuration()
         configuration.readonly = true
         let database = try DatabaseQueue(path: path, configuration: configuration)
@@ -89,20 +91,26 @@ package final class Ledger: Sendable {
         try database.close()
     }
 
+    /// Once in a process, before it opens the first database.
+    private static let setUp: Void = cledger_keep_no_account_of_memory()
+
     private static func openPool(path: String) throws -> DatabasePool {
+        _ = setUp
         var configuration = Configuration()
         configuration.label = "ledger"
         configuration.maximumReaderCount = 4
         configuration.busyMode = .timeout(Double(Ledger.busyMillis) / 1000)
         configuration.prepareDatabase { database in
             // Readers scan, and use the same few pages again and again. 64 MiB of log between checkpoints: a checkpoint
-            // writes each changed page once.
+            // writes each changed page once. What statements change is kept in memory until they have ended: a file would
+            // hold what is personal, and outlive its erasure.
             let cacheKibibytes = database.configuration.readonly ? 8192 : 262_144
             try database.execute(
                 sql: """
                     PRAGMA wal_autocheckpoint = 16384;
                     PRAGMA cache_size = -\(cacheKibibytes);
                     PRAGMA secure_delete = ON;
+                    PRAGMA temp_store = MEMORY;
                     PRAGMA trusted_schema = OFF;
                     """)
         }

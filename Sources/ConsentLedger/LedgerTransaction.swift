@@ -13,8 +13,8 @@ package final class LedgerTransaction {
 
     private let insertSubject: Statement
     private let updateSubject: Statement
-    private let upsertSalt: Statement
-    private let insertEvent: Statement
+    private let upsertSalts: RowInsert
+    private let insertEvents: RowInsert
     private let selectSource: Statement
     private let insertSource: Statement
     private let upsertFile: Statement
@@ -39,15 +39,16 @@ package final class LedgerTransaction {
             UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
                 identifiers = ?, standings = ?, erased_at = ?, erasure = ?, joined_to = ?, separated_at = ? WHERE id = ?
             """)
-        upsertSalt = try prepare(
-            "INSERT INTO salt (subject, value) VALUES (?,?) ON CONFLICT (subject) DO UPDATE SET value = excluded.value")
-        insertEvent = try prepare(
+        upsertSalts = try RowInsert(
+            connection, "INSERT INTO salt (subject, value)", columnCount: 2,
+            "ON CONFLICT (subject) DO UPDATE SET value = excluded.value")
+        insertEvents = try RowInsert(
+            connection,
             """
             INSERT INTO event (sequence, kind, recorded_at, captured_at, subject, purpose, state, revision, language,
                 method, party, explicit, age, expires_at, refers_to, source, actor, key, personal, catalog, previous, hash,
                 detail)
-            VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-            """)
+            """, columnCount: 23)
         selectSource = try prepare("SELECT id FROM source WHERE system = ? AND channel = ? AND form = ?")
         insertSource = try prepare("INSERT INTO source (system, channel, form) VALUES (?,?,?) RETURNING id")
         upsertFile = try prepare(
@@ -78,15 +79,18 @@ package final class LedgerTransaction {
 
     /// Stores a draft and the subjects that it is about.
     ///
-    /// - Parameter subjects: each with whether it is new.
+    /// - Parameter subjects: hands each of them on, with whether it is new.
     package func store(
-        _ draft: Draft, subjects: some Sequence<(record: SubjectRecord, isNew: Bool)>
+        _ draft: Draft, subjects: (_ put: (SubjectRecord, _ isNew: Bool) throws -> Void) throws -> Void
     ) throws {
         for (stored, catalog) in draft.catalogs { try put(stored, catalog) }
         for outdating in draft.outdatings { try put(outdating) }
-        for (record, isNew) in subjects { try put(record, isNew: isNew) }
-        for (subject, salt) in draft.salts { try put(salt: salt, of: subject) }
-        for event in draft.events { try store(event) }
+        try subjects { try put($0, isNew: $1) }
+        try upsertSalts.run(draft.salts) { salt, upsert, column, bytes in
+            upsert.bind(column + 1, salt.subject)
+            upsert.bindInPlace(column + 2, Salt.stored(salt.value).withUnsafeBytes(bytes.keep))
+        }
+        try insertEvents.run(draft.events, bind: bind)
         for erasure in draft.erasures { try empty(erasure) }
         if !draft.tokens.isEmpty { try store(draft.tokens.values) }
     }
@@ -173,20 +177,18 @@ package final class LedgerTransaction {
         let position: Int32 = isNew ? 2 : 1
         subject.projection.bind(statement, from: position)
         statement.bind(position + 5, Int64(subject.lastEvent))
-        statement.bind(position + 6, subject.identifiers)
-        statement.bind(position + 7, standingBytes)
         statement.bind(position + 8, subject.erasedAt?.millis)
         statement.bind(position + 9, subject.erasure == 0 ? nil : Int64(subject.erasure))
         statement.bind(position + 10, subject.joinedTo)
         statement.bind(position + 11, subject.separatedAt?.millis)
         if !isNew { statement.bind(position + 12, subject.id) }
-        try statement.run()
-    }
-
-    private func put(salt: [UInt8], of subject: Int64) throws {
-        upsertSalt.bind(1, subject)
-        upsertSalt.bind(2, Salt.stored(salt))
-        try upsertSalt.run()
+        try subject.identifiers.withUnsafeBytes { identifiers in
+            try standingBytes.withUnsafeBytes { standings in
+                statement.bindInPlace(position + 6, identifiers)
+                statement.bindInPlace(position + 7, standings)
+                try statement.run()
+            }
+        }
     }
 
     /// Says what a derived file holds when it has followed this transaction.
@@ -213,45 +215,42 @@ package final class LedgerTransaction {
         try addNames(of: catalog)
     }
 
-    private func store(_ entry: DraftedEvent) throws {
-        insertEvent.bind(1, Int64(entry.sequence))
-        insertEvent.bind(2, Int64(entry.kind.rawValue))
-        insertEvent.bind(3, entry.recordedAt.millis)
-        insertEvent.bind(4, entry.capturedAt.millis)
+    private func bind(_ entry: DraftedEvent, to insert: Statement, after column: Int32, _ bytes: BoundBytes) throws {
+        insert.bind(column + 1, Int64(entry.sequence))
+        insert.bind(column + 2, Int64(entry.kind.rawValue))
+        insert.bind(column + 3, entry.recordedAt.millis)
+        insert.bind(column + 4, entry.capturedAt.millis)
         if let event = entry.event, let place = entry.place {
-            insertEvent.bind(5, place.subject)
-            insertEvent.bind(6, place.purposeBit)
-            insertEvent.bind(7, Int64(event.state.rawValue))
-            insertEvent.bind(8, event.revision.flatMap { reading.revisions[$0] })
-            insertEvent.bind(9, event.language)
-            insertEvent.bind(10, Int64(event.method.rawValue))
-            insertEvent.bind(11, Int64(event.party.rawValue))
-            insertEvent.bind(12, event.isExplicit ? 1 : 0)
-            insertEvent.bind(13, event.subjectAge)
-            insertEvent.bind(14, event.expiresAt?.millis)
-            insertEvent.bind(15, place.refersTo == 0 ? nil : Int64(place.refersTo))
-            insertEvent.bind(16, try sourceID(event.source))
-            insertEvent.bind(17, event.actor)
-            insertEvent.bind(18, event.key?.bytes)
-            insertEvent.bind(21, place.previous == 0 ? nil : Int64(place.previous))
+            insert.bind(column + 5, place.subject)
+            insert.bind(column + 6, place.purposeBit)
+            insert.bind(column + 7, Int64(event.state.rawValue))
+            insert.bind(column + 8, event.revision.flatMap { reading.revisions[$0] })
+            insert.bindTextInPlace(column + 9, bytes.keep(event.language))
+            insert.bind(column + 10, Int64(event.method.rawValue))
+            insert.bind(column + 11, Int64(event.party.rawValue))
+            insert.bind(column + 12, event.isExplicit ? 1 : 0)
+            insert.bind(column + 13, event.subjectAge)
+            insert.bind(column + 14, event.expiresAt?.millis)
+            insert.bind(column + 15, place.refersTo == 0 ? nil : Int64(place.refersTo))
+            insert.bind(column + 16, try sourceID(event.source))
+            insert.bindTextInPlace(column + 17, bytes.keep(event.actor))
+            insert.bind(column + 18, event.key?.bytes)
+            insert.bind(column + 21, place.previous == 0 ? nil : Int64(place.previous))
         } else {
-            for column in Int32(5)...21 { insertEvent.bind(column, nil as Int64?) }
+            for other in Int32(5)...21 { insert.bind(column + other, nil as Int64?) }
             if let place = entry.place {
-                insertEvent.bind(5, place.subject)
-                insertEvent.bind(17, entry.actor)
-                insertEvent.bind(21, place.previous == 0 ? nil : Int64(place.previous))
+                insert.bind(column + 5, place.subject)
+                insert.bind(column + 17, entry.actor)
+                insert.bind(column + 21, place.previous == 0 ? nil : Int64(place.previous))
             }
         }
-        insertEvent.bind(20, entry.catalogVersion)
-        insertEvent.bind(23, entry.detail)
+        if entry.kind == .consent || entry.kind == .link {
+            insert.bindInPlace(column + 19, entry.personal.withUnsafeBytes(bytes.keep))
+        }
+        insert.bind(column + 20, entry.catalogVersion)
+        insert.bindInPlace(column + 22, entry.hash.withBytes(bytes.keep))
+        insert.bind(column + 23, entry.detail)
         if entry.isEmpty { try put(Personal.commitment(salt: [], personal: entry.personal), of: entry.sequence) }
-        try entry.hash.withBytes { hash in
-            insertEvent.bindInPlace(22, hash)
-            try entry.personal.withUnsafeBytes { personal in
-                if [.consent, .link].contains(entry.kind) { insertEvent.bindInPlace(19, personal) }
-                try insertEvent.run()
-            }
-        }
     }
 
     private func addNames(of catalog: Catalog) throws {

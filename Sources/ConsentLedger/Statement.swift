@@ -54,6 +54,12 @@ final class Statement {
             handle, position, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1), Int32(bytes.count), nil)
     }
 
+    /// As it lies there, and must stay; UTF-8.
+    func bindTextInPlace(_ position: Int32, _ bytes: UnsafeRawBufferPointer) {
+        let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
+        sqlite3_bind_text(handle, position, start?.assumingMemoryBound(to: CChar.self), Int32(bytes.count), nil)
+    }
+
     /// SQLite copies what is bound before the call returns.
     private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 

@@ -62,6 +62,17 @@ package enum AdmissionError: Error, Equatable, Sendable {
 package func admit(
     _ event: ConsentEvent, catalog: Catalog, now: Timestamp
 ) throws(AdmissionError) -> (event: ConsentEvent, purpose: Purpose) {
+    var (event, purpose, capturedAt) = try admitUndated(event, catalog: catalog, now: now)
+    if event.capturedAt != capturedAt { event.capturedAt = capturedAt }
+    return (event, purpose)
+}
+
+/// As above, for who dates the event later.
+///
+/// - Returns: the event with the capture time that it came with, or none; and the one that counts.
+package func admitUndated(
+    _ event: ConsentEvent, catalog: Catalog, now: Timestamp
+) throws(AdmissionError) -> (event: ConsentEvent, purpose: Purpose, capturedAt: Timestamp) {
     guard !event.identifiers.isEmpty else { throw .identifierMissing }
     var event = event
     if event.state.takesAway { dropWhatCannotBeKept(&event) }
@@ -90,8 +101,6 @@ package func admit(
     guard capturedAt >= Limit.captureMin else { throw .capturedTooEarly(capturedAt) }
     // Known again by its capture time alone, it would be recorded anew each time that it is sent.
     guard capturedAt <= now || event.key != nil else { throw .capturedInFuture(capturedAt, now: now) }
-    // A fast clock must not let a grant outrank the withdrawal that follows it.
-    if event.capturedAt != min(capturedAt, now) { event.capturedAt = min(capturedAt, now) }
     if let age = event.subjectAge, !(0...150).contains(age) { throw .ageImplausible(age) }
 
     if event.state.isGrant {
@@ -100,7 +109,8 @@ package func admit(
         throw .revisionUnknown(revision)
     }
     if event.state == .confirmed { try admitConsentingAct(event) }
-    return (event, purpose)
+    // A fast clock must not let a grant outrank the withdrawal that follows it.
+    return (event, purpose, min(capturedAt, now))
 }
 
 /// Judges the act that a confirmation token brings about: who, where and how, as the identifiers are those of the grant.
@@ -117,12 +127,13 @@ package func admitConfirmation(_ event: ConsentEvent) throws(AdmissionError) {
 /// Who and where stay in the ledger for ever; only identifiers, evidence and guardian can be erased. So neither the
 /// person's own name nor the guardian's must stand there. A "no" goes without the text.
 private func keepPersonOutOfTexts(_ event: inout ConsentEvent) throws(AdmissionError) {
+    let (actor, source) = (event.actor, event.source)
     let named = event.guardian.map { event.identifiers + [$0.identifier] } ?? event.identifiers
     for identifier in named where identifier.isTelling {
-        if identifier.isNamed(in: event.actor) { try drop(\.actor, "actor", &event) }
-        if identifier.isNamed(in: event.source.system) { try drop(\.source.system, "source.system", &event) }
-        if identifier.isNamed(in: event.source.channel) { try drop(\.source.channel, "source.channel", &event) }
-        if identifier.isNamed(in: event.source.form) { try drop(\.source.form, "source.form", &event) }
+        if identifier.isNamed(in: actor) { try drop(\.actor, "actor", &event) }
+        if identifier.isNamed(in: source.system) { try drop(\.source.system, "source.system", &event) }
+        if identifier.isNamed(in: source.channel) { try drop(\.source.channel, "source.channel", &event) }
+        if identifier.isNamed(in: source.form) { try drop(\.source.form, "source.form", &event) }
     }
 }
 

@@ -1,34 +1,60 @@
 /// Controllers, recipients, data categories, purposes and declarations: the rules that a ledger's events are read by.
-/// A value; one version of it is applied at a time.
+/// A value that never changes; one version of it is applied at a time. Its copies share what it holds.
 package struct Catalog: Sendable, Equatable {
-    package var controllers: [Controller]
-    package var recipients: [Recipient]
-    package var dataCategories: [DataCategory]
-    /// In order of their bits.
-    package private(set) var purposes: [Purpose]
-    package private(set) var declarations: [Declaration]
+    private let parts: Parts
 
-    private var purposePositionByBit: [Int: Int] = [:]
-    private var purposePositionByID: [String: Int] = [:]
-    private var declarationPositionByID: [String: Int] = [:]
+    private final class Parts: Sendable {
+        let controllers: [Controller]
+        let recipients: [Recipient]
+        let dataCategories: [DataCategory]
+        let purposes: [Purpose]
+        let declarations: [Declaration]
+        let purposePositionByBit: [Int: Int]
+        let purposePositionByID: [String: Int]
+        let declarationPositionByID: [String: Int]
+        let specialDataCategories: [String]
+
+        init(
+            _ controllers: [Controller], _ recipients: [Recipient], _ dataCategories: [DataCategory],
+            _ purposes: [Purpose], _ declarations: [Declaration]
+        ) {
+            func last(_: Int, next: Int) -> Int { next }
+            self.controllers = controllers
+            self.recipients = recipients
+            self.dataCategories = dataCategories
+            self.purposes = purposes
+            self.declarations = declarations
+            specialDataCategories = dataCategories.filter(\.isSpecial).map(\.id)
+            purposePositionByBit = Dictionary(purposes.enumerated().map { ($1.bit, $0) }, uniquingKeysWith: last)
+            purposePositionByID = Dictionary(purposes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: last)
+            declarationPositionByID = Dictionary(
+                declarations.enumerated().map { ($1.id, $0) }, uniquingKeysWith: last)
+        }
+    }
 
     package init(
         controllers: [Controller] = [], recipients: [Recipient] = [], dataCategories: [DataCategory] = [],
         purposes: [Purpose] = [], declarations: [Declaration] = []
     ) {
-        self.controllers = controllers
-        self.recipients = recipients
-        self.dataCategories = dataCategories
-        self.purposes = purposes.sorted { $0.bit < $1.bit }
-        self.declarations = declarations
-        for (position, purpose) in self.purposes.enumerated() {
-            purposePositionByBit[purpose.bit] = position
-            purposePositionByID[purpose.id] = position
-        }
-        for (position, declaration) in declarations.enumerated() {
-            declarationPositionByID[declaration.id] = position
-        }
+        parts = Parts(
+            controllers, recipients, dataCategories, purposes.sorted { $0.bit < $1.bit }, declarations)
     }
+
+    package static func == (left: Catalog, right: Catalog) -> Bool {
+        left.parts === right.parts
+            || (left.controllers == right.controllers && left.recipients == right.recipients
+                && left.dataCategories == right.dataCategories && left.purposes == right.purposes
+                && left.declarations == right.declarations)
+    }
+
+    package var controllers: [Controller] { parts.controllers }
+    package var recipients: [Recipient] { parts.recipients }
+    package var dataCategories: [DataCategory] { parts.dataCategories }
+    /// The ids of those of a special category.
+    package var specialDataCategories: [String] { parts.specialDataCategories }
+    /// In order of their bits.
+    package var purposes: [Purpose] { parts.purposes }
+    package var declarations: [Declaration] { parts.declarations }
 
     /// Whether each purpose of another one has the same bit here. A ledger that was put back to an older state may have
     /// given its next bits anew.
@@ -36,9 +62,11 @@ package struct Catalog: Sendable, Equatable {
         other.purposes.allSatisfy { purpose(id: $0.id)?.bit == $0.bit }
     }
 
-    package func purpose(bit: Int) -> Purpose? { purposePositionByBit[bit].map { purposes[$0] } }
-    package func purpose(id: String) -> Purpose? { purposePositionByID[id].map { purposes[$0] } }
-    package func declaration(id: String) -> Declaration? { declarationPositionByID[id].map { declarations[$0] } }
+    package func purpose(bit: Int) -> Purpose? { parts.purposePositionByBit[bit].map { parts.purposes[$0] } }
+    package func purpose(id: String) -> Purpose? { parts.purposePositionByID[id].map { parts.purposes[$0] } }
+    package func declaration(id: String) -> Declaration? {
+        parts.declarationPositionByID[id].map { parts.declarations[$0] }
+    }
     package func revision(_ name: RevisionName) -> Revision? {
         declaration(id: name.declaration)?.revision(name.revision)
     }
@@ -183,41 +211,72 @@ package struct Declaration: Sendable, Equatable {
     }
 }
 
+/// One wording of a declaration. Its copies share one box, which never changes.
 package struct Revision: Sendable, Equatable {
-    package var name: String
-    package var effectiveAt: Timestamp
-    /// Per language tag (BCP 47).
-    package var texts: [String: DeclarationText]
-    package var purposes: [String]
-    package var dataCategories: [String]
-    package var recipients: [String]
-    package var retention: String
-    package var storageLocation: String
-    package var jurisdiction: String
-    package var withdrawal: String
-    /// An older revision whose consents carry over; nil asks everyone again.
-    package var compatibleWith: String?
-    /// SHA-256 of the canonical form; empty in catalogs that no ledger stores (the decision corpus).
-    package var digest: [UInt8]
+    private let box: Box
+
+    private struct Fields: Equatable {
+        var name: String
+        var effectiveAt: Timestamp
+        var texts: [String: DeclarationText]
+        var purposes: [String]
+        var dataCategories: [String]
+        var recipients: [String]
+        var retention: String
+        var storageLocation: String
+        var jurisdiction: String
+        var withdrawal: String
+        var compatibleWith: String?
+        var digest: [UInt8]
+    }
+
+    private final class Box: Sendable {
+        let fields: Fields
+        init(_ fields: Fields) { self.fields = fields }
+    }
 
     package init(
         name: String, effectiveAt: Timestamp, texts: [String: DeclarationText] = [:], purposes: [String],
         dataCategories: [String] = [], recipients: [String] = [], retention: String = "", storageLocation: String = "",
         jurisdiction: String = "", withdrawal: String = "", compatibleWith: String? = nil, digest: [UInt8] = []
     ) {
-        self.name = name
-        self.effectiveAt = effectiveAt
-        self.texts = texts
-        self.purposes = purposes
-        self.dataCategories = dataCategories
-        self.recipients = recipients
-        self.retention = retention
-        self.storageLocation = storageLocation
-        self.jurisdiction = jurisdiction
-        self.withdrawal = withdrawal
-        self.compatibleWith = compatibleWith
-        self.digest = digest
+        box = Box(
+            Fields(
+                name: name, effectiveAt: effectiveAt, texts: texts, purposes: purposes, dataCategories: dataCategories,
+                recipients: recipients, retention: retention, storageLocation: storageLocation,
+                jurisdiction: jurisdiction, withdrawal: withdrawal, compatibleWith: compatibleWith, digest: digest))
     }
+
+    private init(_ fields: Fields) { box = Box(fields) }
+
+    /// The same with its digest.
+    package func with(digest: [UInt8]) -> Revision {
+        var fields = box.fields
+        fields.digest = digest
+        return Revision(fields)
+    }
+
+    package static func == (left: Revision, right: Revision) -> Bool {
+        left.box === right.box || left.box.fields == right.box.fields
+    }
+}
+
+extension Revision {
+    package var name: String { box.fields.name }
+    package var effectiveAt: Timestamp { box.fields.effectiveAt }
+    /// Per language tag (BCP 47).
+    package var texts: [String: DeclarationText] { box.fields.texts }
+    package var purposes: [String] { box.fields.purposes }
+    package var dataCategories: [String] { box.fields.dataCategories }
+    package var recipients: [String] { box.fields.recipients }
+    package var retention: String { box.fields.retention }
+    package var storageLocation: String { box.fields.storageLocation }
+    package var jurisdiction: String { box.fields.jurisdiction }
+    package var withdrawal: String { box.fields.withdrawal }
+    /// An older revision whose consents carry over; nil asks everyone again.
+    package var compatibleWith: String? { box.fields.compatibleWith }
+    /// SHA-256 of the canonical form; empty in catalogs that no ledger stores (the decision corpus).
+    package var digest: [UInt8] { box.fields.digest }
 }
 
 package struct DeclarationText: Sendable, Equatable {

@@ -1,58 +1,76 @@
 /// One act, as it is offered to the ledger. What the ledger adds (sequence, record time, subject, hash) stands in
-/// ``RecordedEvent``. A value of many texts that is handed on often, so its copies share one box until one is changed.
+/// ``RecordedEvent``. A value of many texts that is handed on often, so its copies share one box, which never changes: who
+/// sets much of it makes ``Fields`` first.
 package struct ConsentEvent: Sendable, Equatable {
     private var box: Box
 
+    package init(_ fields: Fields) { box = Box(fields) }
+
     package init(identifiers: [Identifier], purpose: String, state: EventState) {
-        box = Box(Fields(identifiers: identifiers, purpose: purpose, state: state))
+        self.init(Fields(identifiers: identifiers, purpose: purpose, state: state))
     }
 
     package static func == (left: ConsentEvent, right: ConsentEvent) -> Bool {
         left.box === right.box || left.box.fields == right.box.fields
     }
 
-    private struct Fields: Equatable {
-        var key: IdempotencyKey?
-        var identifiers: [Identifier]
-        var purpose: String
-        var state: EventState
-        var party: Party = .subject
-        var guardian: Guardian?
-        var capturedAt: Timestamp?
-        var expiresAt: Timestamp?
-        var revision: RevisionName?
-        var language = ""
-        var method = EvidenceMethod.none
-        var isExplicit = false
-        var subjectAge: Int?
-        var source = EventSource()
-        var actor = ""
-        var evidence = ""
+    /// What an event says, while it is put together.
+    package struct Fields: Sendable, Equatable {
+        /// Makes a repeated request harmless; nil where the sender has none (then an event with the same content and
+        /// capture time counts as the same).
+        package var key: IdempotencyKey?
+        /// The names by which the subject is known; the first that the ledger knows decides who it is.
+        package var identifiers: [Identifier]
+        package var purpose: String
+        package var state: EventState
+        package var party: Party = .subject
+        /// Who the guardian is, where one acts. Personal: erasure removes it.
+        package var guardian: Guardian?
+        /// When the person acted; nil is now.
+        package var capturedAt: Timestamp?
+        /// The end that the act itself names; nil leaves it to the purpose's validity.
+        package var expiresAt: Timestamp?
+        /// What the person was shown.
+        package var revision: RevisionName?
+        package var language = ""
+        package var method = EvidenceMethod.none
+        /// Whether the act was an express statement.
+        package var isExplicit = false
+        /// The person's age in whole years when acting, as far as the capturing system knows it.
+        package var subjectAge: Int?
+        package var source = EventSource()
+        package var actor = ""
+        /// A note or a reference that supports the act. Personal: erasure removes it.
+        package var evidence = ""
+
+        package init(identifiers: [Identifier], purpose: String, state: EventState) {
+            self.identifiers = identifiers
+            self.purpose = purpose
+            self.state = state
+        }
     }
 
-    // Sendable because it is changed only by a value that alone holds it.
-    private final class Box: @unchecked Sendable {
-        var fields: Fields
+    private final class Box: Sendable {
+        let fields: Fields
         init(_ fields: Fields) { self.fields = fields }
     }
 
     private var fields: Fields {
         get { box.fields }
         _modify {
-            if !isKnownUniquelyReferenced(&box) { box = Box(box.fields) }
-            yield &box.fields
+            var fields = box.fields
+            defer { box = Box(fields) }
+            yield &fields
         }
     }
 }
 
+/// Its fields; each change makes another box.
 extension ConsentEvent {
-    /// Makes a repeated request harmless; nil where the sender has none (then an event with the same content and
-    /// capture time counts as the same).
     package var key: IdempotencyKey? {
         get { box.fields.key }
         _modify { yield &fields.key }
     }
-    /// The names by which the subject is known; the first that the ledger knows decides who it is.
     package var identifiers: [Identifier] {
         get { box.fields.identifiers }
         _modify { yield &fields.identifiers }
@@ -69,22 +87,18 @@ extension ConsentEvent {
         get { box.fields.party }
         _modify { yield &fields.party }
     }
-    /// Who the guardian is, where one acts. Personal: erasure removes it.
     package var guardian: Guardian? {
         get { box.fields.guardian }
         _modify { yield &fields.guardian }
     }
-    /// When the person acted; nil is now.
     package var capturedAt: Timestamp? {
         get { box.fields.capturedAt }
         _modify { yield &fields.capturedAt }
     }
-    /// The end that the act itself names; nil leaves it to the purpose's validity.
     package var expiresAt: Timestamp? {
         get { box.fields.expiresAt }
         _modify { yield &fields.expiresAt }
     }
-    /// What the person was shown.
     package var revision: RevisionName? {
         get { box.fields.revision }
         _modify { yield &fields.revision }
@@ -97,12 +111,10 @@ extension ConsentEvent {
         get { box.fields.method }
         _modify { yield &fields.method }
     }
-    /// Whether the act was an express statement.
     package var isExplicit: Bool {
         get { box.fields.isExplicit }
         _modify { yield &fields.isExplicit }
     }
-    /// The person's age in whole years when acting, as far as the capturing system knows it.
     package var subjectAge: Int? {
         get { box.fields.subjectAge }
         _modify { yield &fields.subjectAge }
@@ -115,7 +127,6 @@ extension ConsentEvent {
         get { box.fields.actor }
         _modify { yield &fields.actor }
     }
-    /// A note or a reference that supports the act. Personal: erasure removes it.
     package var evidence: String {
         get { box.fields.evidence }
         _modify { yield &fields.evidence }
@@ -140,8 +151,8 @@ package struct EventSource: Hashable, Sendable {
     // Byte for byte, as it is hashed and stored: a String's own equality takes canonically equivalent spellings for the
     // same.
     package static func == (left: EventSource, right: EventSource) -> Bool {
-        left.system.utf8.elementsEqual(right.system.utf8) && left.channel.utf8.elementsEqual(right.channel.utf8)
-            && left.form.utf8.elementsEqual(right.form.utf8)
+        left.system.hasBytes(of: right.system) && left.channel.hasBytes(of: right.channel)
+            && left.form.hasBytes(of: right.form)
     }
 }
 

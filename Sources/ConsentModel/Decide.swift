@@ -126,11 +126,12 @@ private func isConfirmedEnough(_ act: Act, _ standing: Standing, purpose: Purpos
 private func isExplicitEnough(_ act: Act, under inForce: Revision, catalog: Catalog, purpose: Purpose) -> Bool {
     if act.isExplicit { return true }
     if purpose.requiresExplicit { return false }
+    let special = catalog.specialDataCategories
+    if special.isEmpty { return true }
     let agreed = act.revision.flatMap(catalog.revision)
-    return !catalog.dataCategories.contains { category in
-        category.isSpecial
-            && (purpose.dataCategories.contains(category.id) || inForce.dataCategories.contains(category.id)
-                || agreed?.dataCategories.contains(category.id) ?? false)
+    return !special.contains { category in
+        purpose.dataCategories.contains(category) || inForce.dataCategories.contains(category)
+            || agreed?.dataCategories.contains(category) ?? false
     }
 }
 

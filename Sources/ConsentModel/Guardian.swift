@@ -17,6 +17,6 @@ package struct Guardian: Hashable, Sendable {
         _ relation: GuardianRelation, type: IdentifierType, value: some StringProtocol
     ) throws(AdmissionError) {
         let kept = Identifier(recorded: type, value: value.lowercased())
-        self.init(relation, kept.nationalIDHash == nil ? try Identifier(type: type, value: value) : kept)
+        self.init(relation, kept.nationalIDHash == nil ? try Identifier(type: type, value: String(value)) : kept)
     }
 }

@@ -9,12 +9,21 @@ package struct Identifier: Hashable, Sendable {
     ///
     /// - Throws: ``AdmissionError`` `identifierEmpty`, `identifierTooLong`, `identifierInvalid`, `nationalIDIsHash` or
     ///   `identifierWithoutNormalForm`.
-    package init(type: IdentifierType, value: some StringProtocol) throws(AdmissionError) {
-        let size = value.utf8.count
+    package init(type: IdentifierType, value: String) throws(AdmissionError) {
+        var value = value
+        let made = value.withUTF8 { bytes in
+            Result { () throws(AdmissionError) in try Identifier(type: type, utf8: bytes) }
+        }
+        self = try made.get()
+    }
+
+    /// As above, of bytes that must be valid UTF-8 already.
+    package init(type: IdentifierType, utf8 value: UnsafeBufferPointer<UInt8>) throws(AdmissionError) {
+        let size = value.count
         guard size <= Limit.identifierSizeMax else { throw .identifierTooLong(type, size: size) }
         let normal: Result<String, IdentifierFault> =
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { bytes in
-                _ = bytes.initialize(from: value.utf8)
+                _ = bytes.initialize(fromContentsOf: value)
                 return Result { () throws(IdentifierFault) in
                     let normalSize = try Self.normalize(bytes, type: type)
                     return String(decoding: UnsafeBufferPointer(rebasing: bytes[..<normalSize]), as: UTF8.self)
@@ -31,7 +40,7 @@ package struct Identifier: Hashable, Sendable {
         guard let colon = text.firstIndex(of: ":"), let type = IdentifierType(name: String(text[..<colon])) else {
             throw .identifierTypeUnknown(text)
         }
-        try self.init(type: type, value: text[text.index(after: colon)...])
+        try self.init(type: type, value: String(text[text.index(after: colon)...]))
     }
 
     /// As a record has it: judged at the door, and in the normal form of the version that recorded it.
@@ -44,12 +53,20 @@ package struct Identifier: Hashable, Sendable {
 
     // Byte for byte, as it is hashed: a String's own equality takes canonically equivalent spellings for the same.
     package static func == (left: Identifier, right: Identifier) -> Bool {
-        left.type == right.type && left.value.utf8.elementsEqual(right.value.utf8)
+        left.type == right.type && left.value.hasBytes(of: right.value)
     }
 
     package func hash(into hasher: inout Hasher) {
         hasher.combine(type)
         for byte in value.utf8 { hasher.combine(byte) }
+    }
+}
+
+extension String {
+    /// Whether another text is the same, byte for byte.
+    func hasBytes(of other: String) -> Bool {
+        var (left, right) = (self, other)
+        return left.withUTF8 { left in right.withUTF8 { left.count == $0.count && left.elementsEqual($0) } }
     }
 }
 

@@ -114,7 +114,7 @@ extension Purpose {
 /// person consented.
 private func isExplicitByData(_ purpose: Purpose, _ catalog: Catalog) -> Bool {
     if purpose.requiresExplicit { return false }
-    let special = Set(catalog.dataCategories.filter(\.isSpecial).map(\.id))
+    let special = Set(catalog.specialDataCategories)
     let covering = catalog.declarations.filter { $0.revisions.contains { $0.purposes.contains(purpose.id) } }
     let used = purpose.dataCategories + covering.flatMap(\.revisions).flatMap(\.dataCategories)
     return used.contains(where: special.contains)

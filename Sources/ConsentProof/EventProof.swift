@@ -309,7 +309,7 @@ extension RecordedEvent {
         guard texts.count == 6, texts.dropLast().allSatisfy({ $0.utf8.count <= Limit.shortTextSizeMax }),
             texts[5].utf8.count <= Limit.evidenceSizeMax, purpose.utf8.count <= Limit.shortTextSizeMax
         else { return nil }
-        var event = ConsentEvent(identifiers: identifiers.compactMap { $0 }, purpose: purpose, state: state)
+        var event = ConsentEvent.Fields(identifiers: identifiers.compactMap { $0 }, purpose: purpose, state: state)
         (event.language, event.evidence, event.actor) = (texts[0], texts[5], texts[4])
         event.source = EventSource(system: texts[1], channel: texts[2], form: texts[3])
         (event.capturedAt, event.method, event.party, event.isExplicit) = (capturedAt, method, party, isExplicit)
@@ -330,7 +330,8 @@ extension RecordedEvent {
         event.expiresAt = json["expiresAt"]?.text.flatMap { Timestamp(iso8601: $0) }
         event.key = json["key"]?.bytes.flatMap { bytes in bytes.withUnsafeBytes { IdempotencyKey(bytes: $0) } }
         self.init(
-            sequence: sequence, subject: subject, recordedAt: recordedAt, event: event, refersTo: refersTo, hash: [])
+            sequence: sequence, subject: subject, recordedAt: recordedAt, event: ConsentEvent(event),
+            refersTo: refersTo, hash: [])
     }
 }
 

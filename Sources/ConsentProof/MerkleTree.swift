@@ -57,9 +57,9 @@ package enum MerkleTree {
 
     private static func split(_ count: Int) -> Int { 1 << (Int.bitWidth - 1 - (count - 1).leadingZeroBitCount) }
 
-    private static func leaf(_ event: ChainHash) -> ChainHash { ChainHash(hashing: [0] + event.bytes) }
+    private static func leaf(_ event: ChainHash) -> ChainHash { ChainHash(hashing: 0, event) }
 
     private static func node(_ left: ChainHash, _ right: ChainHash) -> ChainHash {
-        ChainHash(hashing: [1] + left.bytes + right.bytes)
+        ChainHash(hashing: 1, left, right)
     }
 }

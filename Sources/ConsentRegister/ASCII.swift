@@ -14,6 +14,25 @@ extension UnsafeBufferPointer<UInt8> {
         return UnsafeBufferPointer(rebasing: self[start..<end])
     }
 
+    /// Whether other bytes are the same; eight are compared at a time.
+    func holdsSame(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard count == other.count else { return false }
+        let (left, right) = (UnsafeRawBufferPointer(self), UnsafeRawBufferPointer(other))
+        var position = 0
+        while position + 8 <= count {
+            guard
+                left.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+                    == right.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            else { return false }
+            position += 8
+        }
+        while position < count {
+            guard left[position] == right[position] else { return false }
+            position += 1
+        }
+        return true
+    }
+
     /// Its first bytes, without part of a character at their end.
     func cut(to sizeMax: Int) -> UnsafeBufferPointer<UInt8> {
         guard count > sizeMax else { return self }

@@ -63,12 +63,15 @@ package struct RegisterSummary: Sendable, Hashable {
         count(rejection)
     }
 
+    /// By the columns' numbers: making a name takes longer than reading a row.
+    private static let columnNames = RegisterField.allCases.map(\.name)
+
     private mutating func add(_ row: RegisterRow, _ sign: Int) {
         if row.isWithoutProof { withoutProofCount += sign } else { acceptedCount += sign }
         if row.isRecovered { recoveredCount += sign }
         eventCount += sign * row.events.count
         guard row.isWithoutProof else { return }
-        let lacks = row.missing.map(\.name).joined(separator: "+")
+        let lacks = row.missing.map { Self.columnNames[Int($0.rawValue)] }.joined(separator: "+")
         unprovedCounts[lacks, default: 0] += sign
         if unprovedCounts[lacks] == 0 { unprovedCounts[lacks] = nil }
     }

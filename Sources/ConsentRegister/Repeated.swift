@@ -7,7 +7,7 @@ struct RepeatedText {
     private var text = ""
 
     mutating func text(of field: UnsafeBufferPointer<UInt8>) -> String {
-        if bytes.count != field.count || !bytes.elementsEqual(field) {
+        if !bytes.withUnsafeBufferPointer(field.holdsSame) {
             bytes = Array(field)
             text = String(decoding: field, as: UTF8.self)
         }

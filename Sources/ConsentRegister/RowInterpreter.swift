@@ -66,14 +66,13 @@ struct RowInterpreter {
         let state = try word(.state, in: row, of: states) ?? .given
         guard !state.isInternal else { throw .stateIsInternal(state) }
         let identifiers = try identifiers(of: row, isLenient: state.takesAway)
-        var event = ConsentEvent(identifiers: identifiers, purpose: "", state: state)
+        var event = ConsentEvent.Fields(identifiers: identifiers, purpose: "", state: state)
         try readAct(row, into: &event)
         try readTexts(row, into: &event)
         let missing = try judgeProof(row, of: &event)
         let events = try purposes(of: row, isLenient: state.takesAway).map { purpose in
-            var event = event
             event.purpose = purpose
-            return event
+            return ConsentEvent(event)
         }
         return (events, missing)
     }
@@ -102,10 +101,11 @@ struct RowInterpreter {
     private func identifier(_ type: IdentifierType, _ field: UnsafeBufferPointer<UInt8>) throws(RowFault) -> Identifier
     {
         if type == .nationalId, field.elementsEqual(RejectFile.nationalIDNote) { throw .nationalIDWithheld }
-        let value = String(decoding: field, as: UTF8.self)
         do throws(AdmissionError) {
-            if type == .phone, let phoneCountry = options.phoneCountry { return try phoneCountry.identifier(value) }
-            return try Identifier(type: type, value: value)
+            if type == .phone, let phoneCountry = options.phoneCountry {
+                return try phoneCountry.identifier(String(decoding: field, as: UTF8.self))
+            }
+            return try Identifier(type: type, utf8: field)
         } catch {
             throw .identifierInvalid(error)
         }
@@ -137,7 +137,7 @@ struct RowInterpreter {
         return purposes
     }
 
-    private mutating func readAct(_ row: borrowing CSVRow, into event: inout ConsentEvent) throws(RowFault) {
+    private mutating func readAct(_ row: borrowing CSVRow, into event: inout ConsentEvent.Fields) throws(RowFault) {
         let isLenient = event.state.takesAway
         do throws(RowFault) {
             event.capturedAt = try capturedAt(in: row, state: event.state)
@@ -189,7 +189,7 @@ struct RowInterpreter {
         }
     }
 
-    private mutating func readTexts(_ row: borrowing CSVRow, into event: inout ConsentEvent) throws(RowFault) {
+    private mutating func readTexts(_ row: borrowing CSVRow, into event: inout ConsentEvent.Fields) throws(RowFault) {
         let isCut = event.state.takesAway
         let declaration = try text(.declaration, in: row, isCut: isCut)
         let revision = try text(.revision, in: row, isCut: isCut)
@@ -209,7 +209,9 @@ struct RowInterpreter {
     /// an objection, must say when it did.
     ///
     /// - Returns: what is missing of a grant that became a request.
-    private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent) throws(RowFault) -> [RegisterField] {
+    private func judgeProof(_ row: borrowing CSVRow, of event: inout ConsentEvent.Fields) throws(RowFault)
+        -> [RegisterField]
+    {
         guard !event.state.takesAway else { return [] }
         let missing = missingProof(of: event, row)
         let source = try word(.listSource, in: row, of: listSources) ?? options.listSource
@@ -236,7 +238,7 @@ struct RowInterpreter {
         return []
     }
 
-    private func missingProof(of event: ConsentEvent, _ row: borrowing CSVRow) -> [RegisterField] {
+    private func missingProof(of event: ConsentEvent.Fields, _ row: borrowing CSVRow) -> [RegisterField] {
         var missing: [RegisterField] = []
         if event.revision == nil { missing += [.declaration, .revision] }
         if event.method == .none { missing.append(.method) }

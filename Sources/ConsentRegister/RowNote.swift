@@ -37,34 +37,30 @@ package enum RowNote: UInt8, Sendable, NamedInSnakeCase {
     package init(_ row: RegisterRow, catalog: Catalog, now: Timestamp) {
         var best: RowNote?
         for event in row.events {
-            let note = RowNote(event, catalog: catalog, now: now)
+            let note = Self.note(event, catalog, now)
             if note.rawValue < best?.rawValue ?? .max { best = note }
         }
         self = best ?? .asked
     }
 
-    private init(_ event: ConsentEvent, catalog: Catalog, now: Timestamp) {
-        guard event.state.isGrant else {
-            self =
-                switch event.state {
-                case .refused, .withdrawn, .revoked, .invalidated, .objected: .saysNo
-                case .requested, .deferred: .asked
-                default: .counts
-                }
-            return
+    private static func note(_ event: ConsentEvent, _ catalog: Catalog, _ now: Timestamp) -> RowNote {
+        let state = event.state
+        guard state.isGrant else {
+            switch state {
+            case .refused, .withdrawn, .revoked, .invalidated, .objected: return .saysNo
+            case .requested, .deferred: return .asked
+            default: return .counts
+            }
         }
-        guard let purpose = catalog.purpose(id: event.purpose) else {
-            self = .insufficient
-            return
-        }
-        let act = Act(event, sequence: 1, recordedAt: now, refersTo: 0)
-        switch decide(CollectionOfOne(act), catalog: catalog, purpose: purpose, at: now).reason {
-        case .given, .renewed, .basisHolds: self = .counts
-        case .outdatedRevision: self = .outdated
-        case .expired: self = .expired
+        guard let purpose = catalog.purpose(id: event.purpose) else { return .insufficient }
+        var standing = Standing()
+        standing.fold(Act(event, sequence: 1, recordedAt: now, refersTo: 0))
+        switch decide(standing, catalog: catalog, purpose: purpose, at: now).reason {
+        case .given, .renewed, .basisHolds: return .counts
+        case .outdatedRevision: return .outdated
+        case .expired: return .expired
         default:
-            self =
-                purpose.requiresDoubleOptIn && act.method != .doubleOptIn ? .unconfirmed : .insufficient
+            return purpose.requiresDoubleOptIn && event.method != .doubleOptIn ? .unconfirmed : .insufficient
         }
     }
 }

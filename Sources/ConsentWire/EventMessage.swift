@@ -172,7 +172,7 @@ package struct EventMessage: Equatable, Sendable {
             }
         }
         if parsed.isEmpty, let fault { throw fault }
-        var event = ConsentEvent(identifiers: parsed, purpose: purpose.id, state: state)
+        var event = ConsentEvent.Fields(identifiers: parsed, purpose: purpose.id, state: state)
         event.key = key
         event.method = method
         event.party = party
@@ -192,7 +192,7 @@ package struct EventMessage: Equatable, Sendable {
         } catch  where state.takesAway {
             // A "no" is not refused for who else it names.
         }
-        return event
+        return ConsentEvent(event)
     }
 }
 

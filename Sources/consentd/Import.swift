@@ -448,7 +448,7 @@ private final class RegisterImport {
                     let mustWait = recorder.mayReorder && filled[position].needsOrder
                     let inFlightMax = mustWait ? 1 : Self.batchesInFlight
                     while waiting.count >= inFlightMax { try await settleFirst() }
-                    waiting.append((filled[position], try await send(filled[position].rows.flatMap(\.events))))
+                    waiting.append((filled[position], try await send(filled[position].rows.flatMap { $0.events })))
                 }
                 bar.show(Int(answeredTo.offset), of: size)
             }
@@ -484,12 +484,12 @@ private final class RegisterImport {
         let (before, recordedBefore) = (point, recorded)
         var rejected = batch.rejections
         for rejection in batch.rejections { summary.count(rejection) }
-        var rest = outcomes[...]
+        var answered = 0
         var toAsk: [UInt8] = []
         for row in batch.rows {
             summary.count(row)
-            let answers = Array(rest.prefix(row.events.count))
-            rest = rest.dropFirst(row.events.count)
+            let answers = outcomes[answered..<answered + row.events.count]
+            answered = answers.endIndex
             if let refusal = count(answers) ?? refusal(of: row) {
                 let rejection = RowRejection(row, rule: refusal.rule, message: refusal.message)
                 rejected.append(rejection)
@@ -564,7 +564,7 @@ private final class RegisterImport {
     }
 
     /// - Returns: the first refusal.
-    private func count(_ answers: [ImportOutcome]) -> (rule: String, message: String)? {
+    private func count(_ answers: ArraySlice<ImportOutcome>) -> (rule: String, message: String)? {
         var refusal: (rule: String, message: String)?
         for answer in answers {
             switch answer {

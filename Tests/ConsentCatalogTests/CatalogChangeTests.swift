@@ -117,8 +117,11 @@ private func withRevision(
 
     @Test func aCategoryThatBecomesSpecialAffectsThePurposesOfRevisionsThatNameIt() throws {
         let old = try document(Sample.text).catalog
-        var new = old
-        new.dataCategories[0].isSpecial = true
+        var categories = old.dataCategories
+        categories[0].isSpecial = true
+        let new = Catalog(
+            controllers: old.controllers, recipients: old.recipients, dataCategories: categories,
+            purposes: old.purposes, declarations: old.declarations)
         let affected = catalogChanges(from: old, to: new).flatMap(\.affectedPurposes)
         #expect(affected == ["newsletter", "sharing", "junior"])
     }

@@ -130,7 +130,7 @@ struct CorpusThroughLedgerTests {
                 subjects.append(subject)
                 rows.append((hash, IndexRow(subject.projection), UInt32(subject.id)))
             }
-            try transaction.store(draft, subjects: subjects.map { ($0, true) })
+            try transaction.store(draft) { put in for subject in subjects { try put(subject, true) } }
             let totals = index.totals(outdatings: []) { put in for row in rows { put(row.hash, row.row, row.subject) } }
             try transaction.put(
                 DerivedTotals(rows: totals.rows, digest: totals.digest, ownersDigest: totals.ownersDigest), of: .index)

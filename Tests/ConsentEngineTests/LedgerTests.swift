@@ -170,7 +170,7 @@ struct LedgerTests {
             if !ends.isEmpty { subject.projection.endsAt = ends[position] }
             subjects.append(subject)
         }
-        try transaction.store(draft, subjects: subjects.map { ($0, true) })
+        try transaction.store(draft) { put in for subject in subjects { try put(subject, true) } }
         return (subjects.map(\.id), draft.end.head)
     }
 
@@ -183,7 +183,7 @@ struct LedgerTests {
                 after: end, reading: transaction.reading, previous: nil,
                 randomBytes: { [UInt8](repeating: 9, count: $0) })
             _ = draft.append(stored, document.catalog, recordedAt: begin)
-            try transaction.store(draft, subjects: [])
+            try transaction.store(draft) { _ in }
         }
     }
 
@@ -208,6 +208,47 @@ struct LedgerTests {
         #expect(try reopened.read { try $0.head() } == head)
         #expect(try reopened.read { try $0.walkChain { _, _ in } } == head)
         try reopened.close()
+    }
+
+    /// Events are stored many by one statement: groups on both sides of every such number.
+    @Test func aGroupIsStoredWholeWhateverItsSize() throws {
+        try applyCatalog()
+        var subjects: [Int64] = []
+        for size in [1, 2, 7, 8, 9, 16, 17, 63, 64, 65, 72, 73, 128, 137] {
+            let (added, head) = try add(Array(subjects.count..<subjects.count + size))
+            subjects += added
+            #expect(head.sequence == UInt64(1 + subjects.count))
+            #expect(try ledger.read { try $0.walkChain { _, _ in } } == head)
+        }
+        let recorded = try ledger.write { transaction in
+            try (2...UInt64(1 + subjects.count)).map { try #require(try transaction.reading.event($0)) }
+        }
+        #expect(recorded.map(\.subject) == subjects)
+        #expect(recorded.map { $0.event.identifiers[0].value } == subjects.indices.map { "c\($0)" })
+    }
+
+    /// What one row of a statement breaks, none of its rows outlives.
+    @Test func anEventThatATableRefusesTakesItsGroupAlong() throws {
+        try applyCatalog()
+        let head = try add(Array(0..<5)).head
+        let end = try ledger.read { try $0.end() }
+        #expect(throws: LedgerError.self) {
+            try ledger.write { transaction in
+                let draft = Draft(
+                    after: end, reading: transaction.reading, previous: nil,
+                    randomBytes: { [UInt8](repeating: 9, count: $0) })
+                for number in 0..<64 {
+                    // The last is about a subject that is not there.
+                    let place = EventPlace(
+                        subject: number < 63 ? 1 : 1000, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
+                    let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
+                    _ = draft.append(event, at: place, salt: [UInt8](repeating: 0, count: 16))
+                }
+                try transaction.store(draft) { _ in }
+            }
+        }
+        #expect(try ledger.read { try $0.head() } == head)
+        #expect(try add([5]).head.sequence == head.sequence + 1)
     }
 
     @Test func aReaderSeesOneStateWhileGroupsAreWritten() throws {
@@ -254,9 +295,9 @@ struct LedgerTests {
                     var subject = try #require(try reading.subject(id))
                     subject.projection.endsAt = nil
                     due[id] = nil
-                    return (record: subject, isNew: false)
+                    return subject
                 }
-                try transaction.store(draft, subjects: ended)
+                try transaction.store(draft) { put in for subject in ended { try put(subject, false) } }
             }
         }
         #expect(try ledger.write { try $0.reading.nextEnd() } == nil)
