@@ -279,7 +279,7 @@ package struct Session {
         if let elsewhere = settings.elsewhere, let opcode, let isQuestion = Self.needsLedger(opcode) {
             return try send(frame, to: elsewhere, as: isQuestion, by: reader, &actions)
         }
-        if let kind = opcode.flatMap(ReadKind.init) {
+        if let opcode, let kind = ReadKind(opcode) {
             return try ask(.read(ReadQuestion(kind, frame, catalog), by: reader), frame, &actions)
         }
         switch opcode {
@@ -359,7 +359,7 @@ package struct Session {
         try takePlace()
         let start = frame.payload.baseAddress.unsafelyUnwrapped - WireLimit.headerSize
         var bytes = Array(UnsafeRawBufferPointer(start: start, count: frame.size))
-        if Opcode(rawValue: frame.opcode).flatMap(ReadKind.init) != nil {
+        if let opcode = Opcode(rawValue: frame.opcode), ReadKind(opcode) != nil {
             // Who has the ledger would else take this node for the reader.
             bytes.replaceSubrange(8..<12, with: [0, 0, 0, 0])
             var whole = OutputBuffer(capacity: bytes.count + 1024)

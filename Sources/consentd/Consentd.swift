@@ -80,7 +80,7 @@ struct Consentd: AsyncParsableCommand {
                1  check: denied, also if one of several answers is
                2  check: unknown, also if one of several is and none is denied
                3  failed
-               4  no node, no server that answers or lets this client in, or another process has the node
+               4  no node, no server that answers, or another process has the node
                5  refused by a rule
                6  damaged: the ledger cannot be read, or does not verify
                7  bench: answers were wrong

@@ -47,7 +47,8 @@ struct ConfirmToken: AsyncParsableCommand {
             EXAMPLES
               consentd confirm-token 3q2-7wAAr0V2m0b1t8mSg0y3nq0b5mZ1l8T9rN4uXxY
               consentd confirm-token - < token
-              consentd confirm-token - --guardian-relation parent --guardian-id email:kari@example.no < token
+              consentd confirm-token - --guardian-relation parent \\
+                --guardian-id email:kari@example.no < token
             """)
 
     @OptionGroup var node: NodeOptions

@@ -118,8 +118,8 @@ struct CommandTests {
         #expect(cutOff.status == 6 && cutOff.errors.contains("the end was cut off"), "\(cutOff)")
         #expect(try await Binary.run(check + [data]).status == 6)
         try FileManager.default.removeItem(atPath: data + "/checkpoints")
-        // Its index is of the time that is gone.
-        #expect(try await Binary.run(["rebuild", "--data", data]).status == 0)
+        // Its index is of the time that is gone; and until it is found sound, the node is closed.
+        #expect(try await Binary.run(["rebuild", "--data", data]).status == 6)
         #expect(try await Binary.run(["verify", "--data", data]).status == 0)
         let older = try await Binary.run(check + [data])
         #expect(older.status == 0, "\(older)")

@@ -154,13 +154,14 @@ struct ImportTests {
             "6,,newsletter,given,,,,,,own\n", "7,,newsletter,withdrawn,,,,,,own\n", "8,,newsletter,nonsense,,,,,,own\n",
         ]
         let path = try folder.write("register.csv", Data((Self.header + rows.joined()).utf8))
-        let earlier = try folder.write("register.csv.rejects.csv", Data("of an earlier import".utf8))
+        let ofEarlier = "line,rule,message,text\n2,of an earlier import,,"
+        let earlier = try folder.write("register.csv.rejects.csv", Data(ofEarlier.utf8))
         let files = try FileManager.default.contentsOfDirectory(atPath: folder.path)
 
         let judged = try #require(try await importing(data, path, ["--dry-run"]).objects.last)
         #expect(judged["dryRun"] as? Bool == true && judged["rejectFile"] is NSNull)
         #expect(judged["eventsAdmitted"] as? Int == 3 && judged["eventsRecorded"] as? Int == 0, "\(judged)")
-        #expect(try String(contentsOfFile: earlier, encoding: .utf8) == "of an earlier import")
+        #expect(try String(contentsOfFile: earlier, encoding: .utf8) == ofEarlier)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == files)
         let stats = try await Binary.run(["stats", "--data", data, "--json"])
         #expect(stats.objects.first?["subjects"] as? Int == 0)
@@ -490,7 +491,7 @@ struct ImportTests {
                 """
                 phone,national_id,purpose,state,evidence
                 +4712345678,01017012345,no-such-purpose,withdrawn,=HYPERLINK(A1)
-                +4712345679,01017012346,newsletter,withdrawn
+                +4712345679,01017012346,newsletter,given
 
                 """.utf8))
         #expect(try await importing(data, path).objects.last?["rejected"] as? Int == 2)
