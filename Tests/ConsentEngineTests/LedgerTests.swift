@@ -163,7 +163,7 @@ struct LedgerTests {
             after: end, reading: transaction.reading, previous: nil, randomBytes: { [UInt8](repeating: 9, count: $0) })
         var subjects: [SubjectRecord] = []
         for (position, number) in numbers.enumerated() {
-            var subject = try draft.newSubject(salt: [UInt8](repeating: UInt8(number & 255), count: 16))
+            var subject = try draft.newSubject(salt: [UInt8](repeating: UInt8(1 + number % 255), count: 16))
             let event = ConsentEvent([.customer("c\(number)")], "p0", .given, at: begin)
             let place = EventPlace(subject: subject.id, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
             subject.lastEvent = draft.append(event, at: place, salt: subject.salt)
