@@ -1,6 +1,7 @@
 import ConsentClient
 import Foundation
 import GRDB
+import Synchronization
 import Testing
 
 /// The real server, from outside.
@@ -22,6 +23,10 @@ struct ServerTests {
     }
 
     /// Kills the server in the middle of many writes, again and again: whatever was acknowledged is there afterwards.
+    private final class Recorded: Sendable {
+        let count = Atomic<Int>(0)
+    }
+
     @Test func nothingAcknowledgedIsLostWhenTheServerIsKilled() async throws {
         let folder = try Folder()
         let data = try await folder.node()
@@ -31,8 +36,13 @@ struct ServerTests {
             let server = try Server(data)
             let client = try await connect(server)
             let begin = next
+            let recorded = Recorded()
             let killer = Task.detached { [pid = server.process.processIdentifier] in
                 try await Task.sleep(for: .milliseconds(150 + 90 * round))
+                // On a busy machine little is acknowledged in that time.
+                for _ in 0..<12_000 where recorded.count.load(ordering: .relaxed) < 12 {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
                 kill(pid, SIGKILL)
             }
             acknowledged += await withTaskGroup(of: [Int].self) { group in
@@ -45,6 +55,7 @@ struct ServerTests {
                                 let outcome = try? await client.record([act]).first, outcome.isRecorded
                             else { break }
                             done.append(number)
+                            recorded.count.add(1, ordering: .relaxed)
                         }
                         return done
                     }
