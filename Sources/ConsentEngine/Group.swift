@@ -84,6 +84,9 @@ final class Group: @unchecked Sendable {
     /// Where the ledger ends when the group is stored.
     var end: LedgerEnd { draft.end }
 
+    /// Subjects that became part of somebody here.
+    private var joined: Set<Int64> = []
+
     // MARK: Events
 
     /// Appends an entry of the access log.
@@ -346,9 +349,17 @@ final class Group: @unchecked Sendable {
 
     /// Those who became part of a subject, as the group leaves them.
     func parts(of work: SubjectWork) throws -> [SubjectWork] {
-        let drafted = subjects.values.filter { $0.record.joinedTo == work.record.id }.map(\.record.id)
+        let drafted = previous.map { joined.union($0.joined) } ?? joined
         let stored = try draft.storedParts(of: work.record.id)
-        return try Set(stored + drafted).sorted().map(load).filter { $0.record.joinedTo == work.record.id }
+        // By far the most people were never linked with anybody.
+        if drafted.isEmpty, stored.isEmpty { return [] }
+        return try drafted.union(stored).sorted().map(load).filter { $0.record.joinedTo == work.record.id }
+    }
+
+    func join(_ part: SubjectWork, to person: SubjectWork) {
+        part.record.joinedTo = person.record.id
+        part.isTouched = true
+        joined.insert(part.record.id)
     }
 
     func setOwner(of hash: IdentifierHash, _ subject: SubjectWork) { newOwners[hash] = subject }

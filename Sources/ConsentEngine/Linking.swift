@@ -118,10 +118,7 @@ extension Group {
             recordedAt: now)
         let contradicted = person.record.standings.join(other.record.standings, by: link)
         other.record.standings = Standings()
-        for part in [other] + parts {
-            part.record.joinedTo = person.record.id
-            part.isTouched = true
-        }
+        for part in [other] + parts { join(part, to: person) }
         take(coming, from: other, to: person)
         return LinkReport(
             link, count: coming.count / SubjectRecord.identifierSize,
