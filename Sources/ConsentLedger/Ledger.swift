@@ -18,6 +18,9 @@ package final class Ledger: Sendable {
     /// A connection for who decides about the next group while one is stored; made when first needed.
     private let beside = Mutex<Beside?>(nil)
 
+    /// Of the pool's readers, by their connections; nil when the ledger is being closed.
+    private let memories = Mutex<[Int: Confined<ReaderMemory?>]?>([:])
+
     private struct Beside: Sendable {
         let queue: DatabaseQueue
         /// Used only inside the queue.
@@ -150,10 +153,35 @@ package final class Ledger: Sendable {
     /// Reads from one state of the ledger, beside the writer.
     package func read<Result>(_ body: (LedgerSnapshot) throws -> Result) throws(LedgerError) -> Result {
         do {
-            return try pool.read { try body(LedgerSnapshot($0, identity: identity, walks: walks)) }
+            return try pool.read { database in
+                try body(LedgerSnapshot(memory(of: database.sqliteConnection!), identity: identity, walks: walks))
+            }
         } catch {
             throw LedgerError(error, path: path)
         }
+    }
+
+    /// What the reader keeps whose queue this is called on.
+    private func memory(of connection: OpaquePointer) -> ReaderMemory {
+        let kept = memories.withLock { [key = Int(bitPattern: connection)] memories in
+            let known = memories?[key]
+            let kept = known ?? Confined<ReaderMemory?>(nil)
+            memories?[key] = kept
+            return kept
+        }
+        let memory = kept.value ?? ReaderMemory(connection)
+        kept.value = memory
+        return memory
+    }
+
+    /// Its statements must be gone before a connection can be closed. Waits for whoever reads.
+    private func forgetReaders() throws {
+        let known = memories.withLock { memories in
+            defer { memories = nil }
+            return memories ?? [:]
+        }
+        guard !known.isEmpty else { return }
+        try pool.barrierWriteWithoutTransaction { _ in for memory in known.values { memory.value = nil } }
     }
 
     /// Reads from one state of the ledger while a group is stored, by statements that are kept.
@@ -220,6 +248,7 @@ package final class Ledger: Sendable {
                 beside = nil
             }
             pool.writeForget(writer)
+            try forgetReaders()
             try pool.writeWithoutTransaction { database in
                 guard database.sqliteConnection != nil else { return }
                 // Who reads it just now, such as a verification, is not waited for: the log is durable as it is.

@@ -3,28 +3,23 @@ import GRDB
 
 /// One state of the ledger, read beside the writer. Valid inside the call that hands it out.
 package final class LedgerSnapshot {
-    private let database: Database
-    private let connection: OpaquePointer
+    private let memory: ReaderMemory
     private let identity: NodeIdentity
     private let walks: HistoryWalks
-    /// Read when first needed.
-    private var knownOutdatings: Outdatings?
+    private var areOutdatingsRead = false
 
-    init(_ database: Database, identity: NodeIdentity, walks: HistoryWalks) {
+    init(_ memory: ReaderMemory, identity: NodeIdentity, walks: HistoryWalks) {
         self.walks = walks
-        self.database = database
-        connection = database.sqliteConnection!
+        self.memory = memory
         self.identity = identity
     }
 
-    private func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
+    private func prepare(_ sql: String) throws -> Statement { try Statement(memory.statements, sql) }
 
     private func outdatings() throws -> Outdatings {
-        if let knownOutdatings { return knownOutdatings }
-        var outdatings = Outdatings()
-        try outdatings.readOn(prepare(Outdatings.select))
-        knownOutdatings = outdatings
-        return outdatings
+        if !areOutdatingsRead { try memory.outdatings.readOn(prepare(Outdatings.select)) }
+        areOutdatingsRead = true
+        return memory.outdatings
     }
 
     /// Whether consents ever became outdated for everybody at once: then what is kept of a person may name too early an end.
@@ -281,8 +276,14 @@ package final class LedgerSnapshot {
     package func subject(_ id: Int64) throws -> SubjectRecord? {
         let select = try prepare("\(SubjectColumns.select) WHERE id = ?")
         select.bind(1, id)
-        return try select.step()
-            ? SubjectColumns.read(select, RevisionNumbers(prepare(RevisionNumbers.select)), outdatings()) : nil
+        guard try select.step() else { return nil }
+        do {
+            return try SubjectColumns.read(select, memory.revisions, outdatings())
+        } catch {
+            // Where it stands may name a revision that was added since.
+            memory.revisions = try RevisionNumbers(prepare(RevisionNumbers.select))
+            return try SubjectColumns.read(select, memory.revisions, outdatings())
+        }
     }
 
     /// Those who became part of a subject.
@@ -302,7 +303,7 @@ package final class LedgerSnapshot {
     }
 
     /// For the histories of many people.
-    package func histories() throws -> SubjectHistories { try SubjectHistories(connection, walks) }
+    package func histories() throws -> SubjectHistories { try SubjectHistories(memory.statements, walks) }
 
     /// One event by its sequence.
     package func event(_ sequence: UInt64) throws -> RecordedEvent? {
@@ -455,4 +456,14 @@ package final class LedgerSnapshot {
         }
         return head
     }
+}
+
+/// What a connection that reads keeps from one snapshot to the next: statements, and what is only ever added to.
+// Confined to the connection's queue, like its statements.
+final class ReaderMemory {
+    let statements: StatementCache
+    var revisions = RevisionNumbers()
+    var outdatings = Outdatings()
+
+    init(_ connection: OpaquePointer) { statements = StatementCache(connection) }
 }

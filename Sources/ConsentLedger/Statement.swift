@@ -7,16 +7,32 @@ import GRDBSQLite
 final class Statement {
     private let handle: OpaquePointer
     private let connection: OpaquePointer
+    /// Where it goes when it is not used any more, and under which text.
+    private let home: (cache: StatementCache, sql: String)?
 
     init(_ connection: OpaquePointer, _ sql: String) throws {
+        handle = try Self.prepare(connection, sql)
+        self.connection = connection
+        home = nil
+    }
+
+    /// Of statements that are kept: to have one prepared takes much longer than to run it.
+    init(_ cache: StatementCache, _ sql: String) throws {
+        connection = cache.connection
+        handle = try cache.take(sql) ?? Self.prepare(cache.connection, sql)
+        home = (cache, sql)
+    }
+
+    deinit {
+        if let home { home.cache.giveBack(handle, home.sql) } else { sqlite3_finalize(handle) }
+    }
+
+    private static func prepare(_ connection: OpaquePointer, _ sql: String) throws -> OpaquePointer {
         var handle: OpaquePointer?
         let code = sqlite3_prepare_v3(connection, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
         guard code == SQLITE_OK, let handle else { throw Statement.failure(connection, code) }
-        self.handle = handle
-        self.connection = connection
+        return handle
     }
-
-    deinit { sqlite3_finalize(handle) }
 
     func bind(_ position: Int32, _ value: Int64?) {
         if let value { sqlite3_bind_int64(handle, position, value) } else { sqlite3_bind_null(handle, position) }
@@ -100,5 +116,31 @@ final class Statement {
     private static func failure(_ connection: OpaquePointer, _ code: Int32) -> DatabaseError {
         DatabaseError(
             resultCode: ResultCode(rawValue: code), message: String(cString: sqlite3_errmsg(connection)))
+    }
+}
+
+/// The statements of a connection that nobody uses just now. One that is used twice at the same time is there twice.
+// Confined to the connection's queue, like its statements.
+final class StatementCache {
+    let connection: OpaquePointer
+    private var idle: [String: [OpaquePointer]] = [:]
+    /// Of one text.
+    private static let idleMax = 4
+
+    init(_ connection: OpaquePointer) { self.connection = connection }
+
+    deinit { for handle in idle.values.joined() { sqlite3_finalize(handle) } }
+
+    fileprivate func take(_ sql: String) -> OpaquePointer? { idle[sql]?.popLast() }
+
+    /// What was bound is forgotten, and what it reads is let go.
+    fileprivate func giveBack(_ handle: OpaquePointer, _ sql: String) {
+        guard idle[sql, default: []].count < Self.idleMax else {
+            sqlite3_finalize(handle)
+            return
+        }
+        sqlite3_reset(handle)
+        sqlite3_clear_bindings(handle)
+        idle[sql, default: []].append(handle)
     }
 }

@@ -31,12 +31,12 @@ package final class SubjectHistories {
     private let lastEvent: Statement
     private let walks: HistoryWalks
 
-    init(_ connection: OpaquePointer, _ walks: HistoryWalks) throws {
+    init(_ statements: StatementCache, _ walks: HistoryWalks) throws {
         self.walks = walks
-        link = try Statement(connection, "SELECT subject, previous, kind FROM event WHERE sequence = ?")
-        select = try Statement(connection, "\(EventColumns.selectOne) WHERE event.sequence = ?")
-        parts = try Statement(connection, SubjectColumns.selectParts)
-        lastEvent = try Statement(connection, "SELECT last_event FROM subject WHERE id = ?")
+        link = try Statement(statements, "SELECT subject, previous, kind FROM event WHERE sequence = ?")
+        select = try Statement(statements, "\(EventColumns.selectOne) WHERE event.sequence = ?")
+        parts = try Statement(statements, SubjectColumns.selectParts)
+        lastEvent = try Statement(statements, "SELECT last_event FROM subject WHERE id = ?")
     }
 
     /// A subject whose events are a person's, with what is nobody's any more.

@@ -1,6 +1,7 @@
 import ConsentCatalog
 import ConsentModel
 import ConsentTestSupport
+import Dispatch
 import GRDB
 import Testing
 
@@ -266,6 +267,92 @@ struct LedgerTests {
     // MARK: Ends
 
     /// The index of ends is by day: what is near midnight must not be taken for another day's.
+    /// Statements are kept from one read to the next: two walks at the same time have one each, and one that was broken
+    /// off begins anew.
+    @Test func readsWithinReadsAndReadsThatWereBrokenOffTakeNothingFromEachOther() throws {
+        try applyCatalog()
+        let subjects = try add(Array(0..<9)).subjects
+        func walked(_ snapshot: LedgerSnapshot, _ body: (SubjectRecord) throws -> Void = { _ in }) throws -> [Int64] {
+            var walked: [Int64] = []
+            try snapshot.forEachSubject {
+                walked.append($0.id)
+                try body($0)
+            }
+            return walked
+        }
+        for _ in 0..<3 {
+            #expect(throws: LedgerError.self) {
+                try ledger.read { snapshot in _ = try walked(snapshot) { if $0.id == subjects[4] { throw Abandoned() } }
+                }
+            }
+            try ledger.read { snapshot in
+                let whole = try walked(snapshot) { outer in
+                    var others: [Int64?] = []
+                    let inner = try walked(snapshot) { others.append(try snapshot.subject($0.id)?.id) }
+                    #expect(inner == subjects && others == subjects)
+                    #expect(try snapshot.subject(outer.id)?.id == outer.id)
+                    #expect(try snapshot.subject(1000) == nil)
+                }
+                #expect(whole == subjects)
+            }
+        }
+    }
+
+    /// What a reader keeps of the revisions and of what became of everybody's consents is no older than its snapshot.
+    @Test func aReaderThatReadBeforeKnowsWhatWasAddedSince() throws {
+        try applyCatalog()
+        _ = try add([0])
+        let first = try ledger.read { try ($0.subject(1), $0.hasOutdated()) }
+        #expect(first.0?.standings.all.isEmpty == true && !first.1)
+        var catalog = SampleCatalog.consents(bits: 0..<1)
+        catalog.revisions.append(.init("2.0", effectiveAt: begin))
+        let document = try catalog.document
+        let end = try ledger.read { try $0.end() }
+        let revision = RevisionName(declaration: "club", revision: "2.0")
+        try ledger.write { transaction in
+            let draft = Draft(
+                after: end, reading: transaction.reading, previous: nil,
+                randomBytes: { [UInt8](repeating: 9, count: $0) })
+            let stored = StoredCatalog(version: 2, document: document.text, digest: document.digest)
+            _ = draft.append(stored, document.catalog, recordedAt: begin)
+            draft.append([Outdating(sequence: 0, purposes: PurposeSet(words: [1]), endsAt: nil)])
+            var subject = try draft.newSubject(salt: [UInt8](repeating: 7, count: 16))
+            var event = ConsentEvent([.customer("new")], "p0", .given, at: begin)
+            event.revision = revision
+            let place = EventPlace(subject: subject.id, purposeBit: 0, recordedAt: begin, refersTo: 0, previous: 0)
+            subject.lastEvent = draft.append(event, at: place, salt: subject.salt)
+            subject.standings.fold(
+                Act(event, sequence: subject.lastEvent, recordedAt: begin, refersTo: 0), purposeBit: 0)
+            try transaction.store(draft) { put in try put(subject, true) }
+        }
+        // As many readers as there are take their turn.
+        for _ in 0..<8 {
+            let (subject, hasOutdated) = try ledger.read { try ($0.subject(2), $0.hasOutdated()) }
+            #expect(subject?.standings[0]?.decidingAct?.revision == revision && hasOutdated)
+        }
+    }
+
+    @Test func aLedgerThatIsReadWhileItIsClosedIsClosedAllTheSame() throws {
+        try applyCatalog()
+        let subjects = try add(Array(0..<20)).subjects
+        let group = DispatchGroup()
+        for _ in 0..<4 {
+            DispatchQueue.global().async(group: group) { [ledger] in
+                while true {
+                    guard let found = try? ledger.read({ try $0.subject(7)?.id }) else { return }
+                    #expect(found == 7)
+                }
+            }
+        }
+        #expect(try ledger.read { try $0.subject(7)?.id } == 7)
+        try ledger.close()
+        group.wait()
+        #expect(throws: LedgerError.self) { try ledger.read { try $0.head() } }
+        let reopened = try Ledger(path: path)
+        #expect(try reopened.read { try $0.subject(subjects[19])?.id } == subjects[19])
+        try reopened.close()
+    }
+
     @Test func endsAreFoundInTheirOrderAcrossMidnight() throws {
         try applyCatalog()
         let midnight = Timestamp(iso8601: "2026-03-02")!
