@@ -8,6 +8,9 @@ package final class LedgerReading {
     private(set) var revisions: RevisionNumbers
     private var outdatings = Outdatings()
     private let selectOutdatings: Statement
+    private let selectAnyPart: Statement
+    /// Whether anybody became part of somebody: as long as nobody did, no event needs to look for whom.
+    private var hasParts = true
 
     private let selectSubject: Statement
     private let selectLink: Statement
@@ -39,6 +42,7 @@ package final class LedgerReading {
                 LIMIT ?
             """)
         selectOutdatings = try prepare(Outdatings.select)
+        selectAnyPart = try prepare("SELECT 1 FROM subject WHERE joined_to IS NOT NULL LIMIT 1")
         selectToken = try prepare("\(StoredToken.select) WHERE hash = ?")
         selectTokensDue = try prepare(
             "\(StoredToken.select) WHERE state = 0 AND ends_at <= ? ORDER BY ends_at LIMIT ?")
@@ -57,7 +61,14 @@ package final class LedgerReading {
     }
 
     /// Reads what was added since a transaction began before.
-    func begin() throws { try outdatings.readOn(selectOutdatings) }
+    func begin() throws {
+        try outdatings.readOn(selectOutdatings)
+        defer { selectAnyPart.reset() }
+        hasParts = try selectAnyPart.step()
+    }
+
+    /// The transaction stores somebody who became part of somebody.
+    func notePart() { hasParts = true }
 
     /// Whether consents for one of these purposes are said to end at some moment.
     package func isEnding(anyOf purposes: PurposeSet) -> Bool {
@@ -107,6 +118,7 @@ package final class LedgerReading {
 
     /// Those who became part of a subject.
     package func parts(of subject: Int64) throws -> [Int64] {
+        guard hasParts else { return [] }
         selectParts.bind(1, subject)
         defer { selectParts.reset() }
         var parts: [Int64] = []

@@ -9,6 +9,8 @@ package final class LedgerTransaction {
     private var purposeIDs: [Int: String] = [:]
     private var sourceIDs: [EventSource: Int64] = [:]
     private static let sourcesKeptMax = 4096
+    /// Most often the next event has the same.
+    private var lastSource: (source: EventSource, id: Int64)?
     private var standingBytes: [UInt8] = []
 
     private let insertSubject: Statement
@@ -170,6 +172,7 @@ package final class LedgerTransaction {
 
     /// Stores what follows from a subject's events.
     private func put(_ subject: SubjectRecord, isNew: Bool) throws {
+        if subject.joinedTo != nil { reading.notePart() }
         standingBytes.removeAll(keepingCapacity: true)
         subject.standings.encode(into: &standingBytes) { reading.revisions[$0] }
         let statement = isNew ? insertSubject : updateSubject
@@ -286,6 +289,13 @@ package final class LedgerTransaction {
     }
 
     private func sourceID(_ source: EventSource) throws -> Int64 {
+        if let lastSource, lastSource.source == source { return lastSource.id }
+        let id = try knownSourceID(source)
+        lastSource = (source, id)
+        return id
+    }
+
+    private func knownSourceID(_ source: EventSource) throws -> Int64 {
         if let id = sourceIDs[source] { return id }
         // As many as a service has, and no more than memory bears where each event brings another.
         if sourceIDs.count >= Self.sourcesKeptMax { sourceIDs.removeAll(keepingCapacity: true) }

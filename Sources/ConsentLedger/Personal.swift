@@ -200,34 +200,38 @@ enum Personal {
 
     /// Identifiers first; evidence and guardian only if there are any. Nil if the bytes do not have the layout.
     static func parts(_ bytes: [UInt8]) -> [Part]? {
-        guard let first = bytes.first else { return nil }
+        var parts: [Part] = []
+        parts.reserveCapacity(bytes.first.map { Int($0 & ~split) + 1 } ?? 0)
+        return bytes.withUnsafeBytes { forEachPart(of: $0) { parts.append($0) } } ? parts : nil
+    }
+
+    /// - Returns: false if the bytes do not have the layout; some parts may have been handed on all the same.
+    private static func forEachPart(of bytes: UnsafeRawBufferPointer, _ body: (Part) -> Void) -> Bool {
+        guard let first = bytes.first else { return false }
         let (count, nonceSize) = (first & ~split, first & split == 0 ? 0 : nonceSize)
-        var (parts, start) = ([Part](), 1)
-        parts.reserveCapacity(Int(count) + 1)
+        var start = 1
         func take(_ number: UInt8, header: Int, size: Int) -> Bool {
             let end = start + header + size
             guard end + nonceSize <= bytes.count else { return false }
-            parts.append(Part(number: number, content: start..<end, nonce: end..<end + nonceSize))
+            body(Part(number: number, content: start..<end, nonce: end..<end + nonceSize))
             start = end + nonceSize
             return true
         }
         for number in 0..<count {
             guard start + 1 < bytes.count, bytes[start + 1] > 0, take(number, header: 2, size: Int(bytes[start + 1]))
-            else { return nil }
+            else { return false }
         }
-        guard start + 2 <= bytes.count else { return nil }
+        guard start + 2 <= bytes.count else { return false }
         let size = Int(bytes[start]) | Int(bytes[start + 1]) << 8
         if size == 0 {
             start += 2
         } else if !take(ErasedPart.evidence, header: 2, size: size) {
-            return nil
+            return false
         }
         // Earlier builds named no guardian.
-        if start == bytes.count { return parts }
-        guard first & split != 0, start + 2 < bytes.count, bytes[start + 2] > 0,
-            take(ErasedPart.guardian, header: 3, size: Int(bytes[start + 2])), start == bytes.count
-        else { return nil }
-        return parts
+        if start == bytes.count { return true }
+        return first & split != 0 && start + 2 < bytes.count && bytes[start + 2] > 0
+            && take(ErasedPart.guardian, header: 3, size: Int(bytes[start + 2])) && start == bytes.count
     }
 
     private static func guardian(_ bytes: [UInt8], _ part: Part) -> Guardian? {
@@ -272,22 +276,35 @@ enum Personal {
 
     /// The bytes must have the layout.
     static func commitment(salt: [UInt8], personal: [UInt8], _ erased: ErasedParts = .none) -> ChainHash {
-        guard let first = personal.first, first & split != 0, let parts = parts(personal) else {
-            return salt.withUnsafeBytes { salt in personal.withUnsafeBytes { ChainHash(hashing: salt, $0) } }
+        salt.withUnsafeBytes { salt in
+            personal.withUnsafeBytes { personal in
+                guard let first = personal.first, first & split != 0 else {
+                    return ChainHash(hashing: salt, personal)
+                }
+                // Two more than there are identifiers, at most.
+                let sizeMax = salt.count + 1 + (Int(first & ~split) + 2) * ChainHash.size
+                return withUnsafeTemporaryAllocation(byteCount: sizeMax, alignment: 1) { bytes in
+                    bytes.copyMemory(from: salt)
+                    bytes[salt.count] = first
+                    var end = salt.count + 1
+                    let isWhole = forEachPart(of: personal) { part in
+                        (erased[part.number] ?? hash(of: part, personal)).withBytes {
+                            UnsafeMutableRawBufferPointer(rebasing: bytes[end...]).copyMemory(from: $0)
+                        }
+                        end += ChainHash.size
+                    }
+                    return isWhole
+                        ? ChainHash(hashing: UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+                        : ChainHash(hashing: salt, personal)
+                }
+            }
         }
-        var bytes = salt
-        bytes.reserveCapacity(salt.count + 1 + parts.count * ChainHash.size)
-        bytes.append(first)
-        for part in parts { (erased[part.number] ?? hash(of: part, personal)).withBytes { bytes += $0 } }
-        return ChainHash(hashing: bytes)
     }
 
-    private static func hash(of part: Part, _ personal: [UInt8]) -> ChainHash {
-        personal.withUnsafeBytes { bytes in
-            ChainHash(
-                hashing: UnsafeRawBufferPointer(rebasing: bytes[part.nonce]),
-                UnsafeRawBufferPointer(rebasing: bytes[part.content]))
-        }
+    private static func hash(of part: Part, _ personal: UnsafeRawBufferPointer) -> ChainHash {
+        ChainHash(
+            hashing: UnsafeRawBufferPointer(rebasing: personal[part.nonce]),
+            UnsafeRawBufferPointer(rebasing: personal[part.content]))
     }
 
     /// Nil in the layout of earlier builds.
@@ -316,7 +333,9 @@ enum Personal {
             return identifier(personal, part).map(isMeant) ?? false
         }
         guard personal.first.map({ $0 & split == 0 }) ?? false, !meant.isEmpty else {
-            return meant.map { ErasedPart(event: event, number: $0.number, hash: hash(of: $0, personal)) }
+            return personal.withUnsafeBytes { personal in
+                meant.map { ErasedPart(event: event, number: $0.number, hash: hash(of: $0, personal)) }
+            }
         }
         return [ErasedPart(event: event, number: ErasedPart.whole, hash: commitment(salt: salt, personal: personal))]
     }

@@ -147,16 +147,21 @@ private func drop(
 /// A "no" is never refused for what came along with it: a text that is too long is not kept, and an identifier that is none
 /// does not keep it from those that are.
 private func dropWhatCannotBeKept(_ event: inout ConsentEvent) {
-    let sound = event.identifiers.filter { $0.type != .nationalId || $0.nationalIDHash == nil }
-    if !sound.isEmpty { event.identifiers = sound }
-    func drop(_ text: WritableKeyPath<ConsentEvent, String>, sizeMax: Int = Limit.shortTextSizeMax) {
-        if event[keyPath: text].utf8.count > sizeMax { event[keyPath: text] = "" }
+    func isHash(_ identifier: Identifier) -> Bool {
+        identifier.type == .nationalId && identifier.nationalIDHash != nil
     }
-    for text in [\ConsentEvent.language, \.source.system, \.source.channel, \.source.form, \.actor] { drop(text) }
-    drop(\.evidence, sizeMax: Limit.evidenceSizeMax)
-    if let revision = event.revision,
-        max(revision.declaration.utf8.count, revision.revision.utf8.count) > Limit.shortTextSizeMax
-    {
+    // What is as it should be is not touched: to set it would copy the event.
+    if event.identifiers.contains(where: isHash), !event.identifiers.allSatisfy(isHash) {
+        event.identifiers.removeAll(where: isHash)
+    }
+    func isTooLong(_ text: String) -> Bool { text.utf8.count > Limit.shortTextSizeMax }
+    if isTooLong(event.language) { event.language = "" }
+    if isTooLong(event.source.system) { event.source.system = "" }
+    if isTooLong(event.source.channel) { event.source.channel = "" }
+    if isTooLong(event.source.form) { event.source.form = "" }
+    if isTooLong(event.actor) { event.actor = "" }
+    if event.evidence.utf8.count > Limit.evidenceSizeMax { event.evidence = "" }
+    if let revision = event.revision, isTooLong(revision.declaration) || isTooLong(revision.revision) {
         event.revision = nil
     }
 }
