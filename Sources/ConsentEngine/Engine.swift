@@ -321,26 +321,22 @@ package final class Engine: Sendable {
         try current.requireNoConflict(with: document, at: moment, isEmpty: isEmpty)
         let changes = catalogChanges(from: current.catalog, to: document.catalog)
         let isSame = current.digest == document.digest
-        let affected = Set(changes.flatMap(\.affectedPurposes))
-        var losses: [String: Int] = [:]
-        if !affected.isEmpty, current.version > 0 {
+        let affected = Set(changes.flatMap(\.affectedPurposes)).compactMap { id in
+            current.catalog.purpose(id: id).flatMap { old in
+                document.catalog.purpose(bit: old.bit).map { EffectOnPeople(from: old, to: $0) }
+            }
+        }
+        var effects = affected.sorted { $0.old.id < $1.old.id }
+        if !effects.isEmpty, current.version > 0 {
             try ledger.read { snapshot in
                 try snapshot.forEachSubject { subject in
-                    for entry in subject.standings.all {
-                        let (bit, standing) = (entry.purposeBit, entry.standing)
-                        guard let old = current.catalog.purpose(bit: bit), affected.contains(old.id),
-                            let new = document.catalog.purpose(bit: bit),
-                            decide(standing, catalog: current.catalog, purpose: old, at: moment).decision == .granted,
-                            decide(standing, catalog: document.catalog, purpose: new, at: moment).decision != .granted
-                        else { continue }
-                        losses[old.id, default: 0] += 1
+                    for position in effects.indices {
+                        effects[position].count(subject, from: current.catalog, to: document.catalog, at: moment)
                     }
                 }
             }
         }
-        let lines = losses.sorted { $0.key < $1.key }.map {
-            "\($0.value) \($0.value == 1 ? "person loses" : "people lose") '\($0.key)' until asked again"
-        }
+        let lines = effects.flatMap(\.lines)
         return CatalogResult(
             version: isSame ? current.version : current.version + 1, sequence: 0,
             // People first: of a long list, the end may be cut.
@@ -357,7 +353,7 @@ package final class Engine: Sendable {
             ("index_rows", UInt64(table.rows)), ("index_slots", UInt64(table.geometry.slots)),
             ("index_size_bytes", UInt64(table.geometry.fileSize)), ("index_generation", table.generation),
             ("index_digest", table.digest), ("index_sequence", table.appliedSequence),
-            ("groups_committed", subscribers.groupCount),
+            ("groups_committed", subscribers.groupCount), ("events_read_to_decide", ledger.eventsRead),
             ("changes_turned_away", queue.refusedCount),
             ("erasures_pending", UInt64(try ledger.read { try $0.erasuresPending() }.count)),
             ("tokens_waiting", try ledger.read { try $0.waitingTokenCount() }),
@@ -378,5 +374,44 @@ package final class Engine: Sendable {
         let signing = Result { try notary.close() }
         try ledger.close()
         try signing.get()
+    }
+}
+
+/// For how many people a catalog changes the answer for a purpose.
+private struct EffectOnPeople {
+    let old: Purpose
+    let new: Purpose
+    private var losing = 0
+    private var gaining = 0
+    private var denied = 0
+
+    init(from old: Purpose, to new: Purpose) {
+        self.old = old
+        self.new = new
+    }
+
+    mutating func count(
+        _ subject: SubjectRecord, from oldCatalog: Catalog, to newCatalog: Catalog, at moment: Timestamp
+    ) {
+        let standing = subject.standings[old.bit]
+        // Of who never said anything, only the basis says something, and a part or who was erased is nobody.
+        guard standing != nil || old.basis != new.basis, subject.joinedTo == nil, !subject.isErased else { return }
+        let before = decide(standing ?? Standing(), catalog: oldCatalog, purpose: old, at: moment).decision
+        let after = decide(standing ?? Standing(), catalog: newCatalog, purpose: new, at: moment).decision
+        if before == .granted, after != .granted { losing += 1 }
+        if before != .granted, after == .granted { gaining += 1 }
+        if after == .denied { denied += 1 }
+    }
+
+    var lines: [String] {
+        func people(_ count: Int, _ one: String, _ many: String) -> String {
+            "\(count) \(count == 1 ? "person \(one)" : "people \(many)") '\(old.id)'"
+        }
+        var lines = losing > 0 ? [people(losing, "loses", "lose") + " until asked again"] : []
+        guard old.basis == .consent, new.basis != .consent else { return lines }
+        lines.append(
+            people(gaining, "gains", "gain") + " without having agreed to it"
+                + (denied > 0 ? "; \(denied) who said no \(denied == 1 ? "is" : "are") denied it on" : ""))
+        return lines
     }
 }

@@ -211,9 +211,13 @@ extension Group {
     }
 
     /// What was recorded about some subjects, newest first.
-    func events(of subjects: [SubjectWork]) throws -> [SubjectEvent] {
+    ///
+    /// - Parameter after: a sequence that it stops at.
+    func events(of subjects: [SubjectWork], after: UInt64 = 0) throws -> [SubjectEvent] {
         var sequences: [UInt64] = []
-        try draft.forEachEvent(of: subjects.map(\.record)) { sequence, _, _, _ in sequences.append(sequence) }
+        try draft.forEachEvent(of: subjects.map(\.record), after: after) { sequence, _, _, _ in
+            sequences.append(sequence)
+        }
         return try sequences.compactMap { try draft.subjectEvent($0) }
     }
 
@@ -223,17 +227,6 @@ extension Group {
                 decide(entry.standing, catalog: catalog, purpose: purpose, at: now).reason == .objected
             else { return nil }
             return purpose.id
-        }
-    }
-}
-
-extension SubjectEvent {
-    /// That it names.
-    var identifiers: [Identifier] {
-        switch self {
-        case .consent(let event): event.event.identifiers
-        case .link(let link): link.named
-        case .erasure: []
         }
     }
 }

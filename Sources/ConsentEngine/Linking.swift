@@ -55,11 +55,13 @@ extension Engine {
         try waitFor { link(request, complete: $0) }
     }
 
-    /// As above. Returns at once; `complete` is called on the writer's thread.
+    /// As above. Returns when the histories have been read that the actor must not be named in; `complete` is called on the
+    /// writer's thread, or before, if they cannot be read.
     package func link(
         _ request: LinkRequest, complete: @escaping @Sendable (Result<LinkReport, EngineError>) -> Void
     ) {
-        carryOut({ try $0.link(request) }, complete)
+        carryOut(
+            request.actor, [request.identifier, request.person], { try $0.link(request, named: $1) }, complete)
     }
 
     /// Takes an identifier off its person. Returns when it is durable and visible.
@@ -69,17 +71,62 @@ extension Engine {
         try waitFor { unlink(request, complete: $0) }
     }
 
-    /// As above. Returns at once; `complete` is called on the writer's thread.
+    /// As above. Returns when the history has been read that the actor must not be named in; `complete` is called on the
+    /// writer's thread, or before, if it cannot be read.
     package func unlink(
         _ request: UnlinkRequest, complete: @escaping @Sendable (Result<LinkReport, EngineError>) -> Void
     ) {
-        carryOut({ try $0.unlink(request) }, complete)
+        carryOut(request.actor, [request.identifier], { try $0.unlink(request, named: $1) }, complete)
     }
+
+    private func carryOut(
+        _ actor: String, _ given: [Identifier],
+        _ work: @escaping @Sendable (Group, NamesRead) throws -> LinkReport,
+        _ complete: @escaping @Sendable (Result<LinkReport, EngineError>) -> Void
+    ) {
+        do {
+            let read = try namesRead(for: actor, ofThoseWith: given)
+            carryOut({ try work($0, read) }, complete)
+        } catch {
+            let error = EngineError(error)
+            notice(error)
+            complete(.failure(error))
+        }
+    }
+
+    /// Reads beside the writer, however long the histories are: it reads only what has come since.
+    private func namesRead(for actor: String, ofThoseWith given: [Identifier]) throws -> NamesRead {
+        var read = NamesRead()
+        // The writer refuses a longer one without reading.
+        guard !actor.isEmpty, actor.utf8.count <= Limit.shortTextSizeMax else { return read }
+        let owners = Set(given.compactMap { publication.current.owner(of: hashKey.hash($0)) })
+        try ledger.read { snapshot in
+            read.through = try snapshot.head().sequence
+            let histories = try snapshot.histories()
+            for owner in owners {
+                guard let subject = try snapshot.subject(Int64(owner)) else { continue }
+                let found = try histories.naming(of: subject) { $0.isTelling && $0.isNamed(in: actor) }
+                read.histories.formUnion(found.all)
+                read.naming.formUnion(found.naming)
+            }
+        }
+        return read
+    }
+}
+
+/// What was found of an actor in the histories of some people, before the writer came to the change about them.
+struct NamesRead: Sendable {
+    /// The last event that was looked at.
+    var through: UInt64 = 0
+    /// The numbers whose events were.
+    var histories: Set<Int64> = []
+    /// Those that name the actor.
+    var naming: Set<Int64> = []
 }
 
 extension Group {
     /// - Throws: ``RightsError``, and what the ledger throws.
-    func link(_ request: LinkRequest) throws -> LinkReport {
+    func link(_ request: LinkRequest, named read: NamesRead) throws -> LinkReport {
         let hash = hashKey.hash(request.identifier)
         guard let person = try subject(identifiedBy: hashKey.hash(request.person)) else {
             throw RightsError.personUnknown(request.person)
@@ -94,7 +141,7 @@ extension Group {
             throw RightsError.admission(.identifiersOfPersonTooMany(count))
         }
         try requireActor(
-            request.actor, namesNobodyOf: [person, other].compactMap { $0 }, [request.identifier, request.person])
+            request.actor, namesNobodyOf: [person, other].compactMap { $0 }, [request.identifier, request.person], read)
         let named = [request.identifier.asStored(hash)]
         if let other { return try join(other, to: person, named: named, actor: request.actor) }
         let link = draft.appendLink(
@@ -126,7 +173,7 @@ extension Group {
     }
 
     /// - Throws: ``RightsError``, and what the ledger throws.
-    func unlink(_ request: UnlinkRequest) throws -> LinkReport {
+    func unlink(_ request: UnlinkRequest, named read: NamesRead) throws -> LinkReport {
         let hash = hashKey.hash(request.identifier)
         guard let person = try subject(identifiedBy: hash) else {
             throw RightsError.personUnknown(request.identifier)
@@ -135,7 +182,7 @@ extension Group {
         guard person.record.identifiers.count > SubjectRecord.identifierSize else {
             throw RightsError.identifierIsOnlyOne(request.identifier.type)
         }
-        try requireActor(request.actor, namesNobodyOf: [person], [request.identifier])
+        try requireActor(request.actor, namesNobodyOf: [person], [request.identifier], read)
         let going = SubjectRecord.keyed(request.identifier.type, hash)
         let named = [request.identifier.asStored(hash)]
         let separated = try addSubject()
@@ -168,14 +215,24 @@ extension Group {
         if let type = types.first(where: known.contains) { throw .linksTwoPeople(type) }
     }
 
+    /// The actor stays in the ledger when the person is erased. Whole histories may have to be looked at: what has been read
+    /// of them before is not read again.
     private func requireActor(
-        _ actor: String, namesNobodyOf people: [SubjectWork], _ given: [Identifier]
+        _ actor: String, namesNobodyOf people: [SubjectWork], _ given: [Identifier], _ read: NamesRead
     ) throws {
         let size = actor.utf8.count
         guard size <= Limit.shortTextSizeMax else { throw RightsError.actorTooLong(size: size) }
         guard !actor.isEmpty else { return }
-        let named = try people.flatMap { try events(of: [$0] + parts(of: $0)) }.flatMap(\.identifiers) + given
-        guard !named.contains(where: { $0.isTelling && $0.isNamed(in: actor) }) else {
+        let histories = try people.flatMap { try [$0] + parts(of: $0) }
+        let (known, others) = (
+            histories.filter { read.histories.contains($0.record.id) },
+            histories.filter { !read.histories.contains($0.record.id) }
+        )
+        let named =
+            try (events(of: known, after: read.through) + events(of: others)).flatMap(\.identifiers) + given
+        guard !known.contains(where: { read.naming.contains($0.record.id) }),
+            !named.contains(where: { $0.isTelling && $0.isNamed(in: actor) })
+        else {
             throw RightsError.actorNamesPerson
         }
     }

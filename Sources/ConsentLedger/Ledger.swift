@@ -18,6 +18,10 @@ package final class Ledger: Sendable {
     /// A connection for who decides about the next group while one is stored; made when first needed.
     private let beside = Mutex<Beside?>(nil)
 
+    /// How many stored events were read, each by itself, to decide about changes: while one is, all others wait.
+    package var eventsRead: UInt64 { eventsReadCount.value }
+    private let eventsReadCount = EventsRead()
+
     /// Of the pool's readers, by their connections; nil when the ledger is being closed.
     private let memories = Mutex<[Int: Confined<ReaderMemory?>]?>([:])
 
@@ -132,7 +136,7 @@ package final class Ledger: Sendable {
     package func write<Result>(_ body: (LedgerTransaction) throws -> Result) throws(LedgerError) -> Result {
         do {
             return try pool.write { database in
-                let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!)
+                let transaction = try writer.value ?? LedgerTransaction(database.sqliteConnection!, eventsReadCount)
                 writer.value = transaction
                 do {
                     try transaction.reading.begin()
@@ -193,7 +197,7 @@ package final class Ledger: Sendable {
                 return known
             }
             return try beside.queue.read { database in
-                let reading = try beside.reading.value ?? LedgerReading(database.sqliteConnection!)
+                let reading = try beside.reading.value ?? LedgerReading(database.sqliteConnection!, eventsReadCount)
                 beside.reading.value = reading
                 try reading.begin()
                 return try body(reading)

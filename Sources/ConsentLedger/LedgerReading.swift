@@ -1,10 +1,12 @@
 package import ConsentModel
 import GRDB
+import Synchronization
 
 /// What deciding about events reads of the ledger, by statements that are kept: within one transaction of the connection.
 // Confined to the connection's queue.
 package final class LedgerReading {
     private let connection: OpaquePointer
+    private let eventsRead: EventsRead
     private(set) var revisions: RevisionNumbers
     private var outdatings = Outdatings()
     private let selectOutdatings: Statement
@@ -24,8 +26,9 @@ package final class LedgerReading {
     private let selectParts: Statement
     private let selectPersonal: Statement
 
-    init(_ connection: OpaquePointer) throws {
+    init(_ connection: OpaquePointer, _ eventsRead: EventsRead) throws {
         self.connection = connection
+        self.eventsRead = eventsRead
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         selectSubject = try prepare("\(SubjectColumns.select) WHERE id = ?")
         selectLink = try prepare("SELECT subject, previous, purpose, state, captured_at FROM event WHERE sequence = ?")
@@ -189,15 +192,12 @@ package final class LedgerReading {
     // MARK: Events
 
     func event(_ sequence: UInt64) throws -> RecordedEvent? {
-        selectEvent.bind(1, Int64(sequence))
-        defer { selectEvent.reset() }
-        guard try selectEvent.step(), case .consent(let event) = try EventColumns.verified(selectEvent) else {
-            return nil
-        }
+        guard case .consent(let event) = try subjectEvent(sequence) else { return nil }
         return event
     }
 
     func subjectEvent(_ sequence: UInt64) throws -> SubjectEvent? {
+        eventsRead.add()
         selectEvent.bind(1, Int64(sequence))
         defer { selectEvent.reset() }
         return try selectEvent.step() ? try EventColumns.verified(selectEvent) : nil
@@ -230,6 +230,15 @@ package final class LedgerReading {
             state: EventState(rawValue: UInt8(clamping: selectLink.int64(3))),
             capturedAt: Timestamp(millis: selectLink.int64(4)))
     }
+}
+
+/// Counts events that are read.
+final class EventsRead: Sendable {
+    private let count = Atomic<UInt64>(0)
+
+    var value: UInt64 { count.load(ordering: .relaxed) }
+
+    func add() { count.add(1, ordering: .relaxed) }
 }
 
 /// What an event says shortly, and which one of its subject was before it.

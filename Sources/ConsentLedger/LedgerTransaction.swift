@@ -30,8 +30,8 @@ package final class LedgerTransaction {
     private let deleteTokens: Statement
     private let general: (String) throws -> Statement
 
-    init(_ connection: OpaquePointer) throws {
-        reading = try LedgerReading(connection)
+    init(_ connection: OpaquePointer, _ eventsRead: EventsRead) throws {
+        reading = try LedgerReading(connection, eventsRead)
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
         insertSubject = try prepare(

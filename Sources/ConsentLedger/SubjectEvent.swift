@@ -29,6 +29,15 @@ package enum SubjectEvent: Sendable, Equatable {
         }
     }
 
+    /// That it names.
+    package var identifiers: [Identifier] {
+        switch self {
+        case .consent(let event): event.event.identifiers
+        case .link(let link): link.named
+        case .erasure: []
+        }
+    }
+
     package var subject: Int64 {
         switch self {
         case .consent(let event): event.subject

@@ -135,18 +135,26 @@ package final class SubjectHistories {
         let known = isPart ? countMax : min(countMax, subject.identifiers.count / SubjectRecord.identifierSize)
         var identifiers: [Identifier] = []
         try walkBack(parts(of: subject)) { sequence, _ in
-            let named: [Identifier] =
-                switch try event(sequence) {
-                case .consent(let event): event.event.identifiers
-                case .link(let link): link.named
-                case .erasure: []
-                }
-            for identifier in named where !identifiers.contains(identifier) {
+            for identifier in try event(sequence).identifiers where !identifiers.contains(identifier) {
                 if isPart || isKept(identifier) { identifiers.append(identifier) }
             }
             return identifiers.count < known
         }
         return Array(identifiers.prefix(countMax))
+    }
+
+    /// The histories that make up a person's, and those of them in which an event names an identifier that is meant.
+    package func naming(
+        of subject: SubjectRecord, where isMeant: (Identifier) -> Bool
+    ) throws -> (all: Set<Int64>, naming: Set<Int64>) {
+        let parts = try parts(of: subject)
+        var naming: Set<Int64> = []
+        try walkBack(parts) { sequence, _ in
+            let event = try event(sequence)
+            if event.identifiers.contains(where: isMeant) { naming.insert(event.subject) }
+            return true
+        }
+        return (Set(parts.map(\.subject)), naming)
     }
 
     /// From the last event to the first, as far as it is a person's.

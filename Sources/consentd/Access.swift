@@ -14,7 +14,8 @@ struct Access: AsyncParsableCommand {
             who receives the data, every event, and what each field means. With --csv the events as a register; a file \
             that --output names gets a second one beside it, FILE.fields.csv, with what each column means. \
             'consentd import' reads both forms, on this node or another one. The file is personal data: it is made \
-            for its owner alone, and an existing one is left as it is.
+            for its owner alone, and an existing one is left as it is. Of whom nothing is recorded it says so on \
+            standard error, and what holds for everybody stands in the document, as of 'history' exits 0.
 
             EXAMPLES
               consentd access email:kari@example.no
@@ -42,6 +43,9 @@ struct Access: AsyncParsableCommand {
             let timeline = try await client.timeline(of: subject)
             let links = timeline.compactMap { if case .link(let entry) = $0 { entry } else { nil } }
             let entries = timeline.compactMap { if case .act(let entry) = $0 { object(entry) } else { nil } }
+            if timeline.isEmpty {
+                Output.error("consentd: nothing is recorded about \(Output.printable(subject.description))")
+            }
             if csv {
                 try write(AccessRegister(entries).bytes, to: output)
                 if let output { try write(AccessField.table(of: AccessField.columns), to: output + ".fields.csv") }

@@ -40,11 +40,16 @@ struct ActOptions: ParsableArguments {
     func validate() throws {
         guard !purpose.isEmpty else { throw ValidationError("name a purpose with --purpose") }
         if key != nil, purpose.count > 1 { throw ValidationError("--key goes with one purpose") }
+        if let key, IdempotencyKey(key) == nil {
+            throw ValidationError(
+                "--key is 32 hexadecimal digits, not '\(key)'; zeros alone stand for no key, so leave it out or choose "
+                    + "another")
+        }
     }
 
     func acts(_ state: State) throws -> [ConsentAct] {
         let capturedAt = state.takesAway ? try endOfMoment() : try moment(self.capturedAt, "--captured-at")
-        return try purpose.map { purpose in
+        return purpose.map { purpose in
             var act = ConsentAct(subject, purpose: purpose, state: state)
             act.capturedAt = capturedAt
             act.party = by.isGuardian ? .guardian : .subject
@@ -54,12 +59,8 @@ struct ActOptions: ParsableArguments {
             act.form = form
             act.actor = actor
             act.evidence = evidence
-            act.key = try key.map { text in
-                guard let key = IdempotencyKey(text) else {
-                    throw ValidationError("--key has 32 hexadecimal digits")
-                }
-                return key
-            }
+            // It was judged when the command line was read.
+            act.key = key.flatMap(IdempotencyKey.init)
             return act
         }
     }
@@ -204,6 +205,10 @@ struct Grant: AsyncParsableCommand {
 
     @Flag(help: "Also issue a token by which the person confirms it; see 'issue-token'.")
     var issueToken = false
+
+    func validate() throws {
+        if let age, !(0...150).contains(age) { throw ValidationError("--age is 0 to 150 years, not \(age)") }
+    }
 
     func run() async throws {
         guard let method = EvidenceMethod(name: method) else {

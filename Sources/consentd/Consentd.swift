@@ -26,8 +26,17 @@ enum Program {
             Task { await run(handedOver) }
             dispatchMain()
         } catch {
+            end(error)
+        }
+    }
+
+    /// Help and the version are no failures, and whoever throws another code has said why.
+    private static func end(_ error: any Error) -> Never {
+        guard Output.isJSON, Consentd.exitCode(for: error) == .validationFailure, !(error is ExitCode) else {
             Consentd.exit(withError: error)
         }
+        Output.failure(Failure(code: .validationFailure, message: Consentd.message(for: error)))
+        Foundation.exit(ExitCode.validationFailure.rawValue)
     }
 
     /// Refuses a command line that is not UTF-8. Swift puts the same character in the place of every byte that is none, so
@@ -62,7 +71,7 @@ enum Program {
             Foundation.exit(0)
         } catch {
             Output.flush()
-            Consentd.exit(withError: error)
+            end(error)
         }
     }
 }

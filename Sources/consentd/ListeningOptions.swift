@@ -88,7 +88,7 @@ struct ListeningOptions: ParsableArguments {
 ///   - zero: what else there is to say of addresses.
 func readAddress(_ text: String, of option: String, zero: String) throws -> SocketAddress {
     guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-        throw ValidationError("\(option): '\(text)' is not host:port")
+        throw ValidationError("\(option): '\(text)' is not host:port, with a port from 0 to 65535")
     }
     let host = text[..<colon]
     let parts = host.split(separator: ".", omittingEmptySubsequences: false)

@@ -71,7 +71,8 @@ struct NodeOptions: ParsableArguments {
 
     func validate() throws {
         if let namedServer, Endpoint(namedServer) == nil {
-            throw ValidationError("the server '\(namedServer)' is neither host:port nor unix:/path")
+            throw ValidationError(
+                "the server '\(namedServer)' is neither host:port, with a port from 1 to 65535, nor unix:/path")
         }
     }
 
@@ -233,6 +234,14 @@ private final class EmbeddedServer {
         server.drain()
         try engine.close()
     }
+}
+
+/// Reads the sequence of an event from the command line.
+func readSequence(_ text: String) throws -> UInt64 {
+    guard let sequence = UInt64(text) else {
+        throw ValidationError("an event's sequence is a whole number, as 'consentd history' lists it, not '\(text)'")
+    }
+    return sequence
 }
 
 /// Reads `type:value` from the command line.

@@ -22,12 +22,26 @@ enum Exit {
     static let damaged = ExitCode(6)
     /// Of a benchmark only: answers were wrong.
     static let wrongAnswers = ExitCode(7)
+
+    /// As failures in JSON have it, where the protocol has no name of its own.
+    static func name(of code: ExitCode) -> String {
+        switch code {
+        case unreachable: "unreachable"
+        case refused: "refused"
+        case damaged: "damaged"
+        case wrongAnswers: "wrongAnswers"
+        case .validationFailure: "wrongUsage"
+        default: "failed"
+        }
+    }
 }
 
 /// A failure with its exit code; the message goes to standard error.
 struct Failure: Error {
     var code: ExitCode
     var message: String
+    /// The name that the protocol has for it; nil where it is none of the protocol's.
+    var name: String?
 }
 
 extension Failure {
@@ -48,6 +62,7 @@ extension Failure {
             default: Exit.failed
             }
         self.init(code: code, message: (error as? Failure)?.message ?? "\(error)")
+        if case ConsentClientError.server(let code, _) = error { name = code.name }
     }
 }
 
@@ -65,7 +80,7 @@ func report(_ error: any Error) -> ExitCode {
     // Whoever throws a code has said why.
     if let code = error as? ExitCode { return code }
     let failure = Failure(error)
-    Output.error("consentd: \(failure.message)")
+    Output.failure(failure)
     return failure.code
 }
 
@@ -126,9 +141,11 @@ enum Output {
     static let null = NSNull()
 
     /// Prints an object, one a line, with sorted keys.
-    static func json(_ object: [String: Any]) {
+    static func json(_ object: [String: Any]) { line(text(object)) }
+
+    private static func text(_ object: [String: Any]) -> String {
         let data = try? JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
-        line(String(decoding: data ?? Data("{}".utf8), as: UTF8.self))
+        return String(decoding: data ?? Data("{}".utf8), as: UTF8.self)
     }
 
     /// Prints at once, also into a pipe.
@@ -145,6 +162,21 @@ enum Output {
     }
 
     static func error(_ text: String) { errorBytes(text + "\n") }
+
+    /// Whether the command was asked for JSON. Also told of a command line that is none.
+    static let isJSON = CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains("--json")
+
+    /// Says why a command fails: in words or, with --json, as one object on the last line.
+    static func failure(_ failure: Failure) {
+        guard isJSON else { return error("consentd: \(failure.message)") }
+        error(
+            text([
+                "error": [
+                    "code": failure.name ?? Exit.name(of: failure.code), "exit": Int(failure.code.rawValue),
+                    "message": failure.message,
+                ] as [String: Any]
+            ]))
+    }
 
     /// A server goes on, and ends in order, though whoever read its log is gone.
     fileprivate static func errorBytes(_ text: String) {

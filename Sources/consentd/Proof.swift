@@ -95,7 +95,7 @@ struct ShowProof: AsyncParsableCommand {
 
     @OptionGroup var node: ReadOptions
 
-    @Argument(help: "Sequence of the event, as 'consentd history' lists it.")
+    @Argument(help: "Sequence of the event, as 'consentd history' lists it.", transform: readSequence)
     var sequence: UInt64
 
     @Option(name: .shortAndLong, help: "File to write the document to, mode 0600, besides printing it.")

@@ -92,7 +92,7 @@ struct Enforced: AsyncParsableCommand {
 
     @OptionGroup var node: NodeOptions
 
-    @Argument(help: "Sequence of the event.")
+    @Argument(help: "Sequence of the event.", transform: readSequence)
     var sequence: UInt64
 
     func run() async throws {

@@ -149,6 +149,36 @@ struct CatalogTests {
         try node.expectSound()
     }
 
+    /// A basis is for everybody, asked or not; who is known is counted.
+    @Test func theNumberOfPeopleIsSaidWhoseAnswerAnotherBasisChanges() throws {
+        var catalog = SampleCatalog.consents(bits: 0..<2)
+        let node = try TestNode(catalog)
+        let people = (0..<20).map { Identifier.customer("person-\($0)") }
+        _ = try node.engine.record(people.map { .grant([$0], "p1") })
+        _ = try node.engine.record(people.prefix(5).map { .grant([$0]) })
+        _ = try node.engine.record(people[5..<8].map { ConsentEvent([$0], "p0", .refused) })
+        // Neither who was erased nor what became part of somebody is somebody.
+        _ = try node.engine.erase(ErasureRequest(people[19], reason: .objection))
+        _ = try node.engine.record([.grant([.make(.cookie, "f3a1-browser")], "p1")])
+        _ = try node.engine.link(LinkRequest(.make(.cookie, "f3a1-browser"), to: people[18]))
+        catalog.purposes[0].basis = "legitimate_interest"
+        let gained = try node.engine.preview(catalog.document).changes
+        let denied = people.filter { node.engine.decision($0) == .denied }.count
+        _ = try node.engine.apply(catalog.document)
+        let (granted, no) = (
+            people.prefix(19).filter { node.engine.decision($0) == .granted }.count,
+            people.prefix(19).filter { node.engine.decision($0) == .denied }.count
+        )
+        #expect(denied == 3)
+        let kept = no == 0 ? "" : "; \(no) who said no \(no == 1 ? "is" : "are") denied it on"
+        #expect(gained.first == "\(granted - 5) people gain 'p0' without having agreed to it\(kept)", "\(gained)")
+        catalog.purposes[0].basis = "consent"
+        let lost = try node.engine.preview(catalog.document).changes
+        #expect(lost.first == "\(granted - 5) people lose 'p0' until asked again", "\(lost)")
+        _ = try node.engine.apply(catalog.document)
+        #expect(people.prefix(19).filter { node.engine.decision($0) == .granted }.count == 5)
+    }
+
     @Test func aPurposeThatIsRetiredGrantsNobody() throws {
         var catalog = SampleCatalog([.init("p0", bit: 0), .init("mail", bit: 1, basis: "legitimate_interest")])
         catalog.revisions[0].purposes = ["p0"]

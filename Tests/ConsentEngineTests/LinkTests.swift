@@ -165,6 +165,49 @@ struct LinkTests {
         try expectSound()
     }
 
+    /// Everybody waits for the writer. Whether the actor is named in a long history is found out beside it.
+    @Test func theWriterReadsNoWholeHistoryToLinkOrUnlink() throws {
+        for round in 0..<10 {
+            let events = (0..<200).map {
+                ConsentEvent([kari], "p0", .deferred, at: secondsAgo(Int64(100_000 - round * 200 - $0)))
+            }
+            #expect(try engine.record(events).outcomes.allSatisfy(\.isRecorded))
+        }
+        try record(.grant([cookie]), .grant([device]))
+        func read() throws -> UInt64 {
+            try #require(try engine.statistics().first { $0.name == "events_read_to_decide" }).value
+        }
+        let before = try read()
+        try link(cookie, as: "clerk-7")
+        try link(device, as: "clerk-7")
+        try unlink(cookie, as: "clerk-7")
+        let after = try read()
+        #expect(after - before <= 10, "\(after - before)")
+        try expectRefused(.actorNamesPerson) { try link(mail, as: "for kari-100001") }
+        try expectRefused(.actorNamesPerson) { try unlink(device, as: "for kari-100001") }
+        // It was taken off, and stays in the history.
+        try expectRefused(.actorNamesPerson) { try link(mail, as: cookie.value) }
+        try expectSound()
+    }
+
+    @Test func whatIsRecordedBetweenReadingAndWritingIsReadByTheWriter() throws {
+        let phone = Identifier.make(.phone, "+4791234567")
+        try record(.grant([kari]), .grant([cookie]))
+        let blocked = try BlockedWriter(engine)
+        let reports = Answers<Result<LinkReport, EngineError>>()
+        engine.record([.success(.grant([kari, phone], "p1"))]) { _ in }
+        engine.link(LinkRequest(cookie, to: kari, actor: "ring \(phone.value)")) { reports.add($0) }
+        engine.link(LinkRequest(device, to: phone, actor: "for kari-100001")) { reports.add($0) }
+        blocked.release()
+        for report in reports.take(2) {
+            #expect { try report.get() } throws: { error in
+                guard case EngineError.rights(let fault) = error else { return false }
+                return fault == .actorNamesPerson
+            }
+        }
+        try expectSound()
+    }
+
     private func erasure(_ identifier: Identifier) throws -> Timestamp {
         try engine.erase(ErasureRequest(identifier, reason: .objection)).erasedAt
     }

@@ -93,6 +93,66 @@ struct ExitCodeTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
+    /// What is wrong, where, and what would be right.
+    @Test(arguments: [
+        (["enforced", "abc"], "'abc'", "a whole number"), (["proof", "first"], "'first'", "a whole number"),
+        (["stats", "--server", "host:99999"], "host:99999", "from 1 to 65535"),
+        (["serve", "--listen", "127.0.0.1:99999"], "--listen: '127.0.0.1:99999'", "to 65535"),
+        (["grant", "customer:1", "--age", "255"] + grantOfNewsletter, "--age", "0 to 150 years, not 255"),
+        (
+            ["withdraw", "customer:1", "-p", "a", "--key", String(repeating: "0", count: 32)], "--key",
+            "zeros alone stand for no key"
+        ),
+    ])
+    func wrongUsageSaysWhatWouldBeRight(arguments: [String], named: String, said: String) async throws {
+        let run = try await Binary.run(arguments)
+        #expect(run.status == 64 && run.errors.contains(named) && run.errors.contains(said), "\(run)")
+        let json = try await Binary.run(arguments + ["--json"])
+        let error = try #require(try failure(json))
+        #expect(json.status == 64 && error.code == "wrongUsage" && error.exit == 64, "\(json)")
+        #expect(error.message.contains(said), "\(json)")
+    }
+
+    /// With --json, why a command fails is the last line of standard error.
+    private func failure(_ run: Binary.Run) throws -> (code: String, exit: Int, message: String)? {
+        let line = run.errors.split(separator: "\n").last.map(String.init) ?? ""
+        let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: [String: Any]]
+        guard let error = object?["error"], let code = error["code"] as? String, let exit = error["exit"] as? Int,
+            let message = error["message"] as? String
+        else { return nil }
+        return (code, exit, message)
+    }
+
+    @Test func failuresAreObjectsWhereJSONIsAskedFor() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for (arguments, status, code) in [
+            (["erase", "customer:nobody", "--reason", "objection"], 5, "personUnknown"),
+            (["proof", "99"], 5, "eventUnknown"), (["check", "customer:1", "-p", "none"], 5, "refused"),
+        ] as [([String], Int32, String)] {
+            let run = try await Binary.run(arguments + ["--data", data, "--json"])
+            let error = try #require(try failure(run))
+            #expect(run.status == status && error.code == code && error.exit == Int(status), "\(run)")
+            #expect(run.output.isEmpty && !error.message.isEmpty, "\(run)")
+            let words = try await Binary.run(arguments + ["--data", data])
+            #expect(words.errors == "consentd: \(error.message)\n", "\(words)")
+        }
+        let missing = try await Binary.run(["stats", "--data", folder.path + "/none", "--json"])
+        #expect(try failure(missing)?.code == "unreachable" && missing.status == 4, "\(missing)")
+        let help = try await Binary.run(["stats", "--json", "--help"])
+        #expect(help.status == 0 && help.output.contains("USAGE"), "\(help)")
+    }
+
+    @Test func ofWhomNothingIsRecordedAccessSaysSo() async throws {
+        let folder = try Folder()
+        let data = try await folder.node()
+        for form in [[], ["--csv"], ["--json"]] {
+            let run = try await Binary.run(["access", "customer:nobody", "--data", data] + form)
+            #expect(run.errors == "consentd: nothing is recorded about customer:nobody\n", "\(run)")
+            #expect(run.status == 0 && !run.output.isEmpty, "\(run)")
+        }
+    }
+
     /// These work on the files of a folder, and would be about another node than the one that was named.
     @Test(arguments: [["init"], ["serve"], ["verify"], ["rebuild"]])
     func whereAServerHasNoMeaningItIsWrongUsage(command: [String]) async throws {
