@@ -83,10 +83,10 @@ package func canonicalBytes(of revision: Revision, of declaration: String, in ca
         form.append(id, catalog.purpose(id: id)?.controller ?? "")
     }
     form.appendList(revision.dataCategories.sorted()) { form, id in
-        form.append(id, catalog.dataCategories.first { $0.id == id }?.name ?? "")
+        form.append(id, catalog.dataCategory(id: id)?.name ?? "")
     }
     form.appendList(revision.recipients.sorted()) { form, id in
-        let recipient = catalog.recipients.first { $0.id == id }
+        let recipient = catalog.recipient(id: id)
         form.append(id, recipient?.name ?? "", recipient?.country ?? "")
     }
     form.append(revision.retention, revision.storageLocation, revision.jurisdiction, revision.withdrawal)

@@ -135,10 +135,10 @@ private func parts(of revision: Revision, in catalog: Catalog) -> [String: [Stri
         [id, catalog.purpose(id: id)?.controller ?? ""]
     }
     parts["dataCategories"] = revision.dataCategories.sorted().flatMap { id in
-        [id, catalog.dataCategories.first { $0.id == id }?.name ?? ""]
+        [id, catalog.dataCategory(id: id)?.name ?? ""]
     }
     parts["recipients"] = revision.recipients.sorted().flatMap { id in
-        let recipient = catalog.recipients.first { $0.id == id }
+        let recipient = catalog.recipient(id: id)
         return [id, recipient?.name ?? "", recipient?.country ?? ""]
     }
     parts["retention"] = [revision.retention]

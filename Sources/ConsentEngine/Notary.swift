@@ -29,7 +29,7 @@ extension NodeFolder {
         return key
     }
 
-    /// The checkpoints that this node has made, oldest first. What stands behind the last line feed was not written to its
+    /// All checkpoints that this node has made, oldest first. What stands behind the last line feed was not written to its
     /// end, and does not count.
     ///
     /// - Throws: ``ProofError`` if one of them is none.
@@ -42,16 +42,17 @@ extension NodeFolder {
 }
 
 /// Signs where the chain is: after so many events, some time after an event, when the node closes, and when somebody
-/// wants it. The checkpoints stand in a file beside the ledger; see ``NodeFolder``.
+/// wants it. The checkpoints stand in a file beside the ledger; see ``CheckpointFile``.
 final class Notary: Sendable {
     private struct State {
-        var checkpoints: [Checkpoint]
+        /// The last ones, oldest first.
+        var recent: [Checkpoint]
         /// Monotonic nanoseconds; nil while all events are covered.
         var dueAt: Int64?
         var mustStop = false
     }
 
-    private let folder: NodeFolder
+    private let file: CheckpointFile
     private let ledger: Ledger
     private let key: SigningKey
     private let damage: DamageWatch
@@ -64,40 +65,36 @@ final class Notary: Sendable {
     /// An event waits so long for its checkpoint at most.
     private static let intervalNanos: Int64 = 60_000_000_000
     private static let lookMillis: Int32 = 1000
+    /// So many are kept in memory, for proofs of what was recorded within the last hour.
+    private static let recentMax = 64
 
     /// - Parameter head: where the chain is; at once, on any thread.
-    /// - Throws: ``LedgerError`` `keyWrong` if the checkpoints that are there were signed with another key.
+    /// - Throws: ``LedgerError`` `keyWrong` if the checkpoints that are there were signed with another key, and
+    ///   `checkpointsUnreadable` if one of the last is none.
     init(
         _ folder: NodeFolder, _ ledger: Ledger, damage: DamageWatch, systemNow: @escaping @Sendable () -> Timestamp,
         head: @escaping @Sendable () -> UInt64
     ) throws {
-        let checkpoints = try Self.read(folder)
-        if checkpoints.isEmpty, !File.exists(folder.signingKeyPath) { try folder.makeSigningKey() }
+        let file = CheckpointFile(folder)
+        let recent = try file.last()
+        if recent.isEmpty, !File.exists(folder.signingKeyPath) { try folder.makeSigningKey() }
         guard let key = try folder.signingKey() else {
             throw LedgerError.keyWrong(
                 path: folder.signingKeyPath,
                 reason: "it is missing, and the checkpoints beside it are signed with it")
         }
-        if let last = checkpoints.last, last.key != key.verificationKey {
+        if let last = recent.last, last.key != key.verificationKey {
             throw LedgerError.keyWrong(
                 path: folder.signingKeyPath, reason: "the checkpoints beside it are signed with another")
         }
-        self.folder = folder
+        self.file = file
         self.ledger = ledger
         self.key = key
         self.damage = damage
         self.systemNow = systemNow
-        state = Mutex(State(checkpoints: checkpoints))
+        state = Mutex(State(recent: recent))
         self.head = head
         wakeup = try Wakeup()
-    }
-
-    private static func read(_ folder: NodeFolder) throws -> [Checkpoint] {
-        do {
-            return try folder.checkpoints()
-        } catch let error as ProofError {
-            throw LedgerError.checkpointsUnreadable(path: folder.checkpointsPath, reason: "\(error)")
-        }
     }
 
     var verificationKey: VerificationKey { key.verificationKey }
@@ -111,20 +108,24 @@ final class Notary: Sendable {
     func sign() throws -> Checkpoint? {
         try state.withLock { state in
             state.dueAt = nil
-            while let next = try next(after: state.checkpoints.last) {
-                try append(next)
-                state.checkpoints.append(next)
+            while let next = try next(after: state.recent.last) {
+                try file.append(next)
+                state.recent.append(next)
+                if state.recent.count > Self.recentMax { state.recent.removeFirst() }
             }
-            return state.checkpoints.last
+            return state.recent.last
         }
     }
 
     /// The checkpoint that covers an event, made now if there is none yet.
     func checkpoint(covering sequence: UInt64) throws -> Checkpoint? {
-        func known() -> Checkpoint? { state.withLock { $0.checkpoints.last { $0.covers(sequence) } } }
-        if let known = known() { return known }
+        let (known, isOlder) = state.withLock { state in
+            (state.recent.last { $0.covers(sequence) }, state.recent.first.map { sequence < $0.first } ?? false)
+        }
+        if let known { return known }
+        if isOlder { return try file.checkpoint(covering: sequence) }
         _ = try sign()
-        return known()
+        return try state.withLock { $0.recent.last { $0.covers(sequence) } } ?? file.checkpoint(covering: sequence)
     }
 
     private func next(after last: Checkpoint?) throws -> Checkpoint? {
@@ -140,19 +141,6 @@ final class Notary: Sendable {
             history: ledger.identity.history, first: first, events: events, at: systemNow(), signedWith: key)
     }
 
-    /// Durable when it returns. What a crash left half-written is cut off.
-    private func append(_ checkpoint: Checkpoint) throws {
-        let isNew = !File.exists(folder.checkpointsPath)
-        let file = try FileDescriptor.open(folder.checkpointsPath, .createOrOpen)
-        let bytes = try File.read(folder.checkpointsPath)
-        let size = (bytes.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1
-        if size < bytes.count { try file.truncate(size: size) }
-        try file.seek(to: size)
-        try file.write(Array((checkpoint.text + "\n").utf8))
-        try file.synchronize()
-        if isNew { try File.synchronizeDirectory(of: folder.checkpointsPath) }
-    }
-
     // MARK: By itself
 
     func start() { thread.withLock { $0 = ConsentKernel.Thread(name: "notary") { [self] in run() } } }
@@ -161,7 +149,7 @@ final class Notary: Sendable {
         while true {
             wakeup.wait(timeoutMillis: Self.lookMillis)
             let (isDue, mustStop) = state.withLock { state in
-                let covered = state.checkpoints.last?.sequence ?? 0
+                let covered = state.recent.last?.sequence ?? 0
                 let (now, head) = (Clock.monotonicNanos(), head())
                 if head > covered, state.dueAt == nil { state.dueAt = now + Self.intervalNanos }
                 let isFull = head >= covered + UInt64(Checkpoint.eventsMax)

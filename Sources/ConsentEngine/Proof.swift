@@ -14,7 +14,17 @@ extension Engine {
         else { throw EngineError.eventUnknown(sequence) }
         return EventProof(
             deployment: identity.deployment, evidence: evidence, position: position,
-            catalog: try catalogShown(by: evidence), madeAt: systemNow())
+            catalog: try catalogShown(by: evidence), erasures: try erasures(of: evidence), madeAt: systemNow())
+    }
+
+    private func erasures(of evidence: ChainEvidence) throws -> [ErasureProof] {
+        try ledger.read { try $0.erasures(of: evidence) }.map { erasure in
+            let positions = try erasure.entries.map { entry in
+                guard let position = try position(of: entry) else { throw EngineError.eventUnknown(entry.sequence) }
+                return position
+            }
+            return ErasureProof(positions: positions, parts: erasure.parts)
+        }
     }
 
     private func position(of entry: ChainEntry) throws -> ChainPosition? {
@@ -29,24 +39,31 @@ extension Engine {
         return ChainPosition(entry, checkpoint: checkpoint, path: path)
     }
 
-    /// The catalog that was in force and holds the revision that an event names.
+    /// The catalog that holds the text which an event names: the one that was in force when it was recorded. Another may
+    /// hold a draft of that revision, which was written anew before it came into force.
     private func catalogShown(
         by evidence: ChainEvidence
     ) throws -> (document: CatalogDocument, version: Int, position: ChainPosition)? {
-        guard case .consent(let recorded) = evidence.event, let name = recorded.event.revision else { return nil }
-        let found = try ledger.read { snapshot -> (StoredCatalog, CatalogDocument, ChainEvidence)? in
-            let moments = try snapshot.catalogMoments()
-            for (stored, moment) in zip(try snapshot.catalogs(), moments).reversed()
-            where moment.sequence < recorded.sequence {
-                guard let document = try? CatalogDocument(text: stored.document, file: "catalog"),
-                    document.catalog.revision(name) != nil, let event = try snapshot.evidence(of: moment.sequence)
-                else { continue }
-                return (stored, document, event)
-            }
-            return nil
+        guard case .consent(let recorded) = evidence.event, let name = recorded.event.revision,
+            let (document, version, event) = try catalogInForce(at: recorded.sequence),
+            document.catalog.revision(name) != nil, let position = try position(of: event.entry)
+        else { return nil }
+        return (document, version, position)
+    }
+
+    /// The catalog that was in force when an event was recorded, with the event that applied it; nil for one that this
+    /// build cannot read.
+    private func catalogInForce(
+        at sequence: UInt64
+    ) throws -> (document: CatalogDocument, version: Int, event: ChainEvidence)? {
+        try ledger.read { snapshot in
+            let applied = zip(try snapshot.catalogs(), try snapshot.catalogMoments())
+            guard let (stored, moment) = applied.reversed().first(where: { $0.1.sequence < sequence }),
+                let document = try? CatalogDocument(text: stored.document, file: "catalog"),
+                let event = try snapshot.evidence(of: moment.sequence)
+            else { return nil }
+            return (document, stored.version, event)
         }
-        guard let (stored, document, event) = found, let position = try position(of: event.entry) else { return nil }
-        return (document, stored.version, position)
     }
 }
 
@@ -58,7 +75,7 @@ extension Engine {
         guard let evidence = try ledger.read({ try $0.evidence(of: sequence) }) else {
             throw EngineError.eventUnknown(sequence)
         }
-        let document = try catalogShown(by: evidence)?.document
+        let document = try catalogInForce(at: sequence)?.document
         do throws(ReceiptError) {
             let receipt = try Receipt(
                 evidence, history: identity.history, catalog: document?.catalog ?? catalog.catalog)

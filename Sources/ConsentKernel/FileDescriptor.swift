@@ -74,6 +74,22 @@ package struct FileDescriptor: ~Copyable {
         try retrying("read") { unsafe Glibc.read(raw, buffer.baseAddress, buffer.count) }
     }
 
+    /// Bytes from an offset on, wherever the current position is; fewer where the file ends before.
+    package func read(at offset: Int, size: Int) throws(SystemError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: size)
+        var done = 0
+        while done < size {
+            let count = try retrying("read") {
+                unsafe bytes.withUnsafeMutableBytes { buffer in
+                    unsafe pread(raw, buffer.baseAddress! + done, buffer.count - done, off_t(offset + done))
+                }
+            }
+            if count == 0 { break }
+            done += count
+        }
+        return Array(bytes[..<done])
+    }
+
     package func seek(to offset: Int) throws(SystemError) {
         try retrying("seek") { Int(lseek(raw, off_t(offset), SEEK_SET)) }
     }

@@ -80,11 +80,90 @@ package final class LedgerSnapshot {
         var evidence = ChainEvidence(
             entry: entry, event: hashed.event, access: hashed.access, commitment: hashed.commitment)
         if case .consent(let recorded) = hashed.event,
-            !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty || recorded.event.guardian != nil
+            hashed.parts != nil || !recorded.event.identifiers.isEmpty || !recorded.event.evidence.isEmpty
         {
             (evidence.salt, evidence.parts) = (Salt.read(select.rawBytes(26)), hashed.parts)
         }
         return evidence
+    }
+
+    /// The erasures that took something out of a consent event, as the chain has them; none if nothing is gone.
+    package func erasures(of evidence: ChainEvidence) throws -> [ErasureEvidence] {
+        guard case .consent(let recorded) = evidence.event else { return [] }
+        let select = try prepare(
+            """
+            SELECT erased_event.sequence IS NOT NULL, erased_part.parts
+            FROM event
+                LEFT JOIN erased_event ON erased_event.sequence = event.sequence
+                LEFT JOIN erased_part ON erased_part.sequence = event.sequence
+            WHERE event.sequence = ?
+            """)
+        select.bind(1, Int64(recorded.sequence))
+        guard try select.step(), let erased = ErasedParts(select.rawBytes(1)) else {
+            throw LedgerError.corrupt(
+                where: "event \(recorded.sequence)", what: "what was erased of it cannot be read")
+        }
+        let isEmptied = select.int64(0) != 0 && erased[ErasedPart.whole] == nil
+        var erasures = try Set(erased.entries.map(\.erasure)).sorted().map { erasure in
+            ErasureEvidence(entries: [try entry(erasure).entry], parts: try parts(takenBy: erasure))
+        }
+        if isEmptied, let entries = try wayToErasure(of: recorded.subject, after: recorded.sequence) {
+            erasures.append(ErasureEvidence(entries: entries, parts: nil))
+        }
+        return erasures
+    }
+
+    /// The links by which a history became part of an erased person's, and the erasure; nil if none came after an event.
+    private func wayToErasure(of subject: Int64, after event: UInt64) throws -> [ChainEntry]? {
+        let select = try prepare("SELECT erasure, last_event FROM subject WHERE id = ?")
+        var (entries, subject, last) = ([ChainEntry](), subject, event)
+        while true {
+            select.bind(1, subject)
+            guard try select.step() else {
+                throw LedgerError.corrupt(where: "subject \(subject)", what: "an event names it, but it is not there")
+            }
+            let (erasure, end) = (UInt64(clamping: select.int64(0)), UInt64(clamping: select.int64(1)))
+            select.reset()
+            guard erasure > event else { return nil }
+            let (entry, said) = try entry(erasure)
+            guard case .erasure(let recorded) = said else {
+                throw LedgerError.corrupt(
+                    where: "event \(erasure)", what: "it is not the erasure that it is said to be")
+            }
+            if recorded.subject == subject { return entries + [entry] }
+            guard end > last, case (let entry, .link(let link)) = try self.entry(end), link.action == .joinedTo else {
+                throw LedgerError.corrupt(
+                    where: "subject \(subject)",
+                    what: "it is erased by event \(erasure), but its history does not end in whose that is")
+            }
+            entries.append(entry)
+            (subject, last) = (link.other, end)
+        }
+    }
+
+    private func entry(_ sequence: UInt64) throws -> (entry: ChainEntry, said: SubjectEvent?) {
+        guard let evidence = try evidence(of: sequence) else {
+            throw LedgerError.corrupt(where: "event \(sequence)", what: "it is missing")
+        }
+        return (evidence.entry, evidence.event)
+    }
+
+    /// All that an erasure took out of events of others, by event and number; nil if there is too much of it.
+    private func parts(takenBy erasure: UInt64) throws -> [ErasedPart]? {
+        let select = try prepare("SELECT sequence, parts FROM erased_part WHERE sequence < ? ORDER BY sequence")
+        select.bind(1, Int64(clamping: erasure))
+        var parts: [ErasedPart] = []
+        while try select.step() {
+            let event = UInt64(clamping: select.int64(0))
+            guard let erased = ErasedParts(select.rawBytes(1)) else {
+                throw LedgerError.corrupt(where: "event \(event)", what: "what was erased of it cannot be read")
+            }
+            parts += erased.entries.filter { $0.erasure == erasure }.sorted { $0.number < $1.number }.map {
+                ErasedPart(event: event, number: $0.number, hash: $0.hash)
+            }
+            guard parts.count <= ErasureEvidence.partsMax else { return nil }
+        }
+        return parts
     }
 
     /// The latest record time; the node's clock never goes back behind it.

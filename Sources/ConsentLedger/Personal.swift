@@ -1,7 +1,7 @@
 package import ConsentModel
 
-// The personal part of an event: whom it names, the evidence, and who the guardian is that acted. Each is committed to by itself, so that one of them can be
-// erased, and the others still be shown to be what was recorded.
+// The personal part of an event: whom it names, the evidence, and who the guardian is that acted. Each is committed to by
+// itself, so that one of them can be erased, and the others still be shown to be what was recorded.
 //
 //     personal    = 0x80 | count u8 · count × ( type u8 · value text8 · nonce 16 bytes ) · evidence
 //                   · where a guardian is named: relation u8 · type u8 · value text8 · nonce 16 bytes
@@ -38,14 +38,7 @@ package struct ErasedPart: Sendable, Equatable {
 
     /// Of parts that an erasure took, by event and number; empty if there are none.
     package static func digest(_ parts: [ErasedPart]) -> [UInt8] {
-        guard !parts.isEmpty else { return [] }
-        var bytes: [UInt8] = []
-        for part in parts {
-            bytes.appendInteger(part.event)
-            bytes.append(part.number)
-            bytes += part.hash.bytes
-        }
-        return ChainHash(hashing: bytes).bytes
+        parts.isEmpty ? [] : ChainHash(hashing: parts.flatMap(\.bytes)).bytes
     }
 }
 

@@ -12,6 +12,8 @@ package struct Catalog: Sendable, Equatable {
         let purposePositionByBit: [Int: Int]
         let purposePositionByID: [String: Int]
         let declarationPositionByID: [String: Int]
+        let recipientPositionByID: [String: Int]
+        let dataCategoryPositionByID: [String: Int]
         let specialDataCategories: [String]
 
         init(
@@ -24,6 +26,10 @@ package struct Catalog: Sendable, Equatable {
             self.dataCategories = dataCategories
             self.purposes = purposes
             self.declarations = declarations
+            recipientPositionByID = Dictionary(
+                recipients.enumerated().map { ($1.id, $0) }, uniquingKeysWith: last)
+            dataCategoryPositionByID = Dictionary(
+                dataCategories.enumerated().map { ($1.id, $0) }, uniquingKeysWith: last)
             specialDataCategories = dataCategories.filter(\.isSpecial).map(\.id)
             purposePositionByBit = Dictionary(purposes.enumerated().map { ($1.bit, $0) }, uniquingKeysWith: last)
             purposePositionByID = Dictionary(purposes.enumerated().map { ($1.id, $0) }, uniquingKeysWith: last)
@@ -66,6 +72,12 @@ package struct Catalog: Sendable, Equatable {
     package func purpose(id: String) -> Purpose? { parts.purposePositionByID[id].map { parts.purposes[$0] } }
     package func declaration(id: String) -> Declaration? {
         parts.declarationPositionByID[id].map { parts.declarations[$0] }
+    }
+    package func recipient(id: String) -> Recipient? {
+        parts.recipientPositionByID[id].map { parts.recipients[$0] }
+    }
+    package func dataCategory(id: String) -> DataCategory? {
+        parts.dataCategoryPositionByID[id].map { parts.dataCategories[$0] }
     }
     package func revision(_ name: RevisionName) -> Revision? {
         declaration(id: name.declaration)?.revision(name.revision)

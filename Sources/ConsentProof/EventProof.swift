@@ -49,6 +49,31 @@ package struct ChainPosition: Sendable, Equatable {
     }
 }
 
+/// What shows that an erasure took something out of an event: see ``ErasureEvidence``.
+package struct ErasureProof: Sendable {
+    /// Of its entries, in their order.
+    package var positions: [ChainPosition]
+    package var parts: [ErasedPart]?
+
+    package init(positions: [ChainPosition], parts: [ErasedPart]?) {
+        self.positions = positions
+        self.parts = parts
+    }
+
+    var json: JSONValue {
+        [
+            "events": .list(
+                positions.map { position in
+                    [
+                        "event": position.entry.json.with(["subject": JSONValue(position.entry.subject)]),
+                        "chain": position.json,
+                    ]
+                }),
+            "parts": JSONValue(parts.map { $0.flatMap(\.bytes).hex }),
+        ]
+    }
+}
+
 /// All that an auditor needs of one event: what it says, the text that the person was shown, and its place in the chain,
 /// down to signatures. It can be checked without the node: see ``verify(_:key:)``.
 ///
@@ -63,16 +88,20 @@ package struct EventProof: Sendable {
     package var position: ChainPosition
     /// The catalog that holds the text that was shown, with the position of the event that applied it; nil where none was.
     package var catalog: (document: CatalogDocument, version: Int, position: ChainPosition)?
+    /// Those that took something out of the event.
+    package var erasures: [ErasureProof]
     package var madeAt: Timestamp
 
     package init(
         deployment: [UInt8], evidence: ChainEvidence, position: ChainPosition,
-        catalog: (document: CatalogDocument, version: Int, position: ChainPosition)?, madeAt: Timestamp
+        catalog: (document: CatalogDocument, version: Int, position: ChainPosition)?, erasures: [ErasureProof],
+        madeAt: Timestamp
     ) {
         self.deployment = deployment
         self.evidence = evidence
         self.position = position
         self.catalog = catalog
+        self.erasures = erasures
         self.madeAt = madeAt
     }
 
@@ -83,7 +112,7 @@ package struct EventProof: Sendable {
         [
             "format": .text(Self.format), "deployment": .text(deployment.hex), "madeAt": .text(madeAt.iso8601),
             "event": event, "chain": position.json.with(commitment), "shown": shown,
-            "catalog": catalog.map(catalogJSON) ?? .null,
+            "catalog": catalog.map(catalogJSON) ?? .null, "erasures": .list(erasures.map(\.json)),
         ]
     }
 
@@ -169,10 +198,38 @@ package struct EventProof: Sendable {
         package var signedAt: Timestamp
         /// Whether the shown text was derived from the catalog that the chain names.
         package var isTextShown: Bool
+        /// What is personal in the event and does not stand in the document.
+        package var hidden: [HiddenPart]
+
+        /// Whether all that does not stand in the document is shown to have been erased.
+        package var isComplete: Bool { hidden.allSatisfy { $0.erasure != nil } }
+    }
+
+    /// Something that the event named, of which the document shows only what it was committed to by.
+    package struct HiddenPart: Sendable, Equatable {
+        package enum Kind: Sendable, Equatable {
+            /// Of so many, from one.
+            case identifier(Int, of: Int)
+            case evidence
+            case guardian
+            /// Identifiers, evidence and guardian, as far as there were any.
+            case all
+        }
+
+        package var kind: Kind
+        /// The sequence of the erasure that took it, as the chain shows; nil where nothing shows that it is gone: then it
+        /// may be that it was left out of the document.
+        package var erasure: UInt64?
+
+        package init(kind: Kind, erasure: UInt64?) {
+            self.kind = kind
+            self.erasure = erasure
+        }
     }
 
     /// Checks a document as far as it can be without the node: the event's hash follows from what it says, the personal
-    /// part from its commitment, the shown text from the catalog that was applied, and both events lead to what was signed.
+    /// part from its commitment, the shown text from the catalog that was applied, and all events lead to what was signed.
+    /// What the document does not show of the event is found, with the erasure that took it, if the chain shows one.
     ///
     /// - Parameter key: the one that must have signed; nil for the one that the document names, which shows nothing about
     ///   who signed.
@@ -184,15 +241,20 @@ package struct EventProof: Sendable {
         let position = try ChainPosition(chain, of: event)
         let key = key ?? position.checkpoint.key
         try requireSigned(position, by: key)
+        let recorded = position.entry.kind == .consent ? try hashed(position.entry.body, event, chain) : nil
         let said =
-            position.entry.kind == .consent
-            ? Self.event(try hashed(position.entry.body, event, chain), position.entry)
-            : position.entry.json.with(["subject": JSONValue(position.entry.subject)])
+            recorded.map { Self.event($0, position.entry) }
+            ?? position.entry.json.with(["subject": JSONValue(position.entry.subject)])
         guard event == said else {
             throw .contradicted("event \(position.entry.sequence): something stands in it that was not hashed")
         }
+        let erasures = try (json["erasures"]?.list ?? []).map { erasure throws(ProofError) in
+            try ShownErasure(erasure, after: position, by: key)
+        }
         var finding = Finding(
-            sequence: position.entry.sequence, key: key, signedAt: position.checkpoint.at, isTextShown: false)
+            sequence: position.entry.sequence, key: key, signedAt: position.checkpoint.at, isTextShown: false,
+            hidden: try recorded.map { recorded throws(ProofError) in try hidden(of: recorded, chain, erasures) } ?? [])
+        finding.signedAt = erasures.reduce(finding.signedAt) { max($0, $1.signedAt) }
         guard let shown = json["shown"], !shown.isNull else { return finding }
         guard let catalog = json["catalog"], !catalog.isNull else {
             throw .contradicted("a text is said to have been shown, but no catalog that holds it")
@@ -203,7 +265,32 @@ package struct EventProof: Sendable {
         return finding
     }
 
-    private static func requireSigned(_ position: ChainPosition, by key: VerificationKey) throws(ProofError) {
+    /// What is personal in a consent event and does not stand in the document.
+    private static func hidden(
+        of recorded: RecordedEvent, _ chain: JSONValue, _ erasures: [ShownErasure]
+    ) throws(ProofError) -> [HiddenPart] {
+        guard let commitment = chain["commitment"]?.bytes.flatMap(ChainHash.init(bytes:)) else {
+            throw .notReadable("the event cannot be read")
+        }
+        let parts = chain["parts"].flatMap(CommittedParts.init)
+        if parts == nil, recorded.namesNothing {
+            // The node's own events name nobody, and so does a "no" about who was erased before.
+            guard !recorded.event.state.isInternal, commitment != .commitmentToNothing else { return [] }
+            let whole = ErasedPart.whole(of: recorded.sequence, commitment)
+            let erasure = erasures.first { $0.took(whole) || $0.emptied.contains(recorded.subject) }
+            return [HiddenPart(kind: .all, erasure: erasure?.sequence)]
+        }
+        return (parts?.hidden(of: recorded.sequence) ?? []).map { part in
+            let kind: HiddenPart.Kind =
+                part.isEvidence
+                ? .evidence
+                : part.isGuardian
+                    ? .guardian : .identifier(Int(part.number) + 1, of: parts?.identifiers.count ?? 0)
+            return HiddenPart(kind: kind, erasure: erasures.first { $0.took(part) }?.sequence)
+        }
+    }
+
+    fileprivate static func requireSigned(_ position: ChainPosition, by key: VerificationKey) throws(ProofError) {
         guard position.checkpoint.key == key else {
             throw .notSigned("the checkpoint is signed by \(position.checkpoint.key), not by \(key)")
         }
@@ -219,12 +306,11 @@ package struct EventProof: Sendable {
         guard ChainEntry.body(recorded, commitment: commitment) == body else {
             throw .contradicted("event \(recorded.sequence): what it says is not what was hashed")
         }
-        let isSilent =
-            recorded.event.identifiers.isEmpty && recorded.event.evidence.isEmpty && recorded.event.guardian == nil
         guard let salt = chain["salt"]?.bytes else {
-            guard isSilent else {
+            guard recorded.namesNothing, chain["parts"]?.isNull ?? true else {
                 throw .contradicted(
-                    "event \(recorded.sequence): identifiers stand there, but no salt that ties them to it")
+                    "event \(recorded.sequence): something personal stands there, but no salt that ties it to the event"
+                )
             }
             return recorded
         }
@@ -272,6 +358,54 @@ package struct EventProof: Sendable {
             shown == Self.shown(RevisionName(declaration: declaration, revision: name), revision, language: language)
         else { throw .contradicted("what is said to have been shown is not what stands in the catalog") }
         return revision.texts[language] != nil
+    }
+}
+
+/// An erasure that a document shows, after its event in the same chain.
+private struct ShownErasure {
+    var sequence: UInt64
+    /// Whose histories it emptied, from before the first link on: each as a part of the next one.
+    var emptied: Set<Int64>
+    /// What it took out of events of others.
+    var parts: [ErasedPart]
+    var signedAt: Timestamp
+
+    init(_ json: JSONValue, after event: ChainPosition, by key: VerificationKey) throws(ProofError) {
+        guard let events = json["events"]?.list, !events.isEmpty, let listed = json["parts"],
+            let parts = listed.isNull ? [] : listed.bytes.flatMap(ErasedPart.list)
+        else { throw .notReadable("an erasure cannot be read") }
+        (sequence, emptied, self.parts, signedAt) = (event.entry.sequence, [], parts, event.checkpoint.at)
+        var owner: Int64?
+        for (number, json) in events.enumerated() {
+            guard let said = json["event"], let chain = json["chain"] else {
+                throw .notReadable("an erasure cannot be read")
+            }
+            let position = try ChainPosition(chain, of: said)
+            try EventProof.requireSigned(position, by: key)
+            let entry = position.entry
+            guard position.checkpoint.history == event.checkpoint.history, entry.sequence > sequence,
+                said == entry.json.with(["subject": JSONValue(entry.subject)])
+            else { throw .contradicted("the chain does not have the erasure after the event") }
+            let (subject, next) = entry.joined ?? (entry.erased?.subject ?? 0, to: 0)
+            let isLast = number == events.count - 1
+            guard isLast ? entry.erased != nil : entry.joined != nil, owner == nil || owner == subject else {
+                throw .contradicted("event \(entry.sequence) is not the erasure that it is said to be")
+            }
+            emptied.insert(subject)
+            (owner, sequence, signedAt) = (next, entry.sequence, max(signedAt, position.checkpoint.at))
+            if let erased = entry.erased, !listed.isNull, ErasedPart.digest(parts) != erased.partsDigest {
+                throw .contradicted("event \(entry.sequence): what it took out of other events is not what it says")
+            }
+        }
+    }
+
+    func took(_ part: ErasedPart) -> Bool { parts.contains(part) }
+}
+
+extension RecordedEvent {
+    /// Whether nothing personal stands in it.
+    fileprivate var namesNothing: Bool {
+        event.identifiers.isEmpty && event.evidence.isEmpty && event.guardian == nil
     }
 }
 

@@ -33,7 +33,7 @@ package struct Receipt: Sendable {
     private let history: [UInt8]
     private var event: ConsentEvent { recorded.event }
 
-    /// - Parameter catalog: the one that holds the revision that the event names, or the current one.
+    /// - Parameter catalog: the one that was in force when the event was recorded.
     package init(_ evidence: ChainEvidence, history: [UInt8], catalog: Catalog) throws(ReceiptError) {
         let sequence = evidence.entry.sequence
         guard case .consent(let recorded) = evidence.event, !recorded.event.state.isInternal else {
@@ -55,7 +55,8 @@ package struct Receipt: Sendable {
     private var controller: Controller? { catalog.controllers.first { $0.id == purpose.controller } }
     private var recipients: [Recipient] {
         guard purpose.isSharing, let revision else { return [] }
-        return catalog.recipients.filter { revision.recipients.contains($0.id) }
+        let named = Set(revision.recipients)
+        return catalog.recipients.filter { named.contains($0.id) }
     }
     private var dataCategories: [DataCategory] {
         let ids = purpose.dataCategories.isEmpty ? revision?.dataCategories ?? [] : purpose.dataCategories

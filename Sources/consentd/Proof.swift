@@ -140,6 +140,9 @@ struct ShowProof: AsyncParsableCommand {
                 ["digest", text(shown, "digest")],
             ]
         }
+        rows += (proof["erasures"]?.list ?? []).compactMap { $0["events"]?.list?.last?["event"] }.map { erasure in
+            ["erasure", "event \(text(erasure, "sequence")) took something out of it, \(text(erasure, "recordedAt"))"]
+        }
         let checkpoint = chain["checkpoint"]
         rows += [
             ["previous", text(chain, "previous")], ["hash", text(chain, "hash")],
@@ -157,7 +160,9 @@ struct VerifyProof: AsyncParsableCommand {
         abstract: "Check a proof without the node.",
         discussion: """
             Exits 0 if all of it holds, 6 if something in it was changed or is not signed by the key, 5 for a file that \
-            is no proof.
+            is no proof. What the event named and the document does not show, such as the second of its three \
+            identifiers, is listed ('hidden' with --json): with the erasure that took it, if the chain shows one; if it \
+            does not, it may have been left out, and the command exits with 6.
 
             EXAMPLES
               consentd proof verify event-1042.json
@@ -177,8 +182,9 @@ struct VerifyProof: AsyncParsableCommand {
             let finding = try EventProof.verify(try readDocument(file), key: signer.key)
             if json {
                 Output.json([
-                    "holds": true, "sequence": finding.sequence, "key": "\(finding.key)",
-                    "signedAt": finding.signedAt.iso8601, "textShown": finding.isTextShown,
+                    "holds": true, "complete": finding.isComplete, "sequence": finding.sequence,
+                    "key": "\(finding.key)", "signedAt": finding.signedAt.iso8601, "textShown": finding.isTextShown,
+                    "hidden": finding.hidden.map(\.object),
                 ])
             } else {
                 print("holds: event \(finding.sequence), signed \(finding.signedAt.iso8601) by \(finding.key)")
@@ -186,9 +192,43 @@ struct VerifyProof: AsyncParsableCommand {
                     finding.isTextShown
                         ? "the text that was shown is that of the catalog which the chain names"
                         : "it holds no text that the chain could vouch for")
+                for part in finding.hidden { print("the document does not show \(part.words)") }
             }
             signer.warnIfUnknown(finding.key)
+            guard finding.isComplete else {
+                throw Failure(
+                    code: Exit.damaged,
+                    message:
+                        "something that event \(finding.sequence) named is withheld: what stands there holds, but it "
+                        + "is not all; ask the node for its proof anew")
+            }
         }
+    }
+}
+
+extension EventProof.HiddenPart {
+    fileprivate var words: String {
+        let what =
+            switch kind {
+            case .identifier(let number, let count): "identifier \(number) of \(count)"
+            case .evidence: "the evidence"
+            case .guardian: "the guardian"
+            case .all: "whom the event named, nor its evidence"
+            }
+        let why = erasure.map { "erased at sequence \($0)" } ?? "withheld, as the chain shows no erasure of it"
+        return "\(what): \(why)"
+    }
+
+    fileprivate var object: [String: Any] {
+        var object: [String: Any] = ["erasedAt": erasure.map { $0 as Any } ?? NSNull()]
+        switch kind {
+        case .identifier(let number, let count):
+            object.merge(["part": "identifier", "number": number, "of": count]) { $1 }
+        case .evidence: object["part"] = "evidence"
+        case .guardian: object["part"] = "guardian"
+        case .all: object["part"] = "all"
+        }
+        return object
     }
 }
 

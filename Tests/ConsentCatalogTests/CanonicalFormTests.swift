@@ -20,6 +20,24 @@ private func hexadecimal(_ bytes: [UInt8]) -> String {
         #expect(hexadecimal(sample.digest) == "d4bdd56ef3e5a9111158f3bd5edf6ad802171ab7426b11e8b9ed75b19d7e3481")
     }
 
+    /// As many as fit into a catalog. Each looked up among all, they took a minute in a debug build.
+    @Test func aRevisionOfSeventeenThousandRecipientsIsDigestedByOneLookAtEach() {
+        let ids = (0..<17_000).map { "recipient-of-the-club-\($0)" }
+        let catalog = Catalog(
+            recipients: ids.map { Recipient(id: $0, name: "N", address: "A", country: "NO", category: "") },
+            dataCategories: ids.map { DataCategory(id: $0, name: "D", isSpecial: false) })
+        let revision = Revision(
+            name: "1", effectiveAt: Timestamp(millis: 1), purposes: [], dataCategories: ids, recipients: ids)
+        var form: [UInt8] = []
+        let took = ContinuousClock().measure { form = canonicalBytes(of: revision, of: "c1", in: catalog) }
+        #expect(took < .seconds(10))
+        let idSize = ids.reduce(0) { $0 + $1.utf8.count }
+        let fixedSize = canonicalBytes(
+            of: Revision(name: "1", effectiveAt: Timestamp(millis: 1), purposes: []), of: "c1", in: catalog
+        ).count
+        #expect(form.count == fixedSize + 2 * idSize + ids.count * (4 + 4 + 1 + 4 + 4 + 1 + 4 + 2))
+    }
+
     @Test func writesTheFieldsAsTheTableSays() {
         let revision = Revision(
             name: "1", effectiveAt: Timestamp(millis: 1),

@@ -88,30 +88,31 @@ struct ErasedPartTests {
 
     @Test func theProofOfTheOtherPersonHoldsAndNothingInItCanBeChanged() throws {
         try takeThePhoneOff()
-        try erase(phone)
+        let erasure = try erase(phone).sequence
         for sequence in 2...5 as ClosedRange<UInt64> {
             let text = try engine.document(.event, of: sequence)
             #expect(!text.contains(phone.value))
             let json = try #require(JSONValue(text: text))
-            #expect(try EventProof.verify(json, key: engine.verificationKey).sequence == sequence)
+            let finding = try EventProof.verify(json, key: engine.verificationKey)
+            #expect(finding.sequence == sequence && finding.isComplete)
+            let gone: [EventProof.HiddenPart.Kind] =
+                [[.identifier(3, of: 3)], [.identifier(1, of: 1), .evidence], [.evidence], [.identifier(1, of: 2)]][
+                    Int(sequence) - 2]
+            #expect(finding.hidden == gone.map { EventProof.HiddenPart(kind: $0, erasure: erasure) })
             let (event, chain) = (try #require(json["event"]), try #require(json["chain"]))
             let identifiers = event["identifiers"]?.list ?? []
             var changes = [
                 json.with(["event": event.with(["identifiers": .list(identifiers + [.text(phone.text)])])]),
                 json.with(["event": event.with(["evidence": "another"])]),
             ]
-            // Of an event that names nothing any more, there is nothing to be tied to it.
             let parts = try #require(chain["parts"])
-            #expect(parts.isNull == (sequence == 3))
-            let hashes = parts["identifiers"]?.list ?? []
-            changes +=
-                parts.isNull
-                ? []
-                : [
-                    json.with(["chain": chain.with(["parts": .null])]),
-                    json.with(["chain": chain.with(["parts": parts.with(["identifiers": .list(hashes.dropLast())])])]),
-                    json.with(["chain": chain.with(["parts": parts.with(["evidence": ["hash": .text("00")]])])]),
-                ]
+            let hashes = try #require(parts["identifiers"]?.list)
+            changes += [
+                json.with(["chain": chain.with(["parts": parts.with(["identifiers": .list(hashes.dropLast())])])]),
+                json.with(["chain": chain.with(["parts": parts.with(["evidence": ["hash": .text("00")]])])]),
+                json.with(["chain": chain.with(["salt": .null])]),
+            ]
+            if sequence != 3 { changes.append(json.with(["chain": chain.with(["parts": .null])])) }
             for changed in changes {
                 #expect(throws: ProofError.self) { try EventProof.verify(changed, key: nil) }
             }
@@ -119,6 +120,118 @@ struct ErasedPartTests {
         let receipt = try engine.receipt(of: 2, .dpvReceipt)
         #expect(try Receipt.verify(receipt, key: engine.verificationKey).kind == .dpvReceipt)
     }
+
+    // MARK: What a document hides
+
+    private func proof(_ sequence: UInt64) throws -> JSONValue {
+        try #require(JSONValue(text: try engine.document(.event, of: sequence)))
+    }
+
+    private func hidden(_ json: JSONValue) throws -> [EventProof.HiddenPart] {
+        try EventProof.verify(json, key: engine.verificationKey).hidden
+    }
+
+    /// A proof in which one identifier has been replaced by what the event committed to by it.
+    private func withholding(_ position: Int, of json: JSONValue) throws -> JSONValue {
+        let (event, chain) = (try #require(json["event"]), try #require(json["chain"]))
+        let parts = try #require(chain["parts"])
+        var (named, committed) = (try #require(event["identifiers"]?.list), try #require(parts["identifiers"]?.list))
+        let text = try #require(named.remove(at: position).text)
+        let identifier = try #require([kari, mail, phone].first { $0.text == text })
+        let nonce = try #require(committed[position]["nonce"]?.bytes)
+        let value = Array(identifier.value.utf8)
+        let hash = ChainHash(hashing: nonce + [identifier.type.rawValue, UInt8(value.count)] + value)
+        committed[position] = ["hash": .text(hash.bytes.map { String(format: "%02x", $0) }.joined())]
+        return json.with([
+            "event": event.with(["identifiers": .list(named)]),
+            "chain": chain.with(["parts": parts.with(["identifiers": .list(committed)])]),
+        ])
+    }
+
+    @Test func aPartThatIsWithheldIsNotTakenForErased() throws {
+        try takeThePhoneOff()
+        let whole = try proof(2)
+        #expect(try hidden(whole) == [])
+        for position in 0..<3 {
+            let changed = try withholding(position, of: whole)
+            #expect(try hidden(changed) == [.init(kind: .identifier(position + 1, of: 3), erasure: nil)])
+            #expect(try !EventProof.verify(changed, key: nil).isComplete)
+        }
+        let erasure = try erase(phone).sequence
+        let partly = try proof(2)
+        let gone = EventProof.HiddenPart(kind: .identifier(3, of: 3), erasure: erasure)
+        #expect(try hidden(partly) == [gone])
+        // The erasure that stands there tells of the phone alone, and no other tells of anything.
+        #expect(
+            try hidden(try withholding(1, of: partly)) == [.init(kind: .identifier(2, of: 3), erasure: nil), gone])
+        #expect(try hidden(partly.without("erasures")) == [.init(kind: .identifier(3, of: 3), erasure: nil)])
+    }
+
+    @Test func anEventOfWhichAllIsWithheldIsNotTakenForErased() throws {
+        try takeThePhoneOff()
+        let json = try proof(2)
+        let (event, chain) = (try #require(json["event"]), try #require(json["chain"]))
+        let stripped = json.with([
+            "event": event.with(["identifiers": [], "evidence": "", "erased": .bool(true)]),
+            "chain": chain.with(["salt": .null, "parts": .null]),
+        ])
+        #expect(try hidden(stripped) == [.init(kind: .all, erasure: nil)])
+        let erasure = try erase(kari).sequence
+        #expect(try hidden(try proof(2)) == [.init(kind: .all, erasure: erasure)])
+        #expect(try hidden(try proof(2).without("erasures")) == [.init(kind: .all, erasure: nil)])
+        // A "no" about who is erased never named anybody.
+        let no = try #require(try engine.recordOne(ConsentEvent([kari], "p0", .withdrawn)).sequence)
+        #expect(try hidden(try proof(no)) == [])
+    }
+
+    /// The erasure of another person, or one that took something else, shows nothing.
+    @Test func anErasureCountsForWhatItTookAlone() throws {
+        let ola = Identifier.customer("ola-200002")
+        try record(.grant([kari, mail], "p0"), .grant([ola], "p0"))
+        try erase(kari)
+        try erase(ola)
+        let (ofKari, ofOla) = (try proof(2), try proof(3))
+        let exchanged = ofKari.with(["erasures": try #require(ofOla["erasures"])])
+        #expect(try hidden(exchanged) == [.init(kind: .all, erasure: nil)])
+        let erasure = try #require(ofKari["erasures"]?.list?.first)
+        let events = try #require(erasure["events"]?.list)
+        let ofCatalog = try #require(ofKari["catalog"])
+        let applied: JSONValue = [
+            "event": try #require(ofCatalog["event"]).with(["subject": .null]),
+            "chain": try #require(ofCatalog["chain"]),
+        ]
+        for changed in [
+            erasure.with(["parts": .text(String(repeating: "00", count: 41))]), erasure.with(["parts": .text("00")]),
+            erasure.with(["events": []]), erasure.with(["events": .list([applied])]),
+            erasure.with(["events": .list(events + events)]), erasure.without("parts"),
+        ] {
+            #expect(throws: ProofError.self, "\(changed.canonical)") {
+                try EventProof.verify(ofKari.with(["erasures": .list([changed])]), key: nil)
+            }
+        }
+    }
+
+    @Test func whoBecamePartOfAnErasedPersonIsShownToBeErasedByTheLinks() throws {
+        let (cookie, device) = (Identifier.make(.cookie, "f3a1-browser"), Identifier.make(.device, "tablet-77"))
+        try record(.grant([cookie], "p0"), .grant([device], "p0"), .grant([kari], "p1"))
+        try link(cookie, to: device)
+        try link(device, to: kari)
+        let erasure = try erase(kari).sequence
+        for (sequence, links) in [(2, 2), (3, 1), (4, 0)] as [(UInt64, Int)] {
+            let json = try proof(sequence)
+            #expect(try hidden(json) == [.init(kind: .all, erasure: erasure)])
+            let shown = try #require(json["erasures"]?.list?.first)
+            let events = try #require(shown["events"]?.list)
+            #expect(events.count == links + 1)
+            guard links > 0 else { continue }
+            let short = json.with(["erasures": .list([shown.with(["events": .list(Array(events.dropFirst()))])])])
+            #expect(try hidden(short) == [.init(kind: .all, erasure: nil)])
+            let cut = json.with(["erasures": .list([shown.with(["events": .list(Array(events.dropLast()))])])])
+            #expect(throws: ProofError.self) { try EventProof.verify(cut, key: nil) }
+        }
+    }
+
+    // MARK: Wherever it has been
 
     @Test func whereverItHasBeenOnItsWayNothingNamesIt() throws {
         let (cookie, device) = (Identifier.make(.cookie, "f3a1-browser"), Identifier.make(.device, "tablet-77"))
@@ -288,9 +401,10 @@ struct ErasedPartTests {
             try engine.events(kari).map(\.event.identifiers) == [[kari, mail, phone], [phone], [mail], [phone, kari]])
         let proof = try #require(JSONValue(text: try engine.document(.event, of: 2)))
         #expect(try EventProof.verify(proof, key: engine.verificationKey).sequence == 2)
-        try erase(phone)
+        let erasure = try erase(phone).sequence
         #expect(try traces(phone.value, note) == [])
         #expect(try engine.events(kari).map(\.event.identifiers) == [[], [], [], []])
+        #expect(try hidden(try self.proof(2)) == [.init(kind: .all, erasure: erasure)])
         #expect(engine.decision(kari, 0) == .granted)
         try expectSound()
         try erase(kari)

@@ -257,7 +257,7 @@ struct FailureTests {
         try File.replace(node.folder.checkpointsPath, with: Array("{\"format\":\n".utf8))
         #expect { try node.open() } throws: { error in
             guard case LedgerError.checkpointsUnreadable(let path, _) = error else { return false }
-            return path == node.folder.checkpointsPath && "\(error)".contains("line 1")
+            return path == node.folder.checkpointsPath && "\(error)".contains("at byte 0")
                 && !"\(error)".contains("restore a backup") && !"\(error)".contains("ledger is damaged")
         }
         #expect(try node.folder.damage() == nil)

@@ -123,6 +123,49 @@ struct ProofTests {
         #expect(try node.folder.checkpoints().map(\.sequence) == [5, 6])
     }
 
+    /// A node signs for years. What it once signed is read again only by whoever wants to see it.
+    @Test func openingSigningAndProvingReadTheEndOfManyCheckpointsAlone() throws {
+        let kari = Identifier.customer("kari-100001")
+        for number in 0..<100 {
+            _ = try node.engine.record([ConsentEvent([kari], "p0", number % 2 == 0 ? .withdrawn : .deferred)])
+            _ = try node.engine.checkpoint()
+        }
+        #expect(try verifyOffline(try node.engine.document(.event, of: 2)).sequence == 2)
+        try node.close()
+        let path = node.folder.checkpointsPath
+        let lines = String(decoding: try File.read(path), as: UTF8.self).split(separator: "\n").map(String.init)
+        #expect(lines.count == 100)
+        // Nobody who opens, signs or proves would get past them.
+        func lose(_ range: Range<Int>) throws {
+            var changed = lines
+            for position in range { changed[position] = String(repeating: "x", count: lines[position].utf8.count) }
+            try File.replace(path, with: Array(changed.map { $0 + "\n" }.joined().utf8))
+        }
+        try lose(1..<80)
+        try node.open()
+        let refusal = ConsentEvent([.customer("per")], "p0", .refused)
+        let next = try #require(try node.engine.recordOne(refusal).sequence)
+        #expect(try node.engine.checkpoint().first == next && next == 106)
+        #expect(try verifyOffline(try node.engine.document(.event, of: next)).sequence == next)
+        #expect(throws: (any Error).self) { try node.engine.document(.event, of: 50) }
+        try node.close()
+        #expect(try verify(node.folder).problems.contains { $0.contains("line 2") })
+        try lose(1..<90)
+        #expect {
+            try node.open()
+        } throws: {
+            if case LedgerError.checkpointsUnreadable = $0 { true } else { false }
+        }
+        try File.replace(path, with: Array(lines.map { $0 + "\n" }.joined().utf8))
+        try node.open()
+        for sequence in [1, 2, 6, 7, 8, 55, 88, 89, 90, 104, 105, next] as [UInt64] {
+            #expect(try verifyOffline(try node.engine.document(.event, of: sequence)).sequence == sequence)
+        }
+        try node.close()
+        let report = try verify(node.folder)
+        #expect(report.isSound && report.checkpoints == 101)
+    }
+
     // MARK: What verify finds by them
 
     /// The ledger of another day is sound in itself: only what was signed shows that it lacks something.
@@ -284,6 +327,64 @@ struct ProofTests {
             #expect(try verifyOffline(text).sequence == sequence)
             #expect(!text.contains("kari") && !text.contains("receipt 7"))
         }
+    }
+
+    /// A revision that was applied may be written anew until it comes into force.
+    @Test func theTextShownIsThatOfTheCatalogInForceAndNoDraftOfIt() throws {
+        let soon = now.advanced(bySeconds: 3600)
+        func apply(_ text: String) throws {
+            var catalog = SampleCatalog(
+                [.init("p0", bit: 0), .init("p1", bit: 1), .init("mail", bit: 2, basis: "legitimate_interest")],
+                revisions: [.init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1"])])
+            catalog.revisions.append(.init("1.1", effectiveAt: soon, purposes: ["p0", "p1"]))
+            let document = try CatalogDocument(
+                text: catalog.text.replacing("Du samtykker til 1.1.", with: text), file: "catalog")
+            _ = try node.engine.apply(document)
+        }
+        func shown(_ sequence: UInt64) throws -> String? {
+            let text = try node.engine.document(.event, of: sequence)
+            #expect(try verifyOffline(text).isTextShown)
+            return JSONValue(text: text)?["shown"]?["body"]?.text
+        }
+        func record(_ event: ConsentEvent) throws -> UInt64 { try #require(try node.engine.recordOne(event).sequence) }
+        try apply("Et utkast.")
+        // Whoever was asked by the draft was shown the draft.
+        let later = ConsentEvent([.customer("per")], "p0", .deferred).with {
+            $0.revision = RevisionName(declaration: "club", revision: "1.1")
+            $0.language = "nb"
+        }
+        let early = try record(later)
+        try apply("Det som gjelder.")
+        let late = try record(later)
+        node.clockAheadMillis = 3_700_000
+        try node.restart()
+        let consent = try record(.grant([.customer("per")], revision: "1.1"))
+        #expect(try shown(early) == "Et utkast.")
+        #expect(try shown(late) == "Det som gjelder." && shown(consent) == "Det som gjelder.")
+        let receipt = try node.engine.receipt(of: consent, .dpvReceipt).canonical
+        #expect(receipt.contains("Det som gjelder.") && !receipt.contains("Et utkast."))
+    }
+
+    /// A catalog that this build cannot read does not make an older draft the text that was shown.
+    @Test func whereTheCatalogInForceCannotBeReadNoTextIsShown() throws {
+        let soon = now.advanced(bySeconds: 3600)
+        var catalog = SampleCatalog(
+            [.init("p0", bit: 0), .init("p1", bit: 1), .init("mail", bit: 2, basis: "legitimate_interest")],
+            revisions: [.init("1.0", effectiveAt: SampleCatalog.begin, purposes: ["p0", "p1"])])
+        catalog.revisions.append(.init("1.1", effectiveAt: soon, purposes: ["p0", "p1"]))
+        _ = try node.engine.apply(catalog.document)
+        catalog.revisions[1].more = ["storageLocation: EU"]
+        _ = try node.engine.apply(catalog.document)
+        let later = ConsentEvent([.customer("per")], "p0", .deferred).with {
+            $0.revision = RevisionName(declaration: "club", revision: "1.1")
+            $0.language = "nb"
+        }
+        let sequence = try #require(try node.engine.recordOne(later).sequence)
+        // As one that was written by a later build.
+        try node.folder.changeLedger("UPDATE catalog SET document = 'format: 99' WHERE version = 3")
+        let text = try node.engine.document(.event, of: sequence)
+        #expect(try !verifyOffline(text).isTextShown)
+        #expect(JSONValue(text: text)?["shown"] == .null)
     }
 
     @Test func theProofOfAnActThatNamesNoLanguageHoldsAndShowsNoText() throws {

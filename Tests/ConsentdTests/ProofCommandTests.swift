@@ -67,6 +67,39 @@ struct ProofCommandTests {
         #expect(try await Binary.run(["proof", "verify", try folder.write("none", Data("{}".utf8))]).status == 5)
     }
 
+    @Test func whatAProofHidesIsSaidAndWhatIsWithheldEndsWithSix() async throws {
+        let (folder, data) = try await club()
+        let file = folder.path + "/whole.json"
+        _ = try await Binary.run(["proof", "2", "--data", data, "--output", file])
+        let whole = try #require(
+            try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: file))) as? [String: Any])
+        var (event, chain, withheld) = (
+            try #require(whole["event"] as? [String: Any]), try #require(whole["chain"] as? [String: Any]), whole
+        )
+        event.merge(["identifiers": [String](), "evidence": "", "erased": true]) { $1 }
+        chain.merge(["salt": NSNull(), "parts": NSNull()]) { $1 }
+        (withheld["event"], withheld["chain"]) = (event, chain)
+        let stripped = try folder.write("withheld", try JSONSerialization.data(withJSONObject: withheld))
+        let found = try await Binary.run(["proof", "verify", stripped])
+        #expect(
+            found.status == 6 && found.output.contains("whom the event named, nor its evidence: withheld"), "\(found)")
+        #expect(found.errors.contains("event 2 named is withheld"), "\(found)")
+        let json = try await Binary.run(["proof", "verify", stripped, "--json"])
+        #expect(json.status == 6 && json.objects.first?["complete"] as? Bool == false, "\(json)")
+        _ = try await Binary.run([
+            "erase", "email:kari.nordmann@example.no", "--reason", "consent_withdrawn", "--data", data,
+        ])
+        let erased = folder.path + "/erased.json"
+        let shown = try await Binary.run(["proof", "2", "--data", data, "--output", erased])
+        #expect(shown.output.contains("took something out of it"), "\(shown)")
+        let holds = try await Binary.run(["proof", "verify", erased])
+        #expect(holds.status == 0 && holds.output.contains("nor its evidence: erased at sequence "), "\(holds)")
+        let object = try #require(try await Binary.run(["proof", "verify", erased, "--json"]).objects.first)
+        let hidden = try #require((object["hidden"] as? [[String: Any]])?.first)
+        #expect(object["complete"] as? Bool == true && hidden["part"] as? String == "all")
+        #expect((hidden["erasedAt"] as? Int ?? 0) > 2)
+    }
+
     @Test(arguments: LongCatalog.allCases)
     func theProofAndReceiptsOfTheLongestCatalogsAreWhole(_ catalog: LongCatalog) async throws {
         let folder = try Folder()
