@@ -1,4 +1,5 @@
 import ConsentEngine
+import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentServer

@@ -1,5 +1,6 @@
 import ConsentEdge
 import ConsentEngine
+import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentServer
