@@ -14,7 +14,6 @@ let strict = common + [.strictMemorySafety()]
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let sqlite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
-let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
@@ -31,7 +30,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.8.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
@@ -45,8 +43,10 @@ let package = Package(
             publicHeadersPath: "."),
         .target(name: "ConsentKernel", dependencies: ["CKernel"], swiftSettings: strict),
         .target(name: "ConsentModel", swiftSettings: common),
+        .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
+        .target(name: "ConsentCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(
-            name: "ConsentCatalog", dependencies: ["ConsentModel", crypto, yams],
+            name: "ConsentCatalog", dependencies: ["ConsentModel", "ConsentCrypto", yams],
             resources: [.embedInCode("Resources/template-catalog.yaml")], swiftSettings: common),
         .target(name: "ConsentWire", dependencies: ["ConsentModel"], swiftSettings: strict),
         .target(
@@ -57,10 +57,10 @@ let package = Package(
         // What of SQLite Swift cannot call.
         .target(name: "CLedger", dependencies: [sqlite]),
         .target(
-            name: "ConsentLedger", dependencies: ["CLedger", "ConsentModel", grdb, sqlite, crypto],
+            name: "ConsentLedger", dependencies: ["CLedger", "ConsentModel", "ConsentCrypto", grdb, sqlite],
             swiftSettings: common),
         .target(
-            name: "ConsentProof", dependencies: ["ConsentModel", "ConsentCatalog", "ConsentLedger", crypto],
+            name: "ConsentProof", dependencies: ["ConsentModel", "ConsentCatalog", "ConsentLedger", "ConsentCrypto"],
             swiftSettings: common),
         .target(
             name: "ConsentEngine",
@@ -82,7 +82,7 @@ let package = Package(
                 "ConsentSync", "ConsentServer",
             ],
             swiftSettings: common),
-        .target(name: "ConsentRegister", dependencies: ["ConsentModel", crypto], swiftSettings: common),
+        .target(name: "ConsentRegister", dependencies: ["ConsentModel", "ConsentCrypto"], swiftSettings: common),
         .executableTarget(
             name: "consentd",
             dependencies: [
@@ -130,7 +130,7 @@ let package = Package(
             name: "ConsentEngineTests",
             dependencies: [
                 "ConsentEngine", "ConsentLedger", "ConsentProof", "ConsentIndex", "ConsentCatalog", "ConsentModel",
-                "ConsentKernel", "ConsentReader", "ConsentTestSupport", grdb, crypto,
+                "ConsentKernel", "ConsentReader", "ConsentTestSupport", grdb,
             ],
             swiftSettings: common),
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
@@ -151,9 +151,11 @@ let package = Package(
         .testTarget(
             name: "ConsentProofTests",
             dependencies: [
-                "ConsentProof", "ConsentLedger", "ConsentModel", "ConsentKernel", "ConsentTestSupport", crypto,
+                "ConsentProof", "ConsentLedger", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
             ],
             swiftSettings: common),
+        .testTarget(
+            name: "ConsentCryptoTests", dependencies: ["ConsentCrypto"], swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(

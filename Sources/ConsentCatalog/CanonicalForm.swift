@@ -1,5 +1,5 @@
+import ConsentCrypto
 package import ConsentModel
-import Crypto
 
 // The canonical form: the bytes that stand for what a catalog says, however its text is written. Two catalogs with
 // the same bytes mean the same, and two that mean the same have the same bytes.
@@ -62,12 +62,12 @@ import Crypto
 
 /// SHA-256 of the revision's canonical form; what it refers to is looked up in `catalog`.
 package func revisionDigest(_ revision: Revision, of declaration: String, in catalog: Catalog) -> [UInt8] {
-    sha256(canonicalBytes(of: revision, of: declaration, in: catalog))
+    SHA256.digest(of: canonicalBytes(of: revision, of: declaration, in: catalog))
 }
 
 /// SHA-256 of the catalog's canonical form.
 package func catalogDigest(_ catalog: Catalog, languages: [String]) -> [UInt8] {
-    sha256(canonicalBytes(of: catalog, languages: languages))
+    SHA256.digest(of: canonicalBytes(of: catalog, languages: languages))
 }
 
 /// The revision's canonical form, as the table above draws it.
@@ -119,12 +119,6 @@ package func canonicalBytes(of catalog: Catalog, languages: [String]) -> [UInt8]
         }
     }
     return form.bytes
-}
-
-private func sha256(_ bytes: [UInt8]) -> [UInt8] {
-    var hash = SHA256()
-    bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
-    return Array(hash.finalize())
 }
 
 /// Writes the units of the canonical form.

@@ -1,5 +1,5 @@
+import ConsentCrypto
 package import ConsentModel
-import Crypto
 
 // What is hashed, so that anyone can check the chain. Integers are little-endian, text8 is a size byte and UTF-8.
 //
@@ -38,11 +38,7 @@ package struct ChainHash: Equatable, Sendable {
 
     /// Of one piece, or of two, one after the other.
     init(hashing piece: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer? = nil) {
-        var hasher = SHA256()
-        hasher.update(bufferPointer: piece)
-        if let second { hasher.update(bufferPointer: second) }
-        let digest = hasher.finalize()
-        withUnsafeMutableBytes(of: &words) { words in digest.withUnsafeBytes { words.copyMemory(from: $0) } }
+        withUnsafeMutableBytes(of: &words) { SHA256.write(digestOf: piece, second, to: $0) }
     }
 
     /// Of a byte, and one or two hashes behind it.
@@ -58,7 +54,7 @@ package struct ChainHash: Equatable, Sendable {
         }
     }
 
-    static let size = 32
+    static let size = SHA256.size
 
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try withUnsafeBytes(of: words, body)

@@ -1,30 +1,22 @@
-import Crypto
+import ConsentCrypto
 
 /// The key that a node signs with: Ed25519 (RFC 8032). Its file holds the 32 bytes of the seed, mode 0600.
 package struct SigningKey: Sendable {
     /// Bytes of the seed.
-    package static let size = 32
+    package static let size = Ed25519.seedSize
 
-    private let key: Curve25519.Signing.PrivateKey
+    private let key: Ed25519.PrivateKey
 
     /// Nil unless there are 32 bytes.
     package init?(bytes: [UInt8]) {
-        guard bytes.count == Self.size, let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: bytes) else {
-            return nil
-        }
+        guard let key = Ed25519.PrivateKey(seed: bytes) else { return nil }
         self.key = key
     }
 
-    package var verificationKey: VerificationKey { VerificationKey(known: Array(key.publicKey.rawRepresentation)) }
+    package var verificationKey: VerificationKey { VerificationKey(known: key.publicKey) }
 
     /// 64 bytes.
-    package func signature(over bytes: [UInt8]) -> [UInt8] {
-        do {
-            return Array(try key.signature(for: bytes))
-        } catch {
-            preconditionFailure("a key that was read can sign: \(error)")
-        }
-    }
+    package func signature(over bytes: [UInt8]) -> [UInt8] { key.signature(over: bytes) }
 }
 
 /// The public half of a ``SigningKey``: what others need to check what a node has signed.
@@ -34,10 +26,9 @@ package struct VerificationKey: Hashable, Sendable, CustomStringConvertible {
 
     fileprivate init(known bytes: [UInt8]) { self.bytes = bytes }
 
-    /// Nil unless there are 32 bytes that are a key.
+    /// Nil unless there are 32 bytes. Under bytes that are no key, no signature is valid.
     package init?(bytes: [UInt8]) {
-        guard bytes.count == SigningKey.size, (try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)) != nil
-        else { return nil }
+        guard bytes.count == Ed25519.publicKeySize else { return nil }
         self.bytes = bytes
     }
 
@@ -50,8 +41,7 @@ package struct VerificationKey: Hashable, Sendable, CustomStringConvertible {
     package var description: String { bytes.hex }
 
     package func isValid(_ signature: [UInt8], over bytes: [UInt8]) -> Bool {
-        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: self.bytes) else { return false }
-        return key.isValidSignature(signature, for: bytes)
+        Ed25519.isValid(signature, over: bytes, publicKey: self.bytes)
     }
 
     /// As a DID of the method `key` (W3C): multicodec ed25519-pub in base58btc.

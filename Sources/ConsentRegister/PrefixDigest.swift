@@ -1,9 +1,9 @@
-import Crypto
+import ConsentCrypto
 
 /// The SHA-256 of a file's first bytes. Where they end is known only after some of the bytes behind them were read, so
 /// those wait here.
-package struct PrefixDigest {
-    package static let size = SHA256.byteCount
+package struct PrefixDigest: ~Copyable {
+    package static let size = SHA256.size
 
     private var hash = SHA256()
     /// How far it reaches.
@@ -28,7 +28,7 @@ package struct PrefixDigest {
         let count = Int(offset - end)
         precondition(taken + count <= waiting.count, "a digest reaches over bytes that were read")
         waiting.withUnsafeBytes {
-            hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: $0[taken..<taken + count]))
+            hash.update(UnsafeRawBufferPointer(rebasing: $0[taken..<taken + count]))
         }
         taken += count
         end = offset
@@ -37,10 +37,10 @@ package struct PrefixDigest {
 
     /// Eight hexadecimal digits that tell one text from another.
     package static func mark(of text: String) -> String {
-        SHA256.hash(data: Array(text.utf8)).prefix(4).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+        SHA256.digest(of: Array(text.utf8)).prefix(4).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
             .joined()
     }
 
     /// The digest as far as it reaches.
-    package var value: [UInt8] { Array(hash.finalize()) }
+    package var value: [UInt8] { hash.digest }
 }

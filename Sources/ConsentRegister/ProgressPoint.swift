@@ -1,5 +1,5 @@
+import ConsentCrypto
 import ConsentModel
-import Crypto
 
 /// Why a stored point cannot be used. An import then begins anew, which is harmless: what is recorded already is known
 /// again.
@@ -158,7 +158,7 @@ extension ProgressPoint {
         guard last == "check \(check(String(whole[..<last.startIndex])))" else { throw .damaged }
     }
 
-    private static func check(_ text: String) -> String { hex(Array(SHA256.hash(data: Array(text.utf8)))) }
+    private static func check(_ text: String) -> String { hex(SHA256.digest(of: Array(text.utf8))) }
 
     private static func hex(_ bytes: [UInt8]) -> String {
         bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()

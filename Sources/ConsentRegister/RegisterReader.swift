@@ -1,5 +1,5 @@
+import ConsentCrypto
 package import ConsentModel
-import Crypto
 
 /// A row that became events.
 package struct RegisterRow: Sendable, Equatable {
@@ -25,10 +25,7 @@ package struct RegisterRow: Sendable, Equatable {
     ///
     /// - Parameter file: the digest of the whole file, see ``PrefixDigest``.
     package mutating func identify(by file: [UInt8]) {
-        var hash = SHA256()
-        hash.update(data: file)
-        withUnsafeBytes(of: start.offset.littleEndian) { hash.update(bufferPointer: $0) }
-        let digest = Array(hash.finalize())
+        let digest = SHA256.digest(of: file + withUnsafeBytes(of: start.offset.littleEndian) { Array($0) })
         func word(_ start: Int) -> UInt64 { digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
         for position in events.indices where events[position].capturedAt == nil {
             // Two halves of zero would be no key.

@@ -312,7 +312,8 @@ private final class RegisterImport {
     /// Of the whole file: what tells it from another register that says the same.
     private func wholeDigest() throws -> [UInt8] {
         let file = try FileDescriptor.open(paths.register, .readOnly)
-        var (digest, offset): (PrefixDigest, UInt64) = (PrefixDigest(), 0)
+        var digest = PrefixDigest()
+        var offset: UInt64 = 0
         while true {
             let chunk = try Self.read(file, count: Self.chunkSize)
             if chunk.isEmpty { return digest.value }
