@@ -57,6 +57,8 @@ static const uint64_t ERASED_TAG = 1 << 8;
 enum { ROUNDS_MAX = 4096 };
 // A generation that is superseded again and again, or by none that can be found, answers nothing.
 enum { GENERATIONS_TRIED_MAX = 64 };
+// How often a reader whose file nobody vouches for looks whether another one stands in its place.
+enum { LOOK_MILLIS = 1000 };
 // As many rows as a processor has fetches in flight; the ring that holds their hashes is a power of two.
 enum { AHEAD = 24, RING = 32 };
 // Subjects that are answered as of one moment.
@@ -76,6 +78,8 @@ typedef struct {
     uint64_t slots;
     uint64_t slots_per_line;
     uint64_t lines;
+    dev_t device;
+    ino_t file;
 } index_table;
 
 // Which purpose has which bit: a line each, its bit, a tab, its id. Empty where none was read.
@@ -92,6 +96,8 @@ struct consent_reader {
     bool is_of_this_boot;
     // What a writer of another boot vouched for. It counts for nothing, also if the next writer has not cleared it yet.
     uint64_t vouched_elsewhere;
+    // When it last looked for another file; milliseconds since the boot.
+    uint64_t looked_at;
     purpose_list purposes;
     char *path;        // room for the longest of the paths in the folder
     size_t path_size;
@@ -1226,7 +1232,8 @@ static int map_current(consent_reader *reader, index_table *table, const unsigne
     }
     close(file);
     if (error != CONSENT_READER_OK) return error;
-    *table = (index_table){.base = base, .size = (size_t)status.st_size};
+    *table =
+        (index_table){.base = base, .size = (size_t)status.st_size, .device = status.st_dev, .file = status.st_ino};
     table->rows = (const uint64_t *)base + HEADER_SIZE / 8;
     // Rows lie anywhere in it. Only advice: where it is not taken, checks are slower.
     (void)madvise(base, table->size, MADV_HUGEPAGE);
@@ -1419,6 +1426,25 @@ static int may_try_again(consent_reader *reader, attempts *tried) {
         ? CONSENT_READER_OK : error;
 }
 
+// Nothing tells who has it mapped that an index was deleted, and made anew at the next start; but nobody vouches for it
+// any more. True where another file stands in its place and is read from now on.
+static bool has_found_another(consent_reader *reader) {
+    uint64_t now = boot_millis();
+    if (now - reader->looked_at < LOOK_MILLIS) return false;
+    reader->looked_at = now;
+    struct stat status;
+    if (stat(path_in_folder(reader, "index/current"), &status) != 0) return false;
+    if (status.st_dev == reader->table.device && status.st_ino == reader->table.file) return false;
+    index_table newer;
+    if (map_current(reader, &newer, reader->history) != CONSENT_READER_OK) return false;
+    if (reader->purposes.size > 0 && follow_purposes(reader) != CONSENT_READER_OK) {
+        unmap(&newer);
+        return false;
+    }
+    take(reader, newer);
+    return true;
+}
+
 static bool is_settled(const consent_reader *reader, uint64_t version) {
     return (version & 1) == 0 && field(&reader->table, AT_VERSION) == version;
 }
@@ -1432,8 +1458,12 @@ static int check_hash(consent_reader *reader, identifier_hash hash, uint32_t pur
         moment at = moment_of(reader);
         question asked = question_of(&reader->table, purpose_bit);
         answer_from_row(&reader->table, &at, &asked, hash, answer);
-        judge_age(answer, freshness_of(&reader->table, age_of(&at), purpose_bit));
-        if (is_settled(reader, version)) return CONSENT_READER_OK;
+        age old = age_of(&at);
+        judge_age(answer, freshness_of(&reader->table, old, purpose_bit));
+        if (is_settled(reader, version)) {
+            if (old.is_live || !has_found_another(reader)) return CONSENT_READER_OK;
+            continue;
+        }
         int error = may_try_again(reader, &tried);
         if (error != CONSENT_READER_OK) return answer_nothing(answer, error);
     }
@@ -1477,9 +1507,11 @@ static bool check_block(
             answer_nothing(answers + due, CONSENT_READER_IDENTIFIER_INVALID);
         }
     }
-    uint8_t freshness = freshness_of(table, age_of(&at), purpose_bit);
+    age old = age_of(&at);
+    uint8_t freshness = freshness_of(table, old, purpose_bit);
     for (size_t position = 0; position < count; position++) judge_age(answers + position, freshness);
-    return is_settled(reader, version);
+    // Where it is another file's turn, each is asked for by itself.
+    return is_settled(reader, version) && (old.is_live || !has_found_another(reader));
 }
 
 int consent_reader_check_many(
@@ -1533,7 +1565,8 @@ static void answer_word(
     *denied = refused & purposes;
 }
 
-static void answer_words(
+// Returns whether the answers are live.
+static bool answer_words(
     consent_reader *reader, identifier_hash hash, const uint64_t *purposes, size_t words, uint64_t *granted,
     uint64_t *denied, consent_answer *summary) {
     const index_table *table = &reader->table;
@@ -1551,6 +1584,7 @@ static void answer_words(
         denied[word] &= counted;
     }
     *summary = (consent_answer){CONSENT_UNKNOWN, CONSENT_REASON_UNKNOWN, worst, 0, CONSENT_READER_OK, at.sequence};
+    return old.is_live;
 }
 
 int consent_reader_check_purposes(
@@ -1566,8 +1600,11 @@ int consent_reader_check_purposes(
     attempts tried = {0, 0};
     while (error == CONSENT_READER_OK) {
         uint64_t version = field(&reader->table, AT_VERSION);
-        answer_words(reader, hash, purposes, words, granted, denied, summary);
-        if (is_settled(reader, version)) return CONSENT_READER_OK;
+        bool is_live = answer_words(reader, hash, purposes, words, granted, denied, summary);
+        if (is_settled(reader, version)) {
+            if (is_live || !has_found_another(reader)) return CONSENT_READER_OK;
+            continue;
+        }
         error = may_try_again(reader, &tried);
     }
     memset(granted, 0, words * sizeof *granted);

@@ -1,4 +1,5 @@
 import ConsentEngine
+import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentServer
@@ -7,6 +8,9 @@ import Synchronization
 
 /// Hands requests on to whom an edge follows, as they came, over one connection, and its answers back. Connects when there
 /// is something to ask; what is not answered in time, or was in flight when the connection broke, fails.
+///
+/// Whoever is told of a change may ask this edge next, so the answer waits, for a second at the most, until the change
+/// holds here.
 final class Forwarder: Sendable {
     typealias Complete = @Sendable (@escaping Encode) -> Void
 
@@ -98,6 +102,16 @@ private final class ForwarderLoop: @unchecked Sendable {
         var begun: [UInt8] = []
     }
 
+    /// The answer to a change that has not come to this edge yet.
+    private struct Held {
+        /// Of the change.
+        var sequence: UInt64
+        /// Monotonic nanoseconds.
+        var until: Int64
+        var answer: [UInt8]
+        var complete: Forwarder.Complete
+    }
+
     private enum Link {
         case none
         case connecting
@@ -117,6 +131,8 @@ private final class ForwarderLoop: @unchecked Sendable {
     private var socket: Int32 = -1
     /// By the number that they have here.
     private var asked: [UInt32: Asked] = [:]
+    /// In the order in which they came.
+    private var held: [Held] = []
     private var lastNumber = ForwarderLoop.catalogNumber
     /// Frames that wait until the connection is open.
     private var waiting: [UInt8] = []
@@ -127,6 +143,7 @@ private final class ForwarderLoop: @unchecked Sendable {
 
     private static let answerNanos: Int64 = 30_000_000_000
     private static let connectNanos: Int64 = 5_000_000_000
+    private static let heldNanos: Int64 = 1_000_000_000
     private static let inboxToken = UInt64.max
     private static let socketToken: UInt64 = 1
     private static let readSize = 1 << 18
@@ -153,12 +170,13 @@ private final class ForwarderLoop: @unchecked Sendable {
             failAll("this edge cannot wait for its upstream: \(error)")
         }
         failAll("this edge drains")
+        for one in held { handOn(one.answer, one.complete) }
         closeSocket()
     }
 
     /// - Returns: false when it is over.
     private func turn() throws(SystemError) -> Bool {
-        let count = try epoll.wait(timeoutMillis: asked.isEmpty ? -1 : 250)
+        let count = try epoll.wait(timeoutMillis: held.isEmpty ? asked.isEmpty ? -1 : 250 : 1)
         let now = Clock.monotonicNanos()
         let (orders, mustStop) = forwarder.takeAll()
         if mustStop {
@@ -171,6 +189,7 @@ private final class ForwarderLoop: @unchecked Sendable {
         for order in orders { take(order, now) }
         if !asked.isEmpty, link == .none { connect(now) }
         passTime(now)
+        handOnWhatHolds(now)
         if link == .open || link == .greeting || link == .asking { send() }
         return true
     }
@@ -287,9 +306,43 @@ private final class ForwarderLoop: @unchecked Sendable {
             return nil
         }
         let relayed = answered.begun + answer
-        answered.complete { $0.bytes(relayed) }
-        forwarder.finished()
+        guard let sequence = Self.change(opcode, frame), sequence > appliedSequence else {
+            handOn(relayed, answered.complete)
+            return nil
+        }
+        held.append(
+            Held(
+                sequence: sequence, until: Clock.monotonicNanos() + Self.heldNanos, answer: relayed,
+                complete: answered.complete))
         return nil
+    }
+
+    // MARK: Changes that were made
+
+    private var appliedSequence: UInt64 { service().publication.current.appliedSequence }
+
+    private func handOn(_ answer: [UInt8], _ complete: Forwarder.Complete) {
+        complete { $0.bytes(answer) }
+        forwarder.finished()
+    }
+
+    private func handOnWhatHolds(_ now: Int64) {
+        guard !held.isEmpty else { return }
+        let applied = appliedSequence
+        for one in held where one.sequence <= applied || one.until <= now { handOn(one.answer, one.complete) }
+        held.removeAll { $0.sequence <= applied || $0.until <= now }
+    }
+
+    /// The sequence of the last change that an answer tells of; nil where there is none.
+    private static func change(_ opcode: Opcode, _ frame: Frame) -> UInt64? {
+        switch opcode {
+        case .recorded: try? Recorded(frame).outcomes.map(\.sequence).max()
+        case .appliedCatalog: try? CatalogApplied(frame).sequence
+        case .erased: try? Erased(frame).sequence
+        case .linked, .unlinked: try? LinkOutcome(frame, opcode).sequence
+        case .tokenConfirmed: try? TokenConfirmed(frame).consents.map(\.sequence).max()
+        default: nil
+        }
     }
 
     private func takeWelcome(_ frame: Frame) -> String? {

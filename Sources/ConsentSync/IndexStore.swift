@@ -56,7 +56,29 @@ package final class IndexStore: ReplicaStore {
         if let why = judge(catalog) { throw StoreFailure(why) }
         let writer = try IndexWriter(
             opening: folder.indexFolder, history: nil, keyCheck: IdentifierHashKey(bytes: hashKey).check)
+        try keeping { () throws(SystemError) in try bound(writer, by: catalog, in: folder.indexFolder) }
         return (writer, catalog, hashKey)
+    }
+
+    /// Neither the header's checksum nor the digest holds what says for whom and for how long answers count: it counts no
+    /// further than the catalog goes, which has proved itself. It may well say less, where the next catalog had begun to
+    /// come.
+    private static func bound(
+        _ writer: IndexWriter, by catalog: SyncCatalog, in folder: IndexFolder
+    ) throws(SystemError) {
+        let (table, defaults) = (writer.publication.current, writer.defaults)
+        writer.setLiveMillis(IndexTable.liveMillisDefault)
+        writer.setMaxStaleness(
+            Dictionary(
+                uniqueKeysWithValues: catalog.maxStaleness.map { bit, seconds in
+                    (bit, UInt32(min(UInt64(seconds), table.maxStalenessSeconds(purposeBit: bit))))
+                }))
+        // No upstream can vouch for a moment before one that is still to come.
+        if writer.vouchedAt > Clock.boottimeMillis() { writer.vouch(at: 0) }
+        try writer.setDefaults(
+            granted: defaults.granted.intersection(catalog.grantedDefaults),
+            denied: defaults.denied.union(catalog.deniedDefaults))
+        try folder.setPurposes(catalog.purposes.map { ($0.bit, $0.id) })
     }
 
     private func writer(_ target: ReplicaTarget) -> IndexWriter {

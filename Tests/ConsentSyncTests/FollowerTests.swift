@@ -149,6 +149,39 @@ struct FollowerTests {
         #expect(edge.state.counters.snapshots == 1)
     }
 
+    /// Only what never changes of a header has a checksum, and the list of purposes beside it has none. By each of these an
+    /// edge without its upstream would grant what nobody granted, or for longer than the catalog allows.
+    @Test(
+        arguments: [
+            (256, 0xF), (584, 3_600_000), (4096, 86400), (576, 0xFFFF_FFFF_FFFF),
+        ] as [(Int, UInt64)])
+    func whatAHeaderSaysBeyondTheCatalogCountsForNothing(offset: Int, value: UInt64) throws {
+        let upstream = try Upstream()
+        try upstream.give(0..<20)
+        let folder = TemporaryFolder()
+        do {
+            let edge = try upstream.edge(in: folder)
+            try edge.waitUntilEqual(to: upstream)
+        }
+        let index = EdgeFolder(folder.path).indexFolder
+        var bytes = try Data(contentsOf: URL(filePath: index.currentFilePath))
+        let damage = withUnsafeBytes(of: value) { Array($0) }
+        bytes.replaceSubrange(offset..<offset + 8, with: damage)
+        try bytes.write(to: URL(filePath: index.currentFilePath))
+        try index.setPurposes([(2, "p0"), (0, "p1"), (1, "p2")])
+
+        let store = try IndexStore(EdgeFolder(folder.path))
+        let (table, catalog) = (store.publication.current, store.catalog(.live))
+        #expect(store.problem == nil && catalog.version == 1)
+        #expect(table.defaults == (catalog.grantedDefaults, catalog.deniedDefaults))
+        #expect(table.liveMillis == IndexTable.liveMillisDefault)
+        #expect((0..<4).allSatisfy { table.maxStalenessSeconds(purposeBit: $0) == catalog.maxStaleness[$0] ?? 0 })
+        // A moment that is still to come would also keep the upstream from vouching for any before it.
+        #expect(store.vouchedAt <= Clock.boottimeMillis())
+        #expect(try index.purposes() == ["p0": 0, "p1": 1, "p2": 2])
+        try store.close()
+    }
+
     @Test func theUpstreamKnowsWhatEachEdgeEnforces() throws {
         let upstream = try Upstream()
         try upstream.give(0..<5)

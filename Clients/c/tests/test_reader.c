@@ -340,6 +340,42 @@ static void follows_to_a_newer_generation_also_past_one_that_it_missed(void) {
     end_node(&node);
 }
 
+static void finds_the_index_that_was_made_anew_where_it_was_deleted(void) {
+    for (int shape = 0; shape < 3; shape++) {
+        node node = start_node(1);
+        put(&node.writer, CONSENT_CUSTOMER, "7", 0, 1, 0, UINT32_MAX, 1);
+        CHECK(is(ask(&node, CONSENT_CUSTOMER, "7", 0), CONSENT_GRANTED, CONSENT_REASON_GIVEN));
+        char command[600];
+        snprintf(command, sizeof command, "rm -f '%s'/index/*", node.folder);
+        must(system(command) == 0, command);
+        index_writer newer;
+        create_index(&newer, node.folder, 1, 1, 1024);
+        put(&newer, CONSENT_CUSTOMER, "7", 0, 0, 1, UINT32_MAX, 2);
+        set_field(&newer, AT_APPLIED_SEQUENCE, 2);
+        publish(&newer);
+        vouch(&node.writer, 5001);
+        consent_answer answer;
+        if (shape == 0) {
+            answer = ask(&node, CONSENT_CUSTOMER, "7", 0);
+            CHECK(is(answer, CONSENT_DENIED, CONSENT_REASON_WITHDRAWN));
+        } else if (shape == 1) {
+            consent_identifier one = {"7", 1, CONSENT_CUSTOMER};
+            CHECK(consent_reader_check_many(node.reader, &one, 1, 0, &answer) == CONSENT_READER_OK);
+            CHECK(is(answer, CONSENT_DENIED, CONSENT_REASON_WITHDRAWN));
+        } else {
+            uint64_t asked = 1, yes = 1, no = 0;
+            CHECK(consent_reader_check_purposes(
+                      node.reader, CONSENT_CUSTOMER, "7", 1, &asked, 1, &yes, &no, &answer)
+                == CONSENT_READER_OK);
+            CHECK(yes == 0 && no == 1 && answer.freshness == CONSENT_LIVE);
+        }
+        CHECK(answer.sequence == 2);
+        close_index(&node.writer);
+        node.writer = newer;
+        end_node(&node);
+    }
+}
+
 static void answers_nothing_from_the_index_of_another_ledger(void) {
     node node = start_node(1);
     set_defaults(&node.writer, 0, 1, 0);
@@ -640,6 +676,7 @@ int main(int count, char **arguments) {
     what_was_vouched_for_before_a_reboot_counts_for_nothing();
     a_writer_that_starts_meanwhile_makes_nothing_of_what_was_vouched_for_before_a_reboot();
     follows_to_a_newer_generation_also_past_one_that_it_missed();
+    finds_the_index_that_was_made_anew_where_it_was_deleted();
     answers_nothing_from_the_index_of_another_ledger();
     answers_nothing_while_the_defaults_change_or_their_writer_died();
     opens_no_file_that_is_not_whole();
