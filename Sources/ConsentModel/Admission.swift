@@ -170,7 +170,7 @@ private func dropWhatCannotBeKept(_ event: inout ConsentEvent) {
 private func dropWhatANoCanDoWithout(_ event: inout ConsentEvent, catalog: Catalog, now: Timestamp) {
     if let revision = event.revision, catalog.revision(revision) == nil { event.revision = nil }
     if let age = event.subjectAge, !(0...150).contains(age) { event.subjectAge = nil }
-    if event.party != .guardian { event.guardian = nil }
+    if event.party != .guardian, event.guardian != nil { event.guardian = nil }
     if let capturedAt = event.capturedAt, capturedAt > now || capturedAt < Limit.captureMin { event.capturedAt = now }
 }
 

@@ -70,11 +70,16 @@ struct RowInterpreter {
         try readAct(row, into: &event)
         try readTexts(row, into: &event)
         let missing = try judgeProof(row, of: &event)
-        let events = try purposes(of: row, isLenient: state.takesAway).map { purpose in
-            event.purpose = purpose
-            return ConsentEvent(event)
-        }
-        return (events, missing)
+        let purposes = try purposes(of: row, isLenient: state.takesAway)
+        event.purpose = purposes[0]
+        // Most rows name one: what was put together is the event, and no copy.
+        if purposes.count == 1 { return ([ConsentEvent(event)], missing) }
+        return (
+            purposes.map { purpose in
+                event.purpose = purpose
+                return ConsentEvent(event)
+            }, missing
+        )
     }
 
     /// - Parameter isLenient: whether one that is valid is enough.

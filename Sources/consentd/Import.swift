@@ -259,13 +259,14 @@ private final class RegisterImport {
     private struct Batch {
         var rows: [RegisterRow] = []
         var rejections: [RowRejection] = []
-        var events = 0
+        /// Of its rows.
+        var events: [ConsentEvent] = []
         var end = FilePosition.start
         /// Of everything before the end.
         var prefixDigest: [UInt8] = []
 
         /// Whether one of its events is nothing without those before it.
-        var needsOrder: Bool { rows.contains { $0.events.contains { $0.state == .confirmed } } }
+        var needsOrder: Bool { events.contains { $0.state == .confirmed } }
     }
 
     /// - Parameter restart: whether to pass over what an earlier run had stored.
@@ -438,7 +439,7 @@ private final class RegisterImport {
                 }
                 let take: (RegisterItem) -> Void = { item in
                     self.add(item, to: &current, fileDigest)
-                    if current.events >= Self.batchEvents || current.rejections.count >= Self.batchEvents { fill() }
+                    if current.events.count >= Self.batchEvents || current.rejections.count >= Self.batchEvents { fill() }
                 }
                 if ended { try reader.finish(take) } else { try reader.feed(chunk, take) }
                 if ended {
@@ -449,7 +450,7 @@ private final class RegisterImport {
                     let mustWait = recorder.mayReorder && filled[position].needsOrder
                     let inFlightMax = mustWait ? 1 : Self.batchesInFlight
                     while waiting.count >= inFlightMax { try await settleFirst() }
-                    waiting.append((filled[position], try await send(filled[position].rows.flatMap { $0.events })))
+                    waiting.append((filled[position], try await send(filled[position].events)))
                 }
                 bar.show(Int(answeredTo.offset), of: size)
             }
@@ -466,8 +467,8 @@ private final class RegisterImport {
         switch item {
         case .row(var row):
             if row.isUndated { row.identify(by: fileDigest) }
+            batch.events += row.events
             batch.rows.append(row)
-            batch.events += row.events.count
             batch.end = row.end
         case .rejection(let rejection):
             batch.rejections.append(rejection)
