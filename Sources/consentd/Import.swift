@@ -439,7 +439,9 @@ private final class RegisterImport {
                 }
                 let take: (RegisterItem) -> Void = { item in
                     self.add(item, to: &current, fileDigest)
-                    if current.events.count >= Self.batchEvents || current.rejections.count >= Self.batchEvents { fill() }
+                    if current.events.count >= Self.batchEvents || current.rejections.count >= Self.batchEvents {
+                        fill()
+                    }
                 }
                 if ended { try reader.finish(take) } else { try reader.feed(chunk, take) }
                 if ended {
