@@ -1,5 +1,6 @@
 import CLedger
 package import ConsentModel
+import Dispatch
 import Foundation
 import GRDB
 import Synchronization
@@ -24,6 +25,8 @@ package final class Ledger: Sendable {
 
     /// Of the pool's readers, by their connections; nil when the ledger is being closed.
     private let memories = Mutex<[Int: Confined<ReaderMemory?>]?>([:])
+    /// Who reads just now. The pool does not stand being closed before somebody who has begun to read.
+    private let readers = DispatchGroup()
 
     private struct Beside: Sendable {
         let queue: DatabaseQueue
@@ -157,12 +160,22 @@ package final class Ledger: Sendable {
     /// Reads from one state of the ledger, beside the writer.
     package func read<Result>(_ body: (LedgerSnapshot) throws -> Result) throws(LedgerError) -> Result {
         do {
+            try beginReading()
+            defer { readers.leave() }
             return try pool.read { database in
                 try body(LedgerSnapshot(memory(of: database.sqliteConnection!), identity: identity, walks: walks))
             }
         } catch {
             throw LedgerError(error, path: path)
         }
+    }
+
+    private func beginReading() throws(DatabaseError) {
+        let isOpen = memories.withLock { memories in
+            if memories != nil { readers.enter() }
+            return memories != nil
+        }
+        guard isOpen else { throw DatabaseError(resultCode: .SQLITE_MISUSE, message: "the ledger is closed") }
     }
 
     /// What the reader keeps whose queue this is called on.
@@ -178,12 +191,13 @@ package final class Ledger: Sendable {
         return memory
     }
 
-    /// Its statements must be gone before a connection can be closed. Waits for whoever reads.
+    /// Lets nobody read any more, and waits for whoever does. Statements must be gone before a connection can be closed.
     private func forgetReaders() throws {
         let known = memories.withLock { memories in
             defer { memories = nil }
             return memories ?? [:]
         }
+        readers.wait()
         guard !known.isEmpty else { return }
         try pool.barrierWriteWithoutTransaction { _ in for memory in known.values { memory.value = nil } }
     }

@@ -15,7 +15,8 @@ struct HouseRulesTests {
         "ConsentIndex": ["CKernel", "ConsentKernel", "ConsentModel", "Synchronization"],
         "CLedger": [],
         "ConsentLedger": [
-            "CLedger", "ConsentCrypto", "ConsentModel", "Foundation", "GRDB", "GRDBSQLite", "Synchronization",
+            "CLedger", "ConsentCrypto", "ConsentModel", "Dispatch", "Foundation", "GRDB", "GRDBSQLite",
+            "Synchronization",
         ],
         "ConsentProof": ["ConsentCatalog", "ConsentCrypto", "ConsentLedger", "ConsentModel"],
         "ConsentEngine": [
