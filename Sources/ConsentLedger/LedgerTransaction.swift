@@ -12,8 +12,9 @@ package final class LedgerTransaction {
     /// Most often the next event has the same.
     private var lastSource: (source: EventSource, id: Int64)?
     private var standingBytes: [UInt8] = []
+    private let updateBytes = BoundBytes()
 
-    private let insertSubject: Statement
+    private let insertSubjects: RowInsert
     private let updateSubject: Statement
     private let upsertSalts: RowInsert
     private let insertEvents: RowInsert
@@ -34,8 +35,8 @@ package final class LedgerTransaction {
         reading = try LedgerReading(connection, eventsRead)
         general = { try Statement(connection, $0) }
         func prepare(_ sql: String) throws -> Statement { try Statement(connection, sql) }
-        insertSubject = try prepare(
-            "INSERT INTO subject (id, \(SubjectColumns.derived)) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)")
+        insertSubjects = try RowInsert(
+            connection, "INSERT INTO subject (id, \(SubjectColumns.derived))", columnCount: 13)
         updateSubject = try prepare(
             """
             UPDATE subject SET permitted = ?, denied = ?, wide = ?, ends_at = ?, sequence = ?, last_event = ?,
@@ -87,7 +88,12 @@ package final class LedgerTransaction {
     ) throws {
         for (stored, catalog) in draft.catalogs { try put(stored, catalog) }
         for outdating in draft.outdatings { try put(outdating) }
-        try subjects { try put($0, isNew: $1) }
+        var newSubjects: [SubjectRecord] = []
+        try subjects { if $1 { newSubjects.append($0) } else { try update($0) } }
+        try insertSubjects.run(newSubjects) { subject, insert, column, bytes in
+            insert.bind(column + 1, subject.id)
+            bind(subject, to: insert, after: column + 1, bytes)
+        }
         try upsertSalts.run(draft.salts) { salt, upsert, column, bytes in
             upsert.bind(column + 1, salt.subject)
             upsert.bindInPlace(column + 2, Salt.stored(salt.value).withUnsafeBytes(bytes.keep))
@@ -170,28 +176,26 @@ package final class LedgerTransaction {
         try insertCommitment.run()
     }
 
-    /// Stores what follows from a subject's events.
-    private func put(_ subject: SubjectRecord, isNew: Bool) throws {
+    private func update(_ subject: SubjectRecord) throws {
+        bind(subject, to: updateSubject, after: 0, updateBytes)
+        updateSubject.bind(13, subject.id)
+        try updateSubject.run()
+        updateBytes.clear()
+    }
+
+    /// What follows from a subject's events.
+    private func bind(_ subject: SubjectRecord, to statement: Statement, after column: Int32, _ bytes: BoundBytes) {
         if subject.joinedTo != nil { reading.notePart() }
         standingBytes.removeAll(keepingCapacity: true)
         subject.standings.encode(into: &standingBytes) { reading.revisions[$0] }
-        let statement = isNew ? insertSubject : updateSubject
-        if isNew { statement.bind(1, subject.id) }
-        let position: Int32 = isNew ? 2 : 1
-        subject.projection.bind(statement, from: position)
-        statement.bind(position + 5, Int64(subject.lastEvent))
-        statement.bind(position + 8, subject.erasedAt?.millis)
-        statement.bind(position + 9, subject.erasure == 0 ? nil : Int64(subject.erasure))
-        statement.bind(position + 10, subject.joinedTo)
-        statement.bind(position + 11, subject.separatedAt?.millis)
-        if !isNew { statement.bind(position + 12, subject.id) }
-        try subject.identifiers.withUnsafeBytes { identifiers in
-            try standingBytes.withUnsafeBytes { standings in
-                statement.bindInPlace(position + 6, identifiers)
-                statement.bindInPlace(position + 7, standings)
-                try statement.run()
-            }
-        }
+        subject.projection.bind(statement, from: column + 1)
+        statement.bind(column + 6, Int64(subject.lastEvent))
+        statement.bindInPlace(column + 7, subject.identifiers.withUnsafeBytes(bytes.keep))
+        statement.bindInPlace(column + 8, standingBytes.withUnsafeBytes(bytes.keep))
+        statement.bind(column + 9, subject.erasedAt?.millis)
+        statement.bind(column + 10, subject.erasure == 0 ? nil : Int64(subject.erasure))
+        statement.bind(column + 11, subject.joinedTo)
+        statement.bind(column + 12, subject.separatedAt?.millis)
     }
 
     /// Says what a derived file holds when it has followed this transaction.

@@ -151,8 +151,16 @@ enum Personal {
     }
 
     static func encode(evidence: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        append(evidence: evidence, to: &bytes)
+        return bytes
+    }
+
+    private static func append(evidence: String, to bytes: inout [UInt8]) {
         let size = evidence.utf8.count
-        return [UInt8(truncatingIfNeeded: size), UInt8(truncatingIfNeeded: size >> 8)] + evidence.utf8
+        bytes.append(UInt8(truncatingIfNeeded: size))
+        bytes.append(UInt8(truncatingIfNeeded: size >> 8))
+        bytes += evidence.utf8
     }
 
     static func encode(guardian: Guardian) -> [UInt8] { [guardian.relation.rawValue] + encode(guardian.identifier) }
@@ -173,7 +181,7 @@ enum Personal {
             bytes += identifier.value.utf8
             bytes += nonce()
         }
-        bytes += encode(evidence: evidence)
+        append(evidence: evidence, to: &bytes)
         if !evidence.isEmpty { bytes += nonce() }
         if let guardian {
             bytes += encode(guardian: guardian)

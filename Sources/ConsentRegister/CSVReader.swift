@@ -212,6 +212,8 @@ package struct CSVReader {
     /// Undoes the doubling of quotes and takes marks off, in a buffer of its own: the row's text stays as it is written.
     private mutating func rewrite(_ places: inout [FieldPlace], _ bytes: UnsafeBufferPointer<UInt8>) {
         rewritten.removeAll(keepingCapacity: true)
+        // Of most rows nothing: the places are the scanner's own, and not copied.
+        guard holdsApostrophe || places.contains(where: \.hasDoubledQuotes) else { return }
         for position in places.indices where places[position].hasDoubledQuotes || holdsApostrophe {
             let start = rewritten.count
             let field = bytes[places[position].start..<places[position].end]

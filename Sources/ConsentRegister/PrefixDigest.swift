@@ -2,7 +2,7 @@ import ConsentCrypto
 
 /// The SHA-256 of a file's first bytes. Where they end is known only after some of the bytes behind them were read, so
 /// those wait here.
-package struct PrefixDigest: ~Copyable {
+package struct PrefixDigest {
     package static let size = SHA256.size
 
     private var hash = SHA256()

@@ -3,12 +3,11 @@ import ConsentModel
 /// Makes text of a field, and gives the same text again as long as the field does not change: in a register most
 /// columns say the same in row after row.
 struct RepeatedText {
-    private var bytes: [UInt8] = []
     private var text = ""
 
     mutating func text(of field: UnsafeBufferPointer<UInt8>) -> String {
-        if !bytes.withUnsafeBufferPointer(field.holdsSame) {
-            bytes = Array(field)
+        // Compared as it stands: where something was put in for what is no text, the field is read again.
+        if text.utf8.withContiguousStorageIfAvailable(field.holdsSame) != true {
             text = String(decoding: field, as: UTF8.self)
         }
         return text

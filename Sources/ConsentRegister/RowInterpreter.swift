@@ -70,12 +70,12 @@ struct RowInterpreter {
         try readAct(row, into: &event)
         try readTexts(row, into: &event)
         let missing = try judgeProof(row, of: &event)
-        let purposes = try purposes(of: row, isLenient: state.takesAway)
-        event.purpose = purposes[0]
+        let (first, more) = try purposes(of: row, isLenient: state.takesAway)
+        event.purpose = first
         // Most rows name one: what was put together is the event, and no copy.
-        if purposes.count == 1 { return ([ConsentEvent(event)], missing) }
+        if more.isEmpty { return ([ConsentEvent(event)], missing) }
         return (
-            purposes.map { purpose in
+            ([first] + more).map { purpose in
                 event.purpose = purpose
                 return ConsentEvent(event)
             }, missing
@@ -119,12 +119,14 @@ struct RowInterpreter {
     /// Each purpose once, in the order of the row.
     ///
     /// - Parameter isLenient: whether one is enough, and the node says of each what is wrong with it.
-    private mutating func purposes(of row: borrowing CSVRow, isLenient: Bool) throws(RowFault) -> [String] {
+    private mutating func purposes(
+        of row: borrowing CSVRow, isLenient: Bool
+    ) throws(RowFault) -> (first: String, more: [String]) {
         let field = field(.purpose, in: row)
         guard field.contains(UInt8(ascii: "|")) else {
             guard !field.isEmpty else { throw .purposeMissing }
             if !isLenient { try refuseTooLong(.purpose, size: field.count) }
-            return [texts[Int(RegisterField.purpose.rawValue)].text(of: field)]
+            return (texts[Int(RegisterField.purpose.rawValue)].text(of: field), [])
         }
         let parts = field.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
         guard isLenient || parts.count <= RegisterLimit.purposesPerRowMax else { throw .purposesTooMany(parts.count) }
@@ -139,7 +141,7 @@ struct RowInterpreter {
             if seen.insert(purpose).inserted { purposes.append(purpose) }
         }
         guard !purposes.isEmpty else { throw .purposeMissing }
-        return purposes
+        return (purposes.removeFirst(), purposes)
     }
 
     private mutating func readAct(_ row: borrowing CSVRow, into event: inout ConsentEvent.Fields) throws(RowFault) {

@@ -58,7 +58,15 @@ struct SHA256Tests {
         }
     }
 
-    /// Each thread keeps a context, and none is another's.
+    @Test func aCopyGoesOnByItself() {
+        let (one, other) = ([UInt8](0..<70), [UInt8](7..<99))
+        var hash = SHA256()
+        one.withUnsafeBytes { hash.update($0) }
+        var copy = hash
+        other.withUnsafeBytes { copy.update($0) }
+        #expect(hash.digest == SHA256.digest(of: one) && copy.digest == SHA256.digest(of: one + other))
+    }
+
     @Test func threadsDoNotDisturbEachOther() async {
         let expected = (0..<64).map { SHA256.digest(of: [UInt8](repeating: UInt8($0), count: 3 * $0)) }
         await withTaskGroup(of: Bool.self) { group in
