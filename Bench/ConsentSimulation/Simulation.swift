@@ -23,6 +23,14 @@ package struct SimulationFailure: Error, CustomStringConvertible {
     package var description: String { "seed \(seed), step \(step): \(what)" }
 }
 
+/// What a simulation does to its nodes, their disks and what they say to each other.
+package enum SimulatedFault: CaseIterable, Sendable {
+    case messageLost, messageDoubled, messageCorrupted, messageDelayed, messageCut
+    case connectionCut, connectionFrozen, connectionBroken
+    case writeFails, edgeKilled, powerLost, timePasses
+    case rootRestarted, rootOlder, rootWithoutItsPast, upstreamChanged, edgeStartsOver
+}
+
 /// What a run has come to: equal for equal seeds.
 package struct SimulationResult: Equatable, Sendable {
     package var steps = 0
@@ -33,6 +41,7 @@ package struct SimulationResult: Equatable, Sendable {
     package var reconnects: UInt64 = 0
     package var held: UInt64 = 0
     package var kills: UInt64 = 0
+    package var faults: [SimulatedFault: Int] = [:]
     /// Over the final state of every node.
     package var digest: UInt64 = 0
 
@@ -47,6 +56,7 @@ package struct SimulationResult: Equatable, Sendable {
         sum.reconnects += other.reconnects
         sum.held += other.held
         sum.kills += other.kills
+        sum.faults.merge(other.faults, uniquingKeysWith: +)
         sum.digest = sum.digest &* 0x9E37_79B9_7F4A_7C15 ^ other.digest
     }
 }
@@ -190,6 +200,8 @@ package final class Simulation {
         SimulationFailure(seed: seed, step: step, what: what, trace: trace)
     }
 
+    private func count(_ fault: SimulatedFault) { result.faults[fault, default: 0] += 1 }
+
     // MARK: Steps
 
     private func takeStep() throws(SimulationFailure) {
@@ -234,9 +246,15 @@ package final class Simulation {
     private func breakSomething() {
         let edge = edges[dice.below(edges.count)]
         switch dice.below(13) {
-        case 0, 1: disconnect(edge)
-        case 2: edge.link?.isFrozen = true
-        case 3: edge.store.failsAfter = dice.below(12)
+        case 0, 1:
+            if edge.link != nil { count(.connectionCut) }
+            disconnect(edge)
+        case 2:
+            if edge.link != nil { count(.connectionFrozen) }
+            edge.link?.isFrozen = true
+        case 3:
+            count(.writeFails)
+            edge.store.failsAfter = dice.below(12)
         case 4: edge.store.failsAfter = nil
         case 5, 6:
             edge.store.diesAfter = dice.below(30)
@@ -249,18 +267,26 @@ package final class Simulation {
                 disconnect(edge)
             }
         case 9: if dice.oneIn(3) { startOver(edge) }
-        case 10: edge.link?.isBreaking = true
-        case 11: now += UInt64(dice.below(30_000))
+        case 10:
+            if edge.link != nil { count(.connectionBroken) }
+            edge.link?.isBreaking = true
+        case 11:
+            count(.timePasses)
+            now += UInt64(dice.below(30_000))
         default: edge.link?.isFrozen = false
         }
     }
 
     private func point(_ edge: Edge, to upstream: Int) {
-        if upstream != edge.upstream { edge.replica.options.isUpstreamNew = true }
+        if upstream != edge.upstream {
+            count(.upstreamChanged)
+            edge.replica.options.isUpstreamNew = true
+        }
         edge.upstream = upstream
     }
 
     private func startOver(_ edge: Edge) {
+        count(.edgeStartsOver)
         edge.replica.options.startsOver = true
         edge.maySwitch = true
         note("somebody lets edge \(edge.number) start over")
@@ -273,9 +299,14 @@ package final class Simulation {
         let timeline: Timeline
         switch dice.below(6) {
         case 0:
+            count(.rootOlder)
             timeline = Timeline(root.timeline, upTo: UInt64(dice.below(Int(root.timeline.head) + 1)))
-        case 1: timeline = Timeline(identifiers: identifiers, history: newHistory(), chain: dice.next())
-        default: timeline = root.timeline
+        case 1:
+            count(.rootWithoutItsPast)
+            timeline = Timeline(identifiers: identifiers, history: newHistory(), chain: dice.next())
+        default:
+            count(.rootRestarted)
+            timeline = root.timeline
         }
         note("the root restarts: sequence \(root.timeline.head) → \(timeline.head)")
         if timeline !== root.timeline {
@@ -336,6 +367,7 @@ package final class Simulation {
     private func die(_ edge: Edge, _ number: Int) {
         note("edge \(number) is killed")
         result.kills += 1
+        count(edge.losesPower ? .powerLost : .edgeKilled)
         disconnect(edge)
         for other in edges where other.link?.upstream == number + Self.rootCount { disconnect(other) }
         edge.restartsAt = now + UInt64(dice.below(3000))
@@ -443,13 +475,21 @@ package final class Simulation {
                 continue
             }
             switch dice.below(5) {
-            case 0: note("a message is lost")
-            case 1: link.toEdge += frame + frame
+            case 0:
+                note("a message is lost")
+                count(.messageLost)
+            case 1:
+                count(.messageDoubled)
+                link.toEdge += frame + frame
             case 2:
+                count(.messageCorrupted)
                 frame[dice.below(frame.count)] ^= UInt8(1 << dice.below(8))
                 link.toEdge += frame
-            case 3: heldBack = frame
+            case 3:
+                count(.messageDelayed)
+                heldBack = frame
             default:
+                count(.messageCut)
                 link.toEdge += frame.prefix(dice.below(frame.count))
                 link.isBreaking = true
             }

@@ -42,5 +42,6 @@ struct SimulationTests {
         for seed: UInt64 in 1...60 { total += try Simulation(seed: seed).run() }
         #expect(total.snapshots > 0 && total.resumed > 0 && total.mismatches > 0)
         #expect(total.reconnects > 0 && total.held > 0 && total.kills > 0)
+        #expect(SimulatedFault.allCases.filter { total.faults[$0] == nil }.isEmpty)
     }
 }
