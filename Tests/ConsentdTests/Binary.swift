@@ -22,7 +22,18 @@ enum Binary {
         return folder.appending(path: name)
     }
 
+    /// Before it starts a process Foundation lists the open descriptors, and copies 256 bytes of each entry, also of the last
+    /// one in the list's buffer of 32 KiB (`Process.run` of swift-corelibs-foundation): with some 1,350 descriptors that
+    /// ends beyond the buffer, and beyond the heap at times. A buffer with pages of its own has room behind it.
+    private static let givesBuffersRoom: Void = {
+        typealias Mallopt = @convention(c) (Int32, Int32) -> Int32
+        guard let mallopt = dlsym(nil, "mallopt") else { return }
+        let mmapThreshold: Int32 = -3
+        _ = unsafeBitCast(mallopt, to: Mallopt.self)(mmapThreshold, 32 * 1024)
+    }()
+
     static func process(_ arguments: [String], name: String = "consentd") -> Process {
+        givesBuffersRoom
         let process = Process()
         process.executableURL = url(name)
         process.arguments = arguments
