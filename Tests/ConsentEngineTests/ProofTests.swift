@@ -104,8 +104,10 @@ struct ProofTests {
         let last = try node.engine.checkpoint()
         try node.close()
         let all = try node.folder.checkpoints()
-        #expect(all.count == 2 && all[0].sequence == UInt64(Checkpoint.eventsMax) && all[1] == last)
-        #expect(last.sequence == 5 + 17 * 4096 && all[1].first == all[0].sequence + 1)
+        // On a slow machine some are signed as their time has come.
+        #expect(all.count >= 2 && all.allSatisfy { $0.sequence - $0.first < UInt64(Checkpoint.eventsMax) })
+        #expect(all[0].first == 1 && zip(all, all.dropFirst()).allSatisfy { $1.first == $0.sequence + 1 })
+        #expect(all.last == last && last.sequence == 5 + 17 * 4096)
         try node.open()
         #expect(try verifyOffline(try node.engine.document(.event, of: 65_536)).sequence == 65_536)
     }
