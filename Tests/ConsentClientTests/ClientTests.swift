@@ -573,7 +573,7 @@ private final class Counter: Sendable {
         let client = try await server.client()
         #expect(try await client.record([.withdrawal(kari, purpose: "ads")]).count == 1)
         #expect(Set(server.asked.map(\.keys)).count == 1 && server.asked.count == 4)
-        let hurried = try await server.client { $0.requestTimeout = .milliseconds(500) }
+        let hurried = try await server.client { $0.requestTimeout = .seconds(3) }
         let error = await failure { try await hurried.statistics().count }
         guard case .server(let code, _) = error else {
             Issue.record("\(String(describing: error))")
