@@ -46,13 +46,16 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", providers: [.apt(["libssl-dev"])]),
         .target(name: "ConsentCrypto", dependencies: ["COpenSSL"], swiftSettings: strict),
         .target(
+            name: "ConsentTLS", dependencies: ["COpenSSL", "ConsentCrypto", "ConsentKernel"], swiftSettings: strict),
+        .target(
             name: "ConsentCatalog", dependencies: ["ConsentModel", "ConsentCrypto", yams],
             resources: [.embedInCode("Resources/template-catalog.yaml")], swiftSettings: common),
         .target(name: "ConsentWire", dependencies: ["ConsentModel"], swiftSettings: strict),
         .target(
             name: "ConsentIndex", dependencies: ["ConsentModel", "ConsentKernel", "CKernel"], swiftSettings: strict),
         .target(
-            name: "ConsentSync", dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel"],
+            name: "ConsentSync",
+            dependencies: ["ConsentWire", "ConsentIndex", "ConsentModel", "ConsentKernel", "ConsentTLS"],
             swiftSettings: common),
         // What of SQLite Swift cannot call.
         .target(name: "CLedger", dependencies: [sqlite]),
@@ -72,14 +75,14 @@ let package = Package(
             name: "ConsentServer",
             dependencies: [
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
-                "ConsentSync", "ConsentProof",
+                "ConsentSync", "ConsentProof", "ConsentTLS",
             ],
             swiftSettings: common),
         .target(
             name: "ConsentEdge",
             dependencies: [
                 "ConsentModel", "ConsentWire", "ConsentIndex", "ConsentEngine", "ConsentKernel", "ConsentCatalog",
-                "ConsentSync", "ConsentServer",
+                "ConsentSync", "ConsentServer", "ConsentTLS",
             ],
             swiftSettings: common),
         .target(name: "ConsentRegister", dependencies: ["ConsentModel", "ConsentCrypto"], swiftSettings: common),
@@ -88,11 +91,11 @@ let package = Package(
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
                 "ConsentServer", "ConsentSync", "ConsentEdge", "ConsentRegister", "ConsentClient", "ConsentBench",
-                "ConsentWire", "ConsentProof", arguments,
+                "ConsentWire", "ConsentProof", "ConsentTLS", arguments,
             ],
             swiftSettings: common),
         .target(
-            name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", nioCore, nioPosix],
+            name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", "ConsentTLS", nioCore, nioPosix],
             path: "Clients/swift/ConsentClient", swiftSettings: common),
         .target(
             name: "ConsentReader", dependencies: ["ConsentIndex", "ConsentModel", "ConsentKernel"],
@@ -104,7 +107,7 @@ let package = Package(
             name: "ConsentBench",
             dependencies: [
                 "ConsentModel", "ConsentCatalog", "ConsentKernel", "ConsentIndex", "ConsentLedger", "ConsentEngine",
-                "ConsentWire", "CKernel", "CConsentClients", histogram,
+                "ConsentWire", "ConsentTLS", "CKernel", "CConsentClients", histogram,
             ],
             path: "Bench/ConsentBench", swiftSettings: common),
         .testTarget(
@@ -138,7 +141,7 @@ let package = Package(
             name: "ConsentServerTests",
             dependencies: [
                 "ConsentServer", "ConsentEngine", "ConsentIndex", "ConsentCatalog", "ConsentWire", "ConsentModel",
-                "ConsentKernel", "ConsentTestSupport", "CAllocationCounter", grdb,
+                "ConsentKernel", "ConsentTLS", "ConsentTestSupport", "CAllocationCounter", grdb,
             ],
             swiftSettings: common),
         .testTarget(
@@ -156,6 +159,9 @@ let package = Package(
             swiftSettings: common),
         .testTarget(
             name: "ConsentCryptoTests", dependencies: ["ConsentCrypto"], swiftSettings: common),
+        .testTarget(
+            name: "ConsentTLSTests", dependencies: ["ConsentTLS", "ConsentKernel", "ConsentTestSupport"],
+            swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),
         .testTarget(
@@ -193,14 +199,14 @@ let package = Package(
             name: "ConsentSyncTests",
             dependencies: [
                 "ConsentSync", "ConsentSimulation", "ConsentServer", "ConsentEngine", "ConsentCatalog", "ConsentIndex",
-                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport",
+                "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTLS", "ConsentTestSupport",
             ],
             swiftSettings: common),
         .testTarget(name: "HouseRulesTests", swiftSettings: common),
         .testTarget(
             name: "ConsentdTests",
             dependencies: [
-                "consentd", "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel",
+                "consentd", "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel", "ConsentTLS",
                 "ConsentTestSupport", grdb,
             ],
             swiftSettings: common),

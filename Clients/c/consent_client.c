@@ -28,6 +28,7 @@ enum {
     WORDS_MAX = CONSENT_LIMIT_PURPOSE_WORDS_MAX,
     BITS_MAX = 64 * WORDS_MAX,
     TIMEOUT_MILLIS = 2000,
+    SPIN_NANOS_MIN = 1000,  // shorter looks are none
     // Queued and unanswered. What is sent goes out when half of it is full.
     IN_FLIGHT_MAX = 1024,
     // Of one check at most; the largest frame is a checkSubjects.
@@ -55,6 +56,7 @@ struct consent_client {
     int failure;               // what ended the connection
     bool is_going_away;
     uint32_t timeout_millis;
+    uint64_t spin_nanos_max, spin_nanos;  // how long to look before sleeping, at the most and now
     uint32_t next_request;
     size_t frame_size_max;     // as the server wants it
     size_t subjects_max;
@@ -532,10 +534,30 @@ static int take_frames(consent_client *client) {
 
 // MARK: The connection
 
-static uint64_t now_millis(void) {
+static uint64_t now_nanos(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t now_millis(void) { return now_nanos() / 1000000; }
+
+// Waits until something can be sent or received. Looks for it a while before it sleeps, as long as that pays: each time
+// that nothing came the next look is half as long, down to none, and an answer that comes soon after brings it back.
+static int wait_for(consent_client *client, struct pollfd *event, uint64_t millis) {
+    if (client->spin_nanos_max == 0) return poll(event, 1, (int)millis);
+    uint64_t begin = now_nanos();
+    int found;
+    do {
+        if ((found = poll(event, 1, 0)) != 0) {
+            client->spin_nanos = client->spin_nanos_max;
+            return found;
+        }
+    } while (now_nanos() - begin < client->spin_nanos);
+    client->spin_nanos = client->spin_nanos / 2 >= SPIN_NANOS_MIN ? client->spin_nanos / 2 : 0;
+    found = poll(event, 1, (int)millis);
+    if (found > 0 && now_nanos() - begin <= client->spin_nanos_max) client->spin_nanos = client->spin_nanos_max;
+    return found;
 }
 
 static void send_some(consent_client *client) {
@@ -564,7 +586,7 @@ static int drive(consent_client *client, size_t waiting_max) {
         if (now >= deadline) return fail(client, CONSENT_CLIENT_TIMED_OUT);
         struct pollfd event = {client->socket, POLLIN, 0};
         if (client->output_start < client->output_end) event.events |= POLLOUT;
-        if (poll(&event, 1, (int)(deadline - now)) <= 0) continue;
+        if (wait_for(client, &event, deadline - now) <= 0) continue;
         // First what the server still had to say, should it have closed.
         if (event.revents & ~POLLOUT) receive_some(client);
         if (client->failure == 0 && (event.revents & POLLOUT)) send_some(client);
@@ -1047,6 +1069,7 @@ int consent_client_open(const consent_client_options *options, consent_client **
     uint64_t deadline = now_millis() + client->timeout_millis;
     client->socket = options->socket_path ? connect_unix(options->socket_path, deadline)
                                           : connect_tcp(options->host, options->port, deadline);
+    client->spin_nanos = client->spin_nanos_max = (uint64_t)options->spin_micros * 1000;
     int error = client->socket < 0 ? CONSENT_CLIENT_UNREACHABLE : shake_hands(client, options);
     if (error == 0) *out = client;
     else consent_client_close(client);

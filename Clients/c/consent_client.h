@@ -37,6 +37,9 @@ typedef struct {
     const char *name;           // for the server's log; may be null
     const char *token;          // null where the server wants none
     uint32_t timeout_millis;    // of every call that waits, connecting included; zero for 2000
+    uint32_t spin_micros;       // how long a call looks for answers before it sleeps; zero: it sleeps at once. They come
+                                // sooner, and the thread takes a whole processor meanwhile. It does less of it by itself
+                                // where answers do not come within that time.
 } consent_client_options;
 
 typedef struct consent_client consent_client;

@@ -67,7 +67,8 @@ package final class EdgeNode: ServedNode {
         forwarder =
             forwards
             ? try Forwarder(
-                to: options.upstream, token: options.token, version: options.version, service: { inService.value })
+                to: options.upstream, tls: options.tls, token: options.token, version: options.version,
+                service: { inService.value })
             : nil
         let (publication, upstream) = (follower.publication, options.upstream)
         late.begin { state in

@@ -3,6 +3,7 @@ import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentServer
+import ConsentTLS
 import ConsentWire
 import Synchronization
 
@@ -35,11 +36,12 @@ final class Forwarder: Sendable {
     /// - Parameters:
     ///   - service: what answers here; nothing is handed on to a node of another history, or whose purposes have other bits.
     init(
-        to upstream: SocketAddress, token: [UInt8], version: String, service: @escaping @Sendable () -> Service
+        to upstream: SocketAddress, tls: TLSPeer?, token: [UInt8], version: String,
+        service: @escaping @Sendable () -> Service
     ) throws {
         wakeup = try Wakeup()
         let epoll = try Epoll(eventsPerWaitMax: 4)
-        let loop = ForwarderLoop(self, upstream, token: token, version: version, service: service, epoll: epoll)
+        let loop = ForwarderLoop(self, upstream, tls, token: token, version: version, service: service, epoll: epoll)
         thread.withLock { $0 = ConsentKernel.Thread(name: "forwarder") { loop.run() } }
     }
 
@@ -123,12 +125,13 @@ private final class ForwarderLoop: @unchecked Sendable {
 
     private let forwarder: Forwarder
     private let upstream: SocketAddress
+    private let tls: TLSPeer?
     private let token: [UInt8]
     private let version: String
     private let service: @Sendable () -> Service
     private let epoll: Epoll
     private var link = Link.none
-    private var socket: Int32 = -1
+    private var socket: StreamSocket?
     /// By the number that they have here.
     private var asked: [UInt32: Asked] = [:]
     /// In the order in which they came.
@@ -151,11 +154,12 @@ private final class ForwarderLoop: @unchecked Sendable {
     private static let catalogNumber: UInt32 = 2
 
     init(
-        _ forwarder: Forwarder, _ upstream: SocketAddress, token: [UInt8], version: String,
+        _ forwarder: Forwarder, _ upstream: SocketAddress, _ tls: TLSPeer?, token: [UInt8], version: String,
         service: @escaping @Sendable () -> Service, epoll: consuming Epoll
     ) {
         self.forwarder = forwarder
         self.upstream = upstream
+        self.tls = tls
         self.token = token
         self.version = version
         self.service = service
@@ -220,7 +224,7 @@ private final class ForwarderLoop: @unchecked Sendable {
         do throws(SystemError) {
             let connecting = try Socket.beginConnect(upstream)
             try epoll.add(connecting.raw, .writable, token: Self.socketToken)
-            socket = connecting.release()
+            socket = StreamSocket(connecting, tls?.session)
             link = .connecting
             isWatchedForRoom = true
         } catch {
@@ -229,7 +233,7 @@ private final class ForwarderLoop: @unchecked Sendable {
     }
 
     private func greet() {
-        if let failure = Socket.failure(of: socket, connectingTo: upstream) {
+        if let failure = Socket.failure(of: socket!.raw, connectingTo: upstream) {
             return fail("the upstream \(upstream) cannot be reached: \(failure)")
         }
         var hello = Hello()
@@ -243,20 +247,19 @@ private final class ForwarderLoop: @unchecked Sendable {
 
     private func handle(_ event: Epoll.Event, _ now: Int64) {
         if link == .connecting { greet() }
-        guard socket >= 0 else { return }
-        if event.isReadable { receive() }
+        if socket != nil, event.isReadable { receive() }
     }
 
     private func receive() {
-        while socket >= 0 {
+        while let socket {
             let kept = received.count
             received.append(contentsOf: repeatElement(0, count: Self.readSize))
             let transfer = received.withUnsafeMutableBytes {
-                Socket.receive(socket, into: UnsafeMutableRawBufferPointer(rebasing: $0[kept...]))
+                socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: $0[kept...]))
             }
             guard case .bytes(let count) = transfer else {
                 received.removeLast(received.count - kept)
-                if case .closed = transfer { fail("the upstream \(upstream) has closed the connection") }
+                if case .closed = transfer { fail(end(of: socket)) }
                 return
             }
             received.removeLast(received.count - kept - count)
@@ -378,18 +381,25 @@ private final class ForwarderLoop: @unchecked Sendable {
     }
 
     private func send() {
-        if !output.isEmpty {
-            switch Socket.send(socket, output.bytes) {
+        guard let socket else { return }
+        if !output.isEmpty || socket.hasUnsent {
+            switch socket.send(output.bytes) {
             case .bytes(let count): output.dropFirst(count)
             case .wouldBlock: break
-            case .closed: return fail("the upstream \(upstream) has closed the connection")
+            case .closed: return fail(end(of: socket))
             }
         }
-        let mustWait = !output.isEmpty
+        let mustWait = !output.isEmpty || socket.hasUnsent
         guard mustWait != isWatchedForRoom else { return }
         isWatchedForRoom = mustWait
         try? epoll.change(
-            socket, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+            socket.raw, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+    }
+
+    /// Why there is no connection any more.
+    private func end(of socket: StreamSocket) -> String {
+        socket.failure.map { "the upstream \(upstream): \($0)" }
+            ?? "the upstream \(upstream) has closed the connection"
     }
 
     /// What was in flight may have been done or not: it is for the client to ask again.
@@ -410,9 +420,7 @@ private final class ForwarderLoop: @unchecked Sendable {
     }
 
     private func closeSocket() {
-        guard socket >= 0 else { return }
-        _ = FileDescriptor(owning: socket)
-        socket = -1
+        socket = nil
         link = .none
         received = []
         isWatchedForRoom = false

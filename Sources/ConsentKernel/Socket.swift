@@ -5,11 +5,14 @@ import Glibc
 package enum SocketAddress: Sendable, Equatable, CustomStringConvertible {
     /// A numeric IPv4 address and a port; port 0 lets the system choose.
     case tcp(host: String, port: UInt16)
+    /// The same with TLS on it.
+    case tls(host: String, port: UInt16)
     case unix(path: String)
 
     package var description: String {
         switch self {
         case .tcp(let host, let port): "\(host):\(port)"
+        case .tls(let host, let port): "tls:\(host):\(port)"
         case .unix(let path): "unix:\(path)"
         }
     }
@@ -17,8 +20,25 @@ package enum SocketAddress: Sendable, Equatable, CustomStringConvertible {
     /// Whether only processes of this machine can reach it.
     package var isLocal: Bool {
         switch self {
-        case .tcp(let host, _): host.hasPrefix("127.") || host == "localhost"
+        case .tcp(let host, _), .tls(let host, _): host.hasPrefix("127.") || host == "localhost"
         case .unix: true
+        }
+    }
+
+    package var isTLS: Bool {
+        if case .tls = self { true } else { false }
+    }
+
+    fileprivate var isUnix: Bool {
+        if case .unix = self { true } else { false }
+    }
+
+    /// The same with the port that the system chose.
+    package func withPort(_ chosen: UInt16) -> SocketAddress {
+        switch self {
+        case .tcp(let host, _): .tcp(host: host, port: chosen)
+        case .tls(let host, _): .tls(host: host, port: chosen)
+        case .unix: self
         }
     }
 }
@@ -32,7 +52,7 @@ package enum Socket {
         _ address: SocketAddress, backlog: Int32 = 1024, mode: UInt32 = 0o600
     ) throws(SystemError) -> FileDescriptor {
         let listener = try make(address, flags: SOCK_NONBLOCK.rawValue)
-        if case .tcp = address {
+        if !address.isUnix {
             try setOption(listener, SOL_SOCKET, SO_REUSEADDR, 1)
             try setOption(listener, SOL_SOCKET, SO_REUSEPORT, 1)
             if address.isLocal { setSimpleCongestionControl(listener.raw) }
@@ -72,24 +92,24 @@ package enum Socket {
     /// Connects, blocking until done, and leaves the socket blocking.
     package static func connect(_ address: SocketAddress) throws(SystemError) -> FileDescriptor {
         let socket = try make(address, flags: 0)
-        if case .tcp = address, address.isLocal { setSimpleCongestionControl(socket.raw) }
+        if !address.isUnix, address.isLocal { setSimpleCongestionControl(socket.raw) }
         try unsafe withAddress(address) { pointer, size throws(SystemError) in
             try retrying("connect", "\(address)") { unsafe Int(ckernel_connect(socket.raw, pointer, size)) }
         }
-        if case .tcp = address { setNoDelay(socket.raw) }
+        if !address.isUnix { setNoDelay(socket.raw) }
         return socket
     }
 
     /// Begins to connect, and leaves the socket non-blocking: when it becomes writable, ``failure(of:)`` says how it went.
     package static func beginConnect(_ address: SocketAddress) throws(SystemError) -> FileDescriptor {
         let socket = try make(address, flags: SOCK_NONBLOCK.rawValue)
-        if case .tcp = address, address.isLocal { setSimpleCongestionControl(socket.raw) }
+        if !address.isUnix, address.isLocal { setSimpleCongestionControl(socket.raw) }
         try unsafe withAddress(address) { pointer, size throws(SystemError) in
             if unsafe ckernel_connect(socket.raw, pointer, size) != 0, errno != EINPROGRESS {
                 throw SystemError("connect", "\(address)")
             }
         }
-        if case .tcp = address { setNoDelay(socket.raw) }
+        if !address.isUnix { setNoDelay(socket.raw) }
         return socket
     }
 
@@ -103,8 +123,8 @@ package enum Socket {
         return code == 0 ? nil : SystemError("connect", "\(address)", code: code)
     }
 
-    package static func setNonBlocking(_ socket: borrowing FileDescriptor) throws(SystemError) {
-        try retrying("fcntl") { Int(fcntl(socket.raw, F_SETFL, O_NONBLOCK)) }
+    package static func setNonBlocking(_ raw: Int32) throws(SystemError) {
+        try retrying("fcntl") { Int(fcntl(raw, F_SETFL, O_NONBLOCK)) }
     }
 
     /// Sends small answers at once. Fails harmlessly on sockets that are not TCP.
@@ -157,7 +177,7 @@ package enum Socket {
     private static func make(_ address: SocketAddress, flags: UInt32) throws(SystemError) -> FileDescriptor {
         let family =
             switch address {
-            case .tcp: AF_INET
+            case .tcp, .tls: AF_INET
             case .unix: AF_UNIX
             }
         let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | flags)
@@ -175,7 +195,7 @@ package enum Socket {
         _ address: SocketAddress, _ body: (UnsafePointer<sockaddr>, socklen_t) throws(SystemError) -> Void
     ) throws(SystemError) {
         switch address {
-        case .tcp(let host, let port):
+        case .tcp(let host, let port), .tls(let host, let port):
             var internet = sockaddr_in()
             internet.sin_family = sa_family_t(AF_INET)
             internet.sin_port = port.bigEndian

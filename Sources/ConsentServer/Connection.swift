@@ -1,9 +1,10 @@
 import ConsentKernel
+import ConsentTLS
 import ConsentWire
 
 /// One connection of a loop: its socket, its session, and what could not be passed on yet in either direction.
 final class Connection {
-    let socket: Int32
+    let socket: StreamSocket
     var session: Session
     /// Received bytes of a frame that is not whole yet.
     var received: [UInt8] = []
@@ -25,7 +26,10 @@ final class Connection {
     /// Everything is said; the peer may still be reading. Then the time at which the socket is closed anyway.
     var lingersUntil: Int64?
 
-    init(socket: Int32, session: Session, now: Int64) {
+    /// Whether the system has taken everything that was to be sent.
+    var isSent: Bool { unsent.isEmpty && !socket.hasUnsent }
+
+    init(socket: StreamSocket, session: Session, now: Int64) {
         self.socket = socket
         self.session = session
         openedAt = now

@@ -3,6 +3,7 @@ import ConsentIndex
 import ConsentKernel
 import ConsentModel
 import ConsentSync
+import ConsentTLS
 import ConsentWire
 import Synchronization
 
@@ -54,7 +55,7 @@ struct ListenerLoop: ~Copyable {
     private let counters: ServerCounters
     private let feed: FeedHub
     private let epoll: Epoll
-    private let listeners: [Int32]
+    private let listeners: [Listener]
     private var checks: CheckPath
     /// What was in service when this loop last looked, and how often that had changed by then.
     private var service: Service
@@ -110,7 +111,7 @@ struct ListenerLoop: ~Copyable {
 
     init(
         node: any ServedNode, options: ServerOptions, inbox: LoopInbox, counters: ServerCounters, feed: FeedHub,
-        listeners: [Int32], epoll: consuming Epoll
+        listeners: [Listener], epoll: consuming Epoll
     ) throws(SystemError) {
         self.node = node
         self.options = options
@@ -189,13 +190,14 @@ struct ListenerLoop: ~Copyable {
     }
 
     /// Takes all that wait, so that one wakeup serves a burst.
-    private mutating func accept(_ listener: Int32, now: Int64) {
+    private mutating func accept(_ listener: Listener, now: Int64) {
         for _ in 0..<64 {
             do throws(SystemError) {
-                guard let socket = try Socket.accept(listener) else { return }
+                guard let socket = try Socket.accept(listener.socket) else { return }
                 Socket.setNoDelay(socket.raw)
                 let isPastRoom = socket.raw > socketMax
-                open(socket.release(), isPastRoom: isPastRoom, now: now)
+                let session = listener.isTLS ? TLSSession(options.tls!.context) : nil
+                open(StreamSocket(socket, session), isPastRoom: isPastRoom, now: now)
                 if isPastRoom { return pauseListeners() }
             } catch {
                 // No descriptor or memory is left.
@@ -207,17 +209,17 @@ struct ListenerLoop: ~Copyable {
     /// Who waits would wake the loop again and again: look later.
     private mutating func pauseListeners() {
         listenersArePaused = true
-        for listener in listeners { try? epoll.remove(listener) }
+        for listener in listeners { try? epoll.remove(listener.socket) }
     }
 
     private mutating func listen() throws(SystemError) {
         for (position, listener) in listeners.enumerated() {
-            try epoll.add(listener, [.readable, .exclusive], token: Self.listenerToken + UInt64(position))
+            try epoll.add(listener.socket, [.readable, .exclusive], token: Self.listenerToken + UInt64(position))
         }
         listenersArePaused = false
     }
 
-    private mutating func open(_ socket: Int32, isPastRoom: Bool, now: Int64) {
+    private mutating func open(_ socket: StreamSocket, isPastRoom: Bool, now: Int64) {
         let slot = freeSlots.popLast() ?? connections.count
         if slot == connections.count {
             connections.append(nil)
@@ -227,7 +229,7 @@ struct ListenerLoop: ~Copyable {
         connections[slot] = connection
         let isTooMany = counters.connections.add(1, ordering: .relaxed).newValue > options.connectionsMax
         do {
-            try epoll.add(socket, Connection.reading, token: token(slot))
+            try epoll.add(socket.raw, Connection.reading, token: token(slot))
         } catch {
             close(slot)
             return
@@ -242,11 +244,11 @@ struct ListenerLoop: ~Copyable {
     }
 
     private mutating func close(_ slot: Int) {
-        guard let connection = connections[slot] else { return }
+        guard connections[slot] != nil else { return }
+        // With the last reference the socket is closed.
         connections[slot] = nil
         reuses[slot] &+= 1
         freeSlots.append(slot)
-        _ = FileDescriptor(owning: connection.socket)
         counters.connections.subtract(1, ordering: .relaxed)
     }
 
@@ -266,8 +268,8 @@ struct ListenerLoop: ~Copyable {
         guard connections[slot] === connection else { return }
         let start = arrivedSize
         let space = UnsafeMutableRawBufferPointer(rebasing: input[start + kept..<start + kept + Self.readSizeMax])
-        switch Socket.receive(connection.socket, into: space) {
-        case .wouldBlock: return
+        switch connection.socket.receive(into: space) {
+        case .wouldBlock: updateInterest(slot)
         case .closed:
             connection.isPeerDone = true
             finishIfDone(slot, now)
@@ -284,7 +286,7 @@ struct ListenerLoop: ~Copyable {
             arrivals.append(
                 Arrival(
                     token: token(slot), bytes: start..<arrivedSize,
-                    mustReadOn: isFinished || count == Self.readSizeMax))
+                    mustReadOn: isFinished || count == Self.readSizeMax || connection.socket.mayHaveMore))
         }
     }
 
@@ -335,7 +337,7 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func readOn(_ slot: Int) {
         guard let connection = connections[slot], connection.interest == Connection.reading else { return }
-        try? epoll.change(connection.socket, connection.interest, token: token(slot))
+        try? epoll.change(connection.socket.raw, connection.interest, token: token(slot))
     }
 
     /// Lets the session take what it can of what stands in the input buffer, and keeps the rest.
@@ -344,7 +346,7 @@ struct ListenerLoop: ~Copyable {
         var rest = bytes
         // What the session held back for its output goes on at once where the system took all of that: nothing else would
         // come to wake it.
-        while !rest.isEmpty, connection.unsent.isEmpty {
+        while !rest.isEmpty, connection.isSent {
             let taken = take(slot, rest)
             guard passOn(slot) else { return }
             if taken == 0 { break }
@@ -359,7 +361,7 @@ struct ListenerLoop: ~Copyable {
     /// Leaves a connection to the feed, with what it has said from its `subscribe` on.
     private mutating func handOver(_ slot: Int, _ received: [UInt8]) {
         let connection = connections[slot]!
-        try? epoll.remove(connection.socket)
+        try? epoll.remove(connection.socket.raw)
         connections[slot] = nil
         reuses[slot] &+= 1
         freeSlots.append(slot)
@@ -393,7 +395,7 @@ struct ListenerLoop: ~Copyable {
     }
 
     private func askNext(_ slot: Int) {
-        guard let connection = connections[slot], !connection.isAsking, connection.unsent.isEmpty,
+        guard let connection = connections[slot], !connection.isAsking, connection.isSent,
             !connection.questions.isEmpty
         else { return }
         connection.isAsking = true
@@ -406,7 +408,7 @@ struct ListenerLoop: ~Copyable {
         answerArrivals(now)
         guard connections[slot] != nil else { return }
         for _ in 0..<Self.dropsPerTurnMax {
-            switch Socket.receive(connections[slot]!.socket, into: input) {
+            switch connections[slot]!.socket.receive(into: input) {
             case .bytes: continue
             case .wouldBlock: return
             case .closed: return close(slot)
@@ -443,7 +445,7 @@ struct ListenerLoop: ~Copyable {
             connection.unsent.append(bytes)
             return true
         }
-        switch Socket.send(connection.socket, bytes) {
+        switch connection.socket.send(bytes) {
         case .bytes(let count) where count == bytes.count: break
         case .bytes(let count): connection.unsent.append(UnsafeRawBufferPointer(rebasing: bytes[count...]))
         case .wouldBlock: connection.unsent.append(bytes)
@@ -458,7 +460,7 @@ struct ListenerLoop: ~Copyable {
     private mutating func flush(_ slot: Int) {
         let connection = connections[slot]!
         let now = Clock.monotonicNanos()
-        let transfer = connection.unsent.withBytes { Socket.send(connection.socket, $0) }
+        let transfer = connection.unsent.withBytes { connection.socket.send($0) }
         switch transfer {
         case .bytes(let count):
             connection.unsent.drop(count)
@@ -473,7 +475,7 @@ struct ListenerLoop: ~Copyable {
             return
         }
         askNext(slot)
-        if connection.unsent.isEmpty, !connection.received.isEmpty, connection.lingersUntil == nil {
+        if connection.isSent, !connection.received.isEmpty, connection.lingersUntil == nil {
             // Requests that were held back while output waited.
             answerArrivals(now)
             guard connections[slot] === connection else { return }
@@ -487,31 +489,31 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func flushTouched() {
         guard !touched.isEmpty else { return }
-        for slot in touched where connections[slot] != nil && !connections[slot]!.unsent.isEmpty { flush(slot) }
+        for slot in touched where connections[slot] != nil && !connections[slot]!.isSent { flush(slot) }
         touched.removeAll(keepingCapacity: true)
     }
 
     private mutating func updateInterest(_ slot: Int) {
         guard let connection = connections[slot] else { return }
         // Backpressure: who does not read its answers is not read from.
-        let mustRead = connection.lingersUntil != nil || (connection.unsent.isEmpty && !connection.isPeerDone)
-        if mustRead, connection.unsent.isEmpty, connection.interest == Connection.reading { return }
+        let mustRead = connection.lingersUntil != nil || (connection.isSent && !connection.isPeerDone)
+        if mustRead, connection.isSent, connection.interest == Connection.reading { return }
         var wanted = mustRead ? Connection.reading : []
-        if !connection.unsent.isEmpty { wanted.insert(.writable) }
+        if !connection.isSent { wanted.insert(.writable) }
         guard wanted != connection.interest else { return }
         connection.interest = wanted
-        try? epoll.change(connection.socket, wanted, token: token(slot))
+        try? epoll.change(connection.socket.raw, wanted, token: token(slot))
     }
 
     /// Ends a connection that has nothing left to say: at once if the peer is gone, else after it could read the end.
     private mutating func finishIfDone(_ slot: Int, _ now: Int64) {
-        guard let connection = connections[slot], connection.unsent.isEmpty else { return }
+        guard let connection = connections[slot], connection.isSent else { return }
         if connection.isPeerDone, connection.session.inFlight == 0 {
             close(slot)
         } else if connection.session.phase == .ended, connection.lingersUntil == nil {
             connection.lingersUntil = now + Self.lingerNanos
             connection.received = []
-            Socket.shutdownSending(connection.socket)
+            connection.socket.shutdownSending()
         }
     }
 
@@ -575,7 +577,7 @@ struct ListenerLoop: ~Copyable {
 
     private mutating func drain(_ now: Int64) throws(SystemError) {
         drainDeadline = now + Int64(options.drainMillis) * 1_000_000
-        if !listenersArePaused { for listener in listeners { try epoll.remove(listener) } }
+        if !listenersArePaused { for listener in listeners { try epoll.remove(listener.socket) } }
         for slot in connections.indices {
             guard let connection = connections[slot] else { continue }
             connection.heardAt = now
@@ -591,6 +593,7 @@ struct ListenerLoop: ~Copyable {
 
     /// Ends connections that took too long, and finishes the drain.
     private mutating func sweep(_ now: Int64) {
+        options.tls?.refresh(now)
         nextSweep = now + (drainDeadline == nil ? 1_000_000_000 : 50_000_000)
         if listenersArePaused, drainDeadline == nil { try? listen() }
         for slot in connections.indices {
@@ -601,16 +604,16 @@ struct ListenerLoop: ~Copyable {
                 if now >= until { close(slot) }
             } else if drainDeadline != nil {
                 let isQuiet =
-                    connection.session.inFlight == 0 && connection.unsent.isEmpty
+                    connection.session.inFlight == 0 && connection.isSent
                     && now - connection.heardAt >= Self.drainPauseNanos
                 if isQuiet || now >= drainDeadline! { close(slot) }
             } else if connection.session.phase == .handshake, openFor >= options.handshakeSecondsMax {
                 end(slot, .helloTooLate, "no hello within \(options.handshakeSecondsMax) seconds", now)
             } else if silentFor >= options.idleSecondsMax,
                 // Who takes no answers is as silent as who asks nothing, whatever is still to be answered.
-                connection.session.inFlight == 0 || !connection.unsent.isEmpty
+                connection.session.inFlight == 0 || !connection.isSent
             {
-                if connection.unsent.isEmpty {
+                if connection.isSent {
                     end(slot, .idleTooLong, "nothing was received for \(options.idleSecondsMax) seconds", now)
                 } else {
                     close(slot)

@@ -12,11 +12,15 @@ final class ServerCounters: Sendable {
 /// Why a server cannot start.
 package enum ServerError: Error, CustomStringConvertible {
     case tokenMissing(SocketAddress)
+    case certificateMissing(SocketAddress)
 
     package var description: String {
         switch self {
         case .tokenMissing(let address):
             "without a token the server listens on this machine only, not on \(address); 'consentd init' says how to make one"
+        case .certificateMissing(let address):
+            "to listen on \(address) the server needs a certificate and its key; name their files with "
+                + "--tls-certificate and --tls-key"
         }
     }
 }
@@ -44,6 +48,9 @@ package final class Server: Sendable {
         if options.token == nil, let address = options.addresses.first(where: { !$0.isLocal }) {
             throw ServerError.tokenMissing(address)
         }
+        if options.tls == nil, let address = options.addresses.first(where: \.isTLS) {
+            throw ServerError.certificateMissing(address)
+        }
         self.node = node
         self.options = options
         let listening = try Listening(options)
@@ -54,7 +61,7 @@ package final class Server: Sendable {
         let feed = feed
         subscription = node.subscribeToService(feed) { for inbox in inboxes { inbox.wakeup.raise() } }
         threads = Mutex([])
-        sockets = listening.perLoop.flatMap { $0 } + listening.shared
+        sockets = (listening.perLoop.flatMap { $0 } + listening.shared).map(\.socket)
         for (number, inbox) in inboxes.enumerated() {
             let listeners = listening.perLoop[number] + listening.shared
             let counters = counters
@@ -93,18 +100,24 @@ package final class Server: Sendable {
     }
 }
 
+/// A socket that listens, and whether those who connect to it speak TLS.
+struct Listener {
+    var socket: Int32
+    var isTLS: Bool
+}
+
 /// The sockets that listen: on TCP one a loop, so that the kernel spreads connections; on a Unix path one for all.
 private struct Listening {
     var addresses: [SocketAddress] = []
-    var perLoop: [[Int32]]
-    var shared: [Int32] = []
+    var perLoop: [[Listener]]
+    var shared: [Listener] = []
 
     init(_ options: ServerOptions) throws {
         perLoop = Array(repeating: [], count: options.loops)
         do {
             for address in options.addresses { try listen(on: address, options) }
         } catch {
-            for socket in perLoop.flatMap({ $0 }) + shared { _ = FileDescriptor(owning: socket) }
+            for listener in perLoop.flatMap({ $0 }) + shared { _ = FileDescriptor(owning: listener.socket) }
             throw error
         }
     }
@@ -114,14 +127,17 @@ private struct Listening {
         case .unix(let path):
             // Left behind by a process that died: the node's lock says that nobody else serves it.
             try? File.remove(path)
-            shared.append(try Socket.listen(address, mode: options.unixSocketMode).release())
+            let socket = try Socket.listen(address, mode: options.unixSocketMode)
+            shared.append(Listener(socket: socket.release(), isTLS: false))
             addresses.append(address)
-        case .tcp(let host, let port):
+        case .tcp, .tls:
             try Socket.requireFree(address)
             let first = try Socket.listen(address)
-            let bound = SocketAddress.tcp(host: host, port: port == 0 ? try Socket.port(of: first) : port)
-            perLoop[0].append(first.release())
-            for loop in 1..<max(options.loops, 1) { perLoop[loop].append(try Socket.listen(bound).release()) }
+            let bound = address.withPort(try Socket.port(of: first))
+            perLoop[0].append(Listener(socket: first.release(), isTLS: address.isTLS))
+            for loop in 1..<max(options.loops, 1) {
+                perLoop[loop].append(Listener(socket: try Socket.listen(bound).release(), isTLS: address.isTLS))
+            }
             addresses.append(bound)
         }
     }

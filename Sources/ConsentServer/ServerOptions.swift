@@ -1,5 +1,6 @@
 package import ConsentKernel
 package import ConsentSync
+package import ConsentTLS
 
 /// How a server listens, and what it lets clients do.
 package struct ServerOptions: Sendable {
@@ -8,6 +9,8 @@ package struct ServerOptions: Sendable {
     package var unixSocketMode: UInt32 = 0o660
     /// What clients must show; nil: nothing, and then only local addresses are taken.
     package var token: [UInt8]?
+    /// Who the server is, to those who connect to a ``SocketAddress/tls(host:port:)``.
+    package var tls: TLSIdentity?
     /// Threads that serve connections.
     package var loops = System.processorCount
     /// Processor of the first loop; the others follow. Nil leaves it to the system.

@@ -1,6 +1,7 @@
 package import ConsentIndex
 package import ConsentKernel
 import ConsentModel
+package import ConsentTLS
 package import ConsentWire
 import Synchronization
 
@@ -60,7 +61,7 @@ package struct FeedHubOptions: Sendable {
 /// them there is a ``Feed``, and at most one piece of output that its connection has not taken.
 package final class FeedHub: Sendable {
     struct Newcomer {
-        var socket: Int32
+        var socket: StreamSocket
         /// What it has sent that was not taken, and what it was to be sent.
         var received: [UInt8]
         var unsent: [UInt8]
@@ -155,10 +156,10 @@ package final class FeedHub: Sendable {
     /// Takes a connection over that has sent `subscribe`.
     ///
     /// - Parameters:
-    ///   - socket: owned by the hub from now on.
+    ///   - socket: the hub's from now on.
     ///   - received: what it has sent from `subscribe` on.
     ///   - unsent: what was to be sent to it before.
-    package func adopt(_ socket: Int32, received: [UInt8], unsent: [UInt8]) {
+    package func adopt(_ socket: StreamSocket, received: [UInt8], unsent: [UInt8]) {
         edgeCount.add(1, ordering: .relaxed)
         leave { $0.newcomers.append(Newcomer(socket: socket, received: received, unsent: unsent)) }
     }

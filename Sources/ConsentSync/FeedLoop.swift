@@ -1,6 +1,7 @@
 import ConsentIndex
 import ConsentKernel
 import ConsentModel
+import ConsentTLS
 import ConsentWire
 
 /// The thread of a ``FeedHub``: `wait → changes into the log → frames of edges → what comes next for each`.
@@ -16,7 +17,7 @@ struct FeedLoop: ~Copyable {
     /// One edge's connection.
     private final class Edge {
         let number: UInt64
-        let socket: Int32
+        let socket: StreamSocket
         var feed: Feed
         var received: [UInt8]
         /// Output that the system has not taken; nothing more is written while there is some.
@@ -47,7 +48,7 @@ struct FeedLoop: ~Copyable {
             heardAt = now.time
         }
 
-        var isBlocked: Bool { sentCount < unsent.count }
+        var isBlocked: Bool { sentCount < unsent.count || socket.hasUnsent }
     }
 
     private let hub: FeedHub
@@ -149,7 +150,7 @@ struct FeedLoop: ~Copyable {
         let edge = Edge(lastNumber, newcomer, Feed(options.feed, at: now), now)
         edges[edge.number] = edge
         do {
-            try epoll.add(edge.socket, [.readable, .finished], token: edge.number)
+            try epoll.add(edge.socket.raw, [.readable, .finished], token: edge.number)
         } catch {
             return close(edge, "\(error)")
         }
@@ -170,8 +171,8 @@ struct FeedLoop: ~Copyable {
     }
 
     private mutating func receive(_ edge: Edge) {
-        switch Socket.receive(edge.socket, into: input) {
-        case .wouldBlock: return
+        switch edge.socket.receive(into: input) {
+        case .wouldBlock: return watchForRoom(edge, edge.isBlocked)
         case .closed: return close(edge, "it has closed the connection")
         case .bytes(let count): edge.received.append(contentsOf: input[..<count])
         }
@@ -248,7 +249,7 @@ struct FeedLoop: ~Copyable {
         guard edges[edge.number] === edge else { return }
         if edge.isBlocked {
             let rest = edge.unsent.withUnsafeBytes { bytes in
-                Socket.send(edge.socket, UnsafeRawBufferPointer(rebasing: bytes[edge.sentCount...]))
+                edge.socket.send(UnsafeRawBufferPointer(rebasing: bytes[edge.sentCount...]))
             }
             switch rest {
             case .bytes(let count):
@@ -265,7 +266,7 @@ struct FeedLoop: ~Copyable {
         edge.unsent.removeAll(keepingCapacity: false)
         edge.sentCount = 0
         if !output.isEmpty {
-            switch Socket.send(edge.socket, output.bytes) {
+            switch edge.socket.send(output.bytes) {
             case .bytes(let count):
                 edge.movedAt = now.bootMillis
                 edge.unsent.append(contentsOf: output.bytes[count...])
@@ -278,7 +279,7 @@ struct FeedLoop: ~Copyable {
         watchForRoom(edge, edge.isBlocked)
         // What it still sends is read and dropped, so that it gets to read the end.
         if !edge.isBlocked, edge.endsBecause != nil, edge.lingersUntil == nil {
-            Socket.shutdownSending(edge.socket)
+            edge.socket.shutdownSending()
             edge.lingersUntil = now.bootMillis + Self.lingerMillis
         }
     }
@@ -287,7 +288,7 @@ struct FeedLoop: ~Copyable {
         guard edge.isWatchedForRoom != isWatched else { return }
         edge.isWatchedForRoom = isWatched
         let interest: Epoll.Interest = isWatched ? [.readable, .finished, .writable] : [.readable, .finished]
-        try? epoll.change(edge.socket, interest, token: edge.number)
+        try? epoll.change(edge.socket.raw, interest, token: edge.number)
     }
 
     private mutating func end(_ edge: Edge, _ reason: CutOffReason) {
@@ -298,8 +299,8 @@ struct FeedLoop: ~Copyable {
     }
 
     private mutating func close(_ edge: Edge, _ reason: String) {
+        // With the last reference the socket is closed.
         guard edges.removeValue(forKey: edge.number) != nil else { return }
-        _ = FileDescriptor(owning: edge.socket)
         let isCutOff = edge.endsBecause != nil
         hub.forget(edge.number, because: edge.endsBecause ?? reason, isCutOff: isCutOff)
     }

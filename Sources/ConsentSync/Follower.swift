@@ -1,11 +1,14 @@
 package import ConsentIndex
 package import ConsentKernel
 package import ConsentModel
+package import ConsentTLS
 package import ConsentWire
 import Synchronization
 
 package struct FollowerOptions: Sendable {
     package var upstream: SocketAddress
+    /// Who the upstream must prove to be; nil where there is no TLS.
+    package var tls: TLSPeer?
     /// The deployment that the upstream must be of; zero accepts any.
     package var deployment = ID16.zero
     package var token: [UInt8] = []

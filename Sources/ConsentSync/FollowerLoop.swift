@@ -1,6 +1,7 @@
 import ConsentIndex
 import ConsentKernel
 import ConsentModel
+import ConsentTLS
 import ConsentWire
 
 /// The thread of a ``Follower``: `connect → shake hands → receive → replica → send`, and again after a pause.
@@ -45,7 +46,7 @@ struct FollowerLoop: ~Copyable {
     private var verifiedTold: UInt64?
     private var replacementsTold: UInt64 = 0
     private var link = Link.waiting(until: 0)
-    private var socket: Int32 = -1
+    private var socket: StreamSocket?
     private var output = OutputBuffer(capacity: 4096)
     private var isWatchedForRoom = false
     /// Received, and not taken yet.
@@ -133,7 +134,7 @@ struct FollowerLoop: ~Copyable {
         do throws(SystemError) {
             let connecting = try Socket.beginConnect(options.upstream)
             try epoll.add(connecting.raw, .writable, token: Self.socketToken)
-            socket = connecting.release()
+            socket = StreamSocket(connecting, options.tls?.session)
             isWatchedForRoom = true
             link = .connecting(by: now.bootMillis + options.connectMillis)
         } catch {
@@ -142,7 +143,9 @@ struct FollowerLoop: ~Copyable {
     }
 
     private mutating func greet(_ now: SyncMoment) {
-        if let failure = Socket.failure(of: socket, connectingTo: options.upstream) { return fail("\(failure)", now) }
+        if let failure = Socket.failure(of: socket!.raw, connectingTo: options.upstream) {
+            return fail("\(failure)", now)
+        }
         state.connects += 1
         var hello = Hello()
         hello.deployment = options.deployment
@@ -176,39 +179,42 @@ struct FollowerLoop: ~Copyable {
     }
 
     private mutating func closeSocket() {
-        guard socket >= 0 else { return }
-        _ = FileDescriptor(owning: socket)
-        socket = -1
+        socket = nil
         inputCount = 0
         output.clear()
         isWatchedForRoom = false
     }
 
     private mutating func send(_ now: SyncMoment) {
-        guard socket >= 0, !output.isEmpty || isWatchedForRoom else { return }
-        if !output.isEmpty {
-            switch Socket.send(socket, output.bytes) {
+        guard let socket, !output.isEmpty || socket.hasUnsent || isWatchedForRoom else { return }
+        if !output.isEmpty || socket.hasUnsent {
+            switch socket.send(output.bytes) {
             case .bytes(let count): output.dropFirst(count)
             case .wouldBlock: break
-            case .closed: return fail("\(options.upstream) has closed the connection", now)
+            case .closed: return fail(end(of: socket), now)
             }
         }
-        let mustWait = !output.isEmpty
+        let mustWait = !output.isEmpty || socket.hasUnsent
         guard mustWait != isWatchedForRoom else { return }
         isWatchedForRoom = mustWait
         try? epoll.change(
-            socket, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+            socket.raw, mustWait ? [.readable, .finished, .writable] : [.readable, .finished], token: Self.socketToken)
+    }
+
+    /// Why there is no connection any more.
+    private func end(of socket: StreamSocket) -> String {
+        socket.failure.map { "\(options.upstream): \($0)" } ?? "\(options.upstream) has closed the connection"
     }
 
     // MARK: Frames
 
     private mutating func receive(_ now: SyncMoment) {
         for _ in 0..<Self.readsPerTurnMax {
-            guard socket >= 0 else { return }
+            guard let socket else { return }
             let room = UnsafeMutableRawBufferPointer(rebasing: input[inputCount...])
-            switch Socket.receive(socket, into: room) {
-            case .wouldBlock: return
-            case .closed: return fail("\(options.upstream) has closed the connection", now)
+            switch socket.receive(into: room) {
+            case .wouldBlock: return send(now)
+            case .closed: return fail(end(of: socket), now)
             case .bytes(let count):
                 inputCount += count
                 takeFrames(now)
@@ -220,7 +226,7 @@ struct FollowerLoop: ~Copyable {
 
     private mutating func takeFrames(_ now: SyncMoment) {
         var taken = 0
-        scan: while socket >= 0 {
+        scan: while socket != nil {
             let rest = UnsafeMutableRawBufferPointer(rebasing: input[taken..<inputCount])
             switch scanFrame(rest) {
             case .incomplete: break scan
@@ -230,7 +236,7 @@ struct FollowerLoop: ~Copyable {
                 take(frame, now)
             }
         }
-        guard socket >= 0, taken > 0 else { return }
+        guard socket != nil, taken > 0 else { return }
         input.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[taken..<inputCount]))
         inputCount -= taken
     }

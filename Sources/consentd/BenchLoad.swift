@@ -2,6 +2,7 @@ import ArgumentParser
 import ConsentBench
 import ConsentEngine
 import ConsentKernel
+import ConsentTLS
 import Foundation
 
 struct BenchPrepare: AsyncParsableCommand {
@@ -47,8 +48,7 @@ struct BenchLoad: AsyncParsableCommand {
             Without --rate each connection sends its next pipeline when the last one is answered.
 
             Response time begins when a request was due, service time when it was sent. Every answer is judged by what \
-            is known of the people; wrong ones are counted, and the command ends with exit code 7. TLS is not in the \
-            server yet, so there is no option for it.
+            is known of the people; wrong ones are counted, and the command ends with exit code 7.
 
             EXAMPLES
               consentd bench load --subjects 1M --rate 50000 --seconds 30
@@ -97,7 +97,7 @@ struct BenchLoad: AsyncParsableCommand {
             line.finish()
             return result
         }
-        try probe(server.address, asking.population, catalog, token)
+        try probe(server, asking.population, catalog, token)
         let plan = try pace.plan(server)
         try plan.validate()
         var document = ReportDocument(machine: .now())
@@ -110,9 +110,10 @@ struct BenchLoad: AsyncParsableCommand {
 
     /// Asks about a few people first: load on a node that holds others would count every answer as wrong.
     private func probe(
-        _ address: SocketAddress, _ population: Population, _ catalog: BenchCatalog, _ token: [UInt8]
+        _ server: borrowing LoadServer, _ population: Population, _ catalog: BenchCatalog, _ token: [UInt8]
     ) throws {
-        var plan = LoadPlan(address)
+        var plan = LoadPlan(server.address)
+        plan.tls = server.tls
         (plan.connections, plan.extent, plan.warmUpSeconds) = (1, .requests(64), 0)
         var asking = Asking(population)
         asking.missingShare = 0.2
@@ -124,7 +125,7 @@ struct BenchLoad: AsyncParsableCommand {
             throw Failure(
                 code: Exit.refused,
                 message:
-                    "the server at \(address) does not hold the \(population.subjects) people that 'consentd bench "
+                    "the server at \(server.address) does not hold the \(population.subjects) people that 'consentd bench "
                     + "prepare --subjects \(population.subjects)' makes: \(result.firstWrong ?? "")")
         }
     }
@@ -219,7 +220,8 @@ struct BenchLoad: AsyncParsableCommand {
 
 /// Which server is loaded, and whom it knows.
 struct LoadTarget: ParsableArguments {
-    @Option(help: "A server that serves a prepared node, host:port or unix:/path [default: one is started].")
+    @Option(
+        help: "A server that serves a prepared node, host:port, tls:host:port or unix:/path [default: one is started].")
     var server: String?
 
     @Option(help: "File with the token that --server asks for.") var tokenFile: String?
@@ -230,14 +232,23 @@ struct LoadTarget: ParsableArguments {
 
     @Flag(help: "Reach the server that is started by its Unix socket, not by TCP.") var unix = false
 
+    @Flag(help: "Reach the server that is started by TLS, with a certificate that is made for it.") var tls = false
+
+    @Option(help: "Certificates (PEM) of whom --server may be vouched for by [default: those the machine trusts].")
+    var tlsCa: String?
+
+    @Option(help: "What the certificate of --server must be for [default: its address].") var tlsName: String?
+
     @Option(help: "Threads of the server that is started.") var serverLoops = 1
 
     func validate() throws {
-        if server != nil, data != nil || unix {
-            throw ValidationError("--data and --unix are about a server that this command starts; leave out --server")
+        if server != nil, data != nil || unix || tls {
+            throw ValidationError(
+                "--data, --unix and --tls are about a server that this command starts; leave out --server")
         }
+        if unix, tls { throw ValidationError("--unix and --tls are two ways of reaching one server; name one") }
         if let server, Self.address(server) == nil {
-            throw ValidationError("--server: '\(server)' is not a.b.c.d:port or unix:/path")
+            throw ValidationError("--server: '\(server)' is not a.b.c.d:port, tls:a.b.c.d:port or unix:/path")
         }
         guard (1...256).contains(serverLoops) else { throw ValidationError("--server-loops is 1 to 256") }
     }
@@ -250,13 +261,15 @@ struct LoadTarget: ParsableArguments {
 
     static func address(_ text: String) -> SocketAddress? {
         if text.hasPrefix("unix:") { return text.count > 5 ? .unix(path: String(text.dropFirst(5))) : nil }
+        let isTLS = text.hasPrefix("tls:")
+        let text = isTLS ? text.dropFirst(4) : text[...]
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
             return nil
         }
         let host = String(text[..<colon])
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else { return nil }
-        return .tcp(host: host, port: port)
+        return isTLS ? .tls(host: host, port: port) : .tcp(host: host, port: port)
     }
 }
 
@@ -371,7 +384,9 @@ struct LoadPace: ParsableArguments {
     }
 
     func plan(_ server: borrowing LoadServer) throws -> LoadPlan {
-        plan(LoadPlan(server.address), processors: generatorProcessors(isServerOurs: server.isOurs))
+        var plan = plan(LoadPlan(server.address), processors: generatorProcessors(isServerOurs: server.isOurs))
+        plan.tls = server.tls
+        return plan
     }
 
     private func plan(_ plan: LoadPlan, processors: [Int]) -> LoadPlan {
@@ -392,6 +407,8 @@ struct LoadPace: ParsableArguments {
 /// The server that is loaded: one that is there, or one that is started on a prepared node.
 struct LoadServer: ~Copyable {
     let address: SocketAddress
+    /// Nil where it is reached without TLS.
+    let tls: TLSPeer?
     private let own: OwnServer?
 
     var isOurs: Bool { own != nil }
@@ -399,8 +416,8 @@ struct LoadServer: ~Copyable {
 
     init(_ target: LoadTarget, _ pace: LoadPace, temporaryFolder: String?) throws {
         if let server = target.server, let address = LoadTarget.address(server) {
-            self.address = address
-            own = nil
+            let peer = try tlsPeer(of: address, name: target.tlsName, authorities: target.tlsCa)
+            (self.address, tls, own) = (address, peer, nil)
             return
         }
         let path = target.data ?? (temporaryFolder ?? ".") + "/node"
@@ -412,9 +429,10 @@ struct LoadServer: ~Copyable {
             ? nil : (0..<System.processorCount).first { !generator.contains($0) }
         let server = try OwnServer(
             data: node.folder.path, catalog: try BenchCatalog(), processor: processor, loops: target.serverLoops,
-            spinMicros: pace.serverSpinMicros)
+            spinMicros: pace.serverSpinMicros, isTLS: target.tls)
         own = server
-        address = target.unix ? server.unix ?? server.tcp : server.tcp
+        address = target.unix ? server.unix ?? server.tcp : server.tls?.address ?? server.tcp
+        tls = server.tls?.peer
     }
 
     borrowing func end() { own?.end() }

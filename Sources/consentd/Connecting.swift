@@ -17,6 +17,8 @@ func connect(to endpoint: Endpoint, _ options: ClientOptions) async throws -> Co
                     ? strangerSentence(
                         endpoint, "gave no welcome within \(options.connectTimeout.components.seconds) s")
                     : unansweredSentence(endpoint)
+            case .notTrusted(let reason):
+                "the server cannot be trusted: \(reason); name the authority's certificates with --tls-ca"
             case .protocolViolation: strangerSentence(endpoint, "does not speak the protocol")
             case .handshakeRefused(let code, _) where code.name == "credentialsRefused":
                 options.token.isEmpty
@@ -44,7 +46,7 @@ private func strangerSentence(_ endpoint: Endpoint, _ behaviour: String) -> Stri
 private func unansweredSentence(_ endpoint: Endpoint) -> String {
     let address: SocketAddress =
         switch endpoint {
-        case .tcp(let host, let port): .tcp(host: host, port: UInt16(port))
+        case .tcp(let host, let port), .tls(let host, let port): .tcp(host: host, port: UInt16(port))
         case .unix(let path): .unix(path: path)
         }
     let remedy = "start one with 'consentd serve', or name another with --server"

@@ -27,6 +27,7 @@ struct Edge: ParsableCommand {
             EXAMPLES
               consentd edge --upstream 10.0.0.1:7411 --data edge
               consentd edge --upstream 10.0.0.1:7411 --data edge --token-file token
+              consentd edge --upstream tls:10.0.0.1:7443 --tls-ca ca.pem --data edge
               consentd edge --upstream 127.0.0.1:7411 --data edge --forward-writes
             """)
 
@@ -34,11 +35,18 @@ struct Edge: ParsableCommand {
 
     @OptionGroup var listening: ListeningOptions
 
-    @Option(help: "The node to follow: host:port, or unix:/path.")
+    @Option(help: "The node to follow: host:port, tls:host:port, or unix:/path.")
     var upstream: String
 
     @Option(help: "File with the token to show the upstream, mode 0600 [default: the one to ask for].")
     var upstreamTokenFile: String?
+
+    @Option(
+        help: "Certificates (PEM) of whom a tls upstream may be vouched for by [default: those the machine trusts].")
+    var tlsCa: String?
+
+    @Option(help: "What the certificate of a tls upstream must be for [default: its address].")
+    var tlsName: String?
 
     @Option(help: "Deployment that the upstream must be of, 32 hex digits [default: that of what was followed before].")
     var deployment: String?
@@ -105,6 +113,7 @@ struct Edge: ParsableCommand {
 
     private func options() throws -> FollowerOptions {
         var options = FollowerOptions(upstream: try upstreamAddress())
+        options.tls = try tlsPeer(of: options.upstream, name: tlsName, authorities: tlsCa)
         options.token = try readToken(upstreamTokenFile ?? listening.tokenFile, in: node.folder) ?? []
         options.version = version
         if let deployment { options.deployment = ID16(hex: deployment) ?? .zero }

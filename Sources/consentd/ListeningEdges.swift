@@ -84,7 +84,7 @@ private final class ListeningEdge {
         var request = SubscribeRequest()
         (request.history, request.point, request.name) = (history, point, "listening-\(number)")
         request.encode(request: 1, into: &output)
-        try Socket.setNonBlocking(connection)
+        try Socket.setNonBlocking(connection.raw)
         Socket.setNoDelay(connection.raw)
         send()
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ConsentEngine
 import ConsentKernel
 import ConsentServer
+import ConsentTLS
 import Foundation
 
 /// How a node listens, and what it lets clients do.
@@ -9,8 +10,21 @@ struct ListeningOptions: ParsableArguments {
     @Option(help: "File with the token to ask for, mode 0600 [default: 'token' in the node's folder].")
     var tokenFile: String?
 
-    @Option(help: "Address to listen on, host:port; may be repeated. 'none' leaves the Unix socket only.")
+    @Option(
+        help: """
+            Address to listen on, host:port, or tls:host:port; may be repeated. 'none' leaves the Unix socket only.
+            """)
     var listen: [String] = ["127.0.0.1:7411"]
+
+    @Option(
+        help: """
+            File with the server's certificate, and those that lead from it to a known authority (PEM). Read again when \
+            it changes.
+            """)
+    var tlsCertificate: String?
+
+    @Option(help: "File with the certificate's private key (PEM), which others may not read.")
+    var tlsKey: String?
 
     @Option(help: "Threads that serve connections [default: one per processor].")
     var loops: Int?
@@ -46,7 +60,16 @@ struct ListeningOptions: ParsableArguments {
         guard maxConnections > 0, maxInFlight > 0, idleSeconds > 0, handshakeSeconds > 0 else {
             throw ValidationError("limits are greater than zero")
         }
-        _ = try addresses()
+        guard (tlsCertificate == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-certificate and --tls-key belong together")
+        }
+        let isTLS = try addresses().contains(where: \.isTLS)
+        if isTLS, tlsKey == nil {
+            throw ValidationError("--listen tls:… needs the files of --tls-certificate and --tls-key")
+        }
+        if !isTLS, tlsKey != nil {
+            throw ValidationError("a certificate needs --listen tls:host:port, to be shown there")
+        }
     }
 
     /// Takes as many descriptors as the system gives, and says so where they are too few.
@@ -63,6 +86,9 @@ struct ListeningOptions: ParsableArguments {
         let local = SocketAddress.unix(path: folder.socketPath)
         var options = ServerOptions(addresses: try addresses() + [local], version: version)
         options.token = try readToken(tokenFile, in: folder)
+        if let tlsCertificate, let tlsKey {
+            options.tls = try TLSIdentity(certificates: tlsCertificate, key: tlsKey) { Output.error("consentd: \($0)") }
+        }
         if let loops { options.loops = loops }
         options.firstProcessor = pin
         options.spinMicros = spinMicros
@@ -81,12 +107,14 @@ struct ListeningOptions: ParsableArguments {
     }
 }
 
-/// Reads `host:port`.
+/// Reads `host:port`, and the same with `tls:` before it.
 ///
 /// - Parameters:
 ///   - option: that it was given by, for the message.
 ///   - zero: what else there is to say of addresses.
 func readAddress(_ text: String, of option: String, zero: String) throws -> SocketAddress {
+    let isTLS = text.hasPrefix("tls:")
+    let text = isTLS ? text.dropFirst(4) : text[...]
     guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
         throw ValidationError("\(option): '\(text)' is not host:port, with a port from 0 to 65535")
     }
@@ -95,5 +123,17 @@ func readAddress(_ text: String, of option: String, zero: String) throws -> Sock
     guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else {
         throw ValidationError("\(option): '\(host)' is not an IPv4 address such as 127.0.0.1; \(zero)")
     }
-    return .tcp(host: String(host), port: port)
+    return isTLS ? .tls(host: String(host), port: port) : .tcp(host: String(host), port: port)
+}
+
+/// What the server at an address must prove; nil where it is reached without TLS.
+///
+/// - Throws: ``Failure`` if the file of authorities cannot be read.
+func tlsPeer(of address: SocketAddress, name: String?, authorities: String?) throws -> TLSPeer? {
+    guard case .tls(let host, _) = address else { return nil }
+    do throws(TLSFailure) {
+        return try TLSPeer(name: name ?? host, authorities: authorities)
+    } catch {
+        throw Failure(code: Exit.failed, message: error.description)
+    }
 }

@@ -58,11 +58,21 @@ struct NodeOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: "Talk to a server at host:port or unix:/path instead of the folder's own [env: CONSENTD_SERVER].")
+        help: """
+            Talk to a server at host:port, tls:host:port or unix:/path instead of the folder's own [env: CONSENTD_SERVER].
+            """)
     var server: String?
 
     @Option(name: .long, help: "File with the token to show, mode 0600 [default: 'token' in the node's folder].")
     var tokenFile: String?
+
+    @Option(
+        name: .long,
+        help: """
+            Certificates (PEM) of whom a tls server may be vouched for by [env: CONSENTD_TLS_CA; default: those the \
+            machine trusts].
+            """)
+    var tlsCa: String?
 
     var json: Bool { place.json }
     /// The node's own files; nil for a server that was named, wherever it is.
@@ -72,7 +82,8 @@ struct NodeOptions: ParsableArguments {
     func validate() throws {
         if let namedServer, Endpoint(namedServer) == nil {
             throw ValidationError(
-                "the server '\(namedServer)' is neither host:port, with a port from 1 to 65535, nor unix:/path")
+                "the server '\(namedServer)' is neither host:port, with a port from 1 to 65535, nor tls:host:port, nor unix:/path"
+            )
         }
     }
 
@@ -170,6 +181,7 @@ struct NodeOptions: ParsableArguments {
     ) async throws {
         var options = ClientOptions()
         options.token = token ?? []
+        options.tlsAuthorities = tlsCa ?? ProcessInfo.processInfo.environment["CONSENTD_TLS_CA"]
         options.name = "consentd"
         options.actor = actor
         options.requestTimeout = .seconds(60)

@@ -87,7 +87,7 @@ func report(_ error: any Error) -> ExitCode {
 extension ConsentClientError {
     fileprivate var exitCode: ExitCode {
         switch self {
-        case .connectFailed, .handshakeRefused, .versionUnsupported, .disconnected, .closed, .timedOut:
+        case .connectFailed, .notTrusted, .handshakeRefused, .versionUnsupported, .disconnected, .closed, .timedOut:
             Exit.unreachable
         case .unknownPurpose, .invalidArgument: Exit.refused
         case .server(let code, _):

@@ -141,7 +141,7 @@ struct SocketTests {
         let connection = try Connection(.unix(path: folder.path("socket")))
         #expect(fcntl(connection.server.raw, F_GETFL) & O_NONBLOCK != 0)
         #expect(fcntl(connection.client.raw, F_GETFL) & O_NONBLOCK == 0)
-        try Socket.setNonBlocking(connection.client)
+        try Socket.setNonBlocking(connection.client.raw)
         #expect(Self.receive(connection.client.raw).0 == .wouldBlock)
     }
 

@@ -3,6 +3,7 @@ import ConsentEngine
 import ConsentKernel
 import ConsentModel
 import ConsentServer
+import ConsentTLS
 import ConsentTestSupport
 import ConsentWire
 import Foundation
@@ -11,7 +12,7 @@ import Testing
 
 /// The whole server over real sockets.
 struct ServerTests {
-    enum Transport: CaseIterable { case tcp, unix }
+    enum Transport: Int, CaseIterable { case tcp, unix, tls }
 
     /// A running server; drained when the last reference goes.
     private final class Running {
@@ -24,7 +25,14 @@ struct ServerTests {
         {
             node = try TestNode(catalog, deployment: VectorServer.deployment.bytes)
             var options = ServerOptions(
-                addresses: [.tcp(host: "127.0.0.1", port: 0), .unix(path: node.folder.socketPath)], version: "test")
+                addresses: [
+                    .tcp(host: "127.0.0.1", port: 0), .unix(path: node.folder.socketPath),
+                    .tls(host: "127.0.0.1", port: 0),
+                ], version: "test")
+            let (certificates, key) = (node.folder.path + "/certificate.pem", node.folder.path + "/key.pem")
+            try File.replace(certificates, with: testCertificate.certificate)
+            try File.replace(key, with: testCertificate.key, mode: 0o600)
+            options.tls = try TLSIdentity(certificates: certificates, key: key) { Issue.record("\($0)") }
             options.token = VectorServer.token
             options.loops = 2
             options.drainMillis = 1000
@@ -39,7 +47,7 @@ struct ServerTests {
             isRunning = false
         }
 
-        func address(_ transport: Transport) -> SocketAddress { server.addresses[transport == .tcp ? 0 : 1] }
+        func address(_ transport: Transport) -> SocketAddress { server.addresses[transport.rawValue] }
 
         var port: UInt16 {
             guard case .tcp(_, let port) = server.addresses[0] else { preconditionFailure() }

@@ -1,24 +1,39 @@
 import ConsentKernel
+import ConsentTLS
 import ConsentWire
 import Glibc
+import Synchronization
+
+/// That the servers of tests show.
+let testCertificate = SelfSigned(names: ["IP:127.0.0.1"])
 
 /// A client that blocks, over a real socket. It knows no more than bytes and frames.
 final class SocketClient {
     struct TookTooLong: Error {}
 
-    private var socket: FileDescriptor?
+    private var socket: StreamSocket?
     private var received: [UInt8] = []
     private let raw: Int32
+    private let secondsMax: Int
+    /// Some tests send and receive on two threads; of TLS, both change one state.
+    private let turn = Mutex(())
+    private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 8)
 
     /// Connects, and waits for every answer at most so long.
     init(_ address: SocketAddress, secondsMax: Int = 20) throws {
-        let socket = try Socket.connect(address)
+        let peer = address.isTLS ? try TLSPeer(name: "127.0.0.1", trusting: testCertificate) : nil
+        let socket = StreamSocket(try Socket.connect(address), peer?.session)
+        try Socket.setNonBlocking(socket.raw)
         raw = socket.raw
-        var limit = timeval(tv_sec: secondsMax, tv_usec: 0)
-        setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        self.socket = consume socket
+        self.secondsMax = secondsMax
+        self.socket = socket
+        if !socket.isEstablished {
+            try send([])
+            guard try receiveMore(untilEstablished: true) == 0, socket.isEstablished else { throw TookTooLong() }
+        }
     }
+
+    deinit { room.deallocate() }
 
     /// Connects and shakes hands.
     static func greeted(_ address: SocketAddress) throws -> SocketClient {
@@ -29,19 +44,28 @@ final class SocketClient {
     }
 
     func send(_ bytes: [UInt8]) throws {
+        guard let socket else { throw TookTooLong() }
         var sent = 0
-        while sent < bytes.count {
-            let transfer = bytes.withUnsafeBytes {
-                Socket.send(raw, UnsafeRawBufferPointer(rebasing: $0[sent...]))
+        while sent < bytes.count || turn.withLock({ _ in socket.hasUnsent }) {
+            let transfer = bytes.withUnsafeBytes { rest in
+                turn.withLock { _ in socket.send(UnsafeRawBufferPointer(rebasing: rest[sent...])) }
             }
-            guard case .bytes(let count) = transfer else { throw TookTooLong() }
-            sent += count
+            switch transfer {
+            case .bytes(let count): sent += count
+            case .wouldBlock: try wait(POLLOUT)
+            case .closed: throw TookTooLong()
+            }
         }
+    }
+
+    private func wait(_ events: Int32) throws {
+        var interest = pollfd(fd: raw, events: Int16(events), revents: 0)
+        guard poll(&interest, 1, Int32(secondsMax * 1000)) > 0 else { throw TookTooLong() }
     }
 
     /// Sends what the system takes without waiting; how much that was.
     func sendWithoutWaiting(_ bytes: ArraySlice<UInt8>) -> Int {
-        bytes.withUnsafeBytes { Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) }
+        if case .bytes(let count)? = bytes.withUnsafeBytes({ socket?.send($0) }) { count } else { -1 }
     }
 
     /// The next frame; nil at the end of the stream.
@@ -75,14 +99,25 @@ final class SocketClient {
         return Answer.all(in: Array(received[..<size]))[0]
     }
 
-    private func receiveMore() throws -> Int {
-        var chunk = [UInt8](repeating: 0, count: 1 << 17)
-        let count = chunk.withUnsafeMutableBytes { recv(raw, $0.baseAddress, $0.count, 0) }
-        if count < 0, errno == EAGAIN { throw TookTooLong() }
-        // A connection that was reset is closed, too.
-        guard count > 0 else { return 0 }
-        received += chunk[..<count]
-        return count
+    private func receiveMore(untilEstablished: Bool = false) throws -> Int {
+        guard let socket else { return 0 }
+        while true {
+            switch turn.withLock({ _ in socket.receive(into: room) }) {
+            case .bytes(let count):
+                received += room[..<count]
+                return count
+            // A connection that was reset is closed, too.
+            case .closed:
+                if let failure = socket.failure { throw failure }
+                return 0
+            case .wouldBlock:
+                if untilEstablished, socket.isEstablished { return 0 }
+                try wait(turn.withLock { _ in socket.hasUnsent } ? POLLIN | POLLOUT : POLLIN)
+                turn.withLock { _ in
+                    if socket.hasUnsent { _ = socket.send(UnsafeRawBufferPointer(start: nil, count: 0)) }
+                }
+            }
+        }
     }
 
     func request(_ bytes: [UInt8]) throws -> Answer {
@@ -91,7 +126,7 @@ final class SocketClient {
     }
 
     /// Closes the sending half.
-    func finish() { Socket.shutdownSending(raw) }
+    func finish() { socket?.shutdownSending() }
 
     func close() { socket = nil }
 

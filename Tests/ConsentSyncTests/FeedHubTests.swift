@@ -4,6 +4,7 @@ import ConsentKernel
 import ConsentModel
 import ConsentServer
 import ConsentSync
+import ConsentTLS
 import ConsentTestSupport
 import ConsentWire
 import Glibc
@@ -61,7 +62,7 @@ private final class ListeningFollower {
         (request.history, request.point, request.name) = (history, point, name)
         var output = OutputBuffer(capacity: 256)
         request.encode(request: 1, into: &output)
-        hub.adopt(pair[1], received: Array(output.bytes), unsent: [])
+        hub.adopt(StreamSocket(FileDescriptor(owning: pair[1])), received: Array(output.bytes), unsent: [])
     }
 
     /// The payloads of the frames of all changes up to a sequence.

@@ -5,6 +5,7 @@ import ConsentKernel
 import ConsentModel
 import ConsentServer
 import ConsentSync
+import ConsentTLS
 import ConsentTestSupport
 import ConsentWire
 import Testing
@@ -155,7 +156,7 @@ final class Gate {
         var welcome = Welcome()
         welcome.deployment = deployment
         welcome.encode(request: 0, into: &output)
-        follower.hub.adopt(socket, received: [], unsent: Array(output.bytes))
+        follower.hub.adopt(StreamSocket(FileDescriptor(owning: socket)), received: [], unsent: Array(output.bytes))
     }
 
     private static func read(_ socket: Int32) -> [UInt8] {

@@ -10,6 +10,7 @@ struct HouseRulesTests {
         "ConsentModel": [],
         "COpenSSL": [],
         "ConsentCrypto": ["COpenSSL", "Glibc"],
+        "ConsentTLS": ["COpenSSL", "ConsentCrypto", "ConsentKernel", "Synchronization"],
         "ConsentCatalog": ["ConsentCrypto", "ConsentModel", "Yams"],
         "ConsentWire": ["ConsentModel"],
         "ConsentIndex": ["CKernel", "ConsentKernel", "ConsentModel", "Synchronization"],
@@ -23,14 +24,16 @@ struct HouseRulesTests {
             "ConsentCatalog", "ConsentIndex", "ConsentKernel", "ConsentLedger", "ConsentModel", "ConsentProof",
             "Synchronization",
         ],
-        "ConsentSync": ["ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentWire", "Synchronization"],
+        "ConsentSync": [
+            "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentTLS", "ConsentWire", "Synchronization",
+        ],
         "ConsentServer": [
             "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentProof",
-            "ConsentSync", "ConsentWire", "Synchronization",
+            "ConsentSync", "ConsentTLS", "ConsentWire", "Synchronization",
         ],
         "ConsentEdge": [
             "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel", "ConsentModel", "ConsentServer",
-            "ConsentSync", "ConsentWire", "Synchronization",
+            "ConsentSync", "ConsentTLS", "ConsentWire", "Synchronization",
         ],
         "ConsentRegister": ["ConsentCrypto", "ConsentModel"],
         "ProtocolGenerator": ["Foundation"],
@@ -40,8 +43,7 @@ struct HouseRulesTests {
     static let allowedBenchImports: [String: Set<String>] = [
         "ConsentBench": [
             "CConsentClients", "CKernel", "ConsentCatalog", "ConsentEngine", "ConsentIndex", "ConsentKernel",
-            "ConsentModel",
-            "ConsentWire",
+            "ConsentModel", "ConsentTLS", "ConsentWire",
             "Foundation", "Glibc", "Histogram", "Synchronization",
         ]
     ]

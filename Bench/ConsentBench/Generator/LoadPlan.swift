@@ -1,4 +1,5 @@
 package import ConsentKernel
+package import ConsentTLS
 
 /// When requests are sent.
 package enum Pace: Sendable, Equatable {
@@ -19,6 +20,8 @@ package enum Extent: Sendable, Equatable {
 /// Everything that a run of the generator depends on besides the server and what it is asked.
 package struct LoadPlan: Sendable {
     package var address: SocketAddress
+    /// Who the server must prove to be; nil where there is no TLS.
+    package var tls: TLSPeer?
     package var threads = 1
     package var connections = 50
     /// Closed: requests that a connection sends in one write. Open: requests of a connection that may be unanswered; what
@@ -62,6 +65,7 @@ package struct LoadPlan: Sendable {
 package enum LoadFailure: Error, CustomStringConvertible {
     case planImpossible(String)
     case disconnected(SocketAddress)
+    case notTrusted(SocketAddress, TLSFailure)
     /// What came is no answer of the protocol that is spoken.
     case notUnderstood(SocketAddress)
     case nothingAnswered(SocketAddress)
@@ -70,6 +74,7 @@ package enum LoadFailure: Error, CustomStringConvertible {
         switch self {
         case .planImpossible(let what): what
         case .disconnected(let address): "the server at \(address) closed a connection"
+        case .notTrusted(let address, let failure): "the server at \(address): \(failure)"
         case .notUnderstood(let address): "what the server at \(address) sent is no answer of its protocol"
         case .nothingAnswered(let address):
             "the server at \(address) answered nothing in time, so there is no rate to begin with; is it overloaded?"

@@ -1,4 +1,5 @@
 import ConsentKernel
+import ConsentTLS
 import Synchronization
 
 /// What the threads of a run share.
@@ -70,21 +71,13 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
         var isOpen = false
     }
 
-    /// Closed with the last reference.
-    private final class OwnedSocket {
-        let raw: Int32
-        init(_ socket: consuming FileDescriptor) { raw = socket.release() }
-        deinit { _ = FileDescriptor(owning: raw) }
-    }
-
     private struct ReceiveBuffer: ~Copyable {
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 64)
         deinit { bytes.deallocate() }
     }
 
     private struct Connection {
-        let owner: OwnedSocket
-        let socket: Int32
+        let socket: StreamSocket
         /// By the lowest bits of a request's number.
         var pending: [Pending]
         /// Of the next request. Small ones are the greetings'.
@@ -96,6 +89,7 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
         var received: [UInt8] = []
         /// Bytes that the system did not take yet.
         var unsent: [UInt8] = []
+        var isSent: Bool { unsent.isEmpty && !socket.hasUnsent }
         var mask: UInt32 { UInt32(pending.count - 1) }
     }
 
@@ -105,7 +99,7 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
         let epoll = try Epoll(eventsPerWaitMax: count)
         let opened = try Self.connect(plan, talk, count: count)
         for (position, connection) in opened.enumerated() {
-            try epoll.add(connection.socket, .readable, token: UInt64(position))
+            try epoll.add(connection.socket.raw, .readable, token: UInt64(position))
         }
         self.epoll = epoll
         connections = opened
@@ -128,19 +122,20 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
         let wanted = plan.pace == .closed ? plan.pipeline : plan.pipeline * 16
         let room = 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount)
         return try (0..<count).map { _ in
-            let socket = try Socket.connect(plan.address)
+            let socket = StreamSocket(try Socket.connect(plan.address), plan.tls?.session)
             try greet(socket, talk, plan.address)
-            try Socket.setNonBlocking(socket)
-            let owner = OwnedSocket(socket)
-            return Connection(
-                owner: owner, socket: owner.raw, pending: Array(repeating: Pending(), count: room))
+            try Socket.setNonBlocking(socket.raw)
+            return Connection(socket: socket, pending: Array(repeating: Pending(), count: room))
         }
     }
 
-    private static func greet(_ socket: borrowing FileDescriptor, _ talk: Talk, _ address: SocketAddress) throws {
-        var buffer = [UInt8](repeating: 0, count: 4096)
+    private static func greet(_ socket: StreamSocket, _ talk: Talk, _ address: SocketAddress) throws {
+        var buffer = [UInt8](repeating: 0, count: max(4096, StreamSocket.roomMin))
         for greeting in talk.greetings {
-            try socket.write(greeting)
+            // The socket still blocks, and a greeting is small.
+            guard greeting.withUnsafeBytes({ socket.send($0) }) == .bytes(greeting.count) else {
+                throw end(of: socket, address)
+            }
             var answer: [UInt8] = []
             while true {
                 if let size = answer.withUnsafeBytes({ talk.answerSize($0) }) {
@@ -150,11 +145,17 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
                     guard isWelcome else { throw LoadFailure.notUnderstood(address) }
                     break
                 }
-                let count = try buffer.withUnsafeMutableBytes { try socket.read(into: $0) }
-                if count == 0 { throw LoadFailure.disconnected(address) }
-                answer += buffer[..<count]
+                switch buffer.withUnsafeMutableBytes({ socket.receive(into: $0) }) {
+                case .bytes(let count): answer += buffer[..<count]
+                case .wouldBlock: continue
+                case .closed: throw end(of: socket, address)
+                }
             }
         }
+    }
+
+    private static func end(of socket: StreamSocket, _ address: SocketAddress) -> LoadFailure {
+        socket.failure.map { .notTrusted(address, $0) } ?? .disconnected(address)
     }
 
     /// Runs to the end of the plan.
@@ -267,9 +268,10 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
             connections[position].unsent += requests.bytes
             return
         }
-        switch Socket.send(connections[position].socket, requests.bytes) {
+        switch connections[position].socket.send(requests.bytes) {
         case .bytes(let count):
-            if count < requests.count { try keep(position, UnsafeRawBufferPointer(rebasing: requests.bytes[count...])) }
+            if count == requests.count, connections[position].isSent { return }
+            try keep(position, UnsafeRawBufferPointer(rebasing: requests.bytes[count...]))
         case .wouldBlock: try keep(position, requests.bytes)
         case .closed: throw LoadFailure.disconnected(plan.address)
         }
@@ -277,15 +279,15 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
 
     private mutating func keep(_ position: Int, _ bytes: UnsafeRawBufferPointer) throws {
         connections[position].unsent += bytes
-        try epoll.change(connections[position].socket, [.readable, .writable], token: UInt64(position))
+        try epoll.change(connections[position].socket.raw, [.readable, .writable], token: UInt64(position))
     }
 
     private mutating func sendKept(_ position: Int) throws {
-        let transfer = connections[position].unsent.withUnsafeBytes { Socket.send(connections[position].socket, $0) }
+        let transfer = connections[position].unsent.withUnsafeBytes { connections[position].socket.send($0) }
         if case .bytes(let count) = transfer { connections[position].unsent.removeFirst(count) }
         if transfer == .closed { throw LoadFailure.disconnected(plan.address) }
-        if connections[position].unsent.isEmpty {
-            try epoll.change(connections[position].socket, .readable, token: UInt64(position))
+        if connections[position].isSent {
+            try epoll.change(connections[position].socket.raw, .readable, token: UInt64(position))
         }
     }
 
@@ -328,7 +330,7 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
     ///
     /// - Returns: when it was read.
     private mutating func receive(_ position: Int) throws -> Int64 {
-        let transfer = Socket.receive(connections[position].socket, into: received.bytes)
+        let transfer = connections[position].socket.receive(into: received.bytes)
         let now = Clock.monotonicNanos()
         guard case .bytes(let count) = transfer else {
             if transfer == .wouldBlock { return now }

@@ -616,10 +616,31 @@ static void ask_server(const char *socket_path) {
     CHECK(consent_client_open(&options, &client) == CONSENT_CLIENT_UNREACHABLE && !client, "unreachable");
 }
 
+// One that looks before it sleeps is answered alike, also after a pause in which it has stopped looking.
+static void ask_server_spinning(const char *socket_path) {
+    consent_client_options options = {.socket_path = socket_path, .spin_micros = 200};
+    consent_client *client;
+    uint32_t bit = 0;
+    CHECK(consent_client_open(&options, &client) == 0, "open");
+    if (!client) return;
+    CHECK(consent_client_purpose(client, "newsletter", &bit) == 0, "purpose");
+    for (int number = 0; number < 200; number++) {
+        consent_answer answer;
+        CHECK(consent_client_check(client, CONSENT_CUSTOMER, "8", 1, bit, &answer) == 0, "check");
+        CHECK(answer.decision == CONSENT_UNKNOWN && answer.freshness == CONSENT_LIVE, "unknown");
+        if (number % 50 == 0) nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    consent_client_close(client);
+}
+
 int main(int count, char **arguments) {
     if (count > 2) catalog_path = arguments[2];
-    if (count > 1) ask_server(arguments[1]);
-    else run_vectors();
+    if (count > 1) {
+        ask_server(arguments[1]);
+        ask_server_spinning(arguments[1]);
+    } else {
+        run_vectors();
+    }
     if (failures) printf("consent_client: %d failures\n", failures);
     return failures ? 1 : 0;
 }

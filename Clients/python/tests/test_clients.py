@@ -235,6 +235,24 @@ class ClientTests(unittest.TestCase):
 
         self.both(claim)
 
+    def test_a_server_that_was_busy_and_then_silent_is_said_to_have_been_busy(self) -> None:
+        def script(peer: Peer) -> None:
+            peer.greet(NAMES)
+            asked = peer.frame()
+            assert asked is not None
+            peer.send(error_frame(asked.request, ErrorCode.BUSY))
+            while peer.frame() is not None:
+                continue
+
+        def claim(is_async: bool) -> None:
+            options = Options(request_timeout=0.5, backoff_min=0.01, backoff_max=0.02)
+            with ScriptedServer(script) as server, Both(is_async, server.endpoint, options) as client:
+                with self.assertRaises(ServerError) as caught:
+                    client.check(KARI, "news")
+                self.assertEqual(caught.exception.code, ErrorCode.BUSY)
+
+        self.both(claim)
+
     def test_what_is_not_to_be_retried_is_not(self) -> None:
         def script(peer: Peer) -> None:
             peer.greet(NAMES)

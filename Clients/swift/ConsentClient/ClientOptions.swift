@@ -5,6 +5,11 @@ public struct ClientOptions: Sendable {
     /// The deployment that the client is meant for, 32 hex digits; a server of another one refuses it. Name it wherever
     /// it is known; nil is for tools.
     public var deployment: String?
+    /// File with the certificates (PEM) of the authorities that a server's certificate may be of; nil: those that the
+    /// machine trusts. For ``Endpoint/tls(host:port:)``.
+    public var tlsAuthorities: String?
+    /// What the server's certificate must be for, where that is not the endpoint's host.
+    public var tlsName: String?
     /// For the server's log.
     public var name = ""
     /// Who reads personal data through this client, an account or a role: the server's access log keeps it for ever, so it

@@ -4,6 +4,9 @@ import ConsentWire
 public enum ConsentClientError: Error, Equatable, Sendable {
     /// No connection could be made, or it ended within the handshake.
     case connectFailed(String)
+    /// No TLS could be spoken: the server could not prove that it is the host of the endpoint, or the file of
+    /// authorities cannot be read.
+    case notTrusted(String)
     /// The server does not want this client: its deployment or credentials are wrong, or it has too many connections.
     case handshakeRefused(code: ServerErrorCode, message: String)
     /// Client and server speak no common version of the protocol; these are the server's.
@@ -31,6 +34,7 @@ extension ConsentClientError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .connectFailed(let reason): "no connection to the server: \(reason)"
+        case .notTrusted(let reason): "no connection to the server: \(reason)"
         case .handshakeRefused(let code, let message): "the server refused the client: \(message) (\(code.name))"
         case .versionUnsupported(let serverMin, let serverMax):
             "the server speaks versions \(serverMin) to \(serverMax) of the protocol, this client others"

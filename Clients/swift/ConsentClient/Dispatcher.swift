@@ -1,4 +1,5 @@
 import ConsentModel
+import ConsentTLS
 import ConsentWire
 import NIOCore
 import NIOPosix
@@ -384,18 +385,25 @@ final class Dispatcher: @unchecked Sendable {
         let attempt = attempt
         state = .opening(nil)
         let timeout = TimeAmount(options.connectTimeout.clamped)
+        let peer: TLSPeer?
+        do throws(TLSFailure) {
+            peer = try tlsPeer()
+        } catch {
+            return openFailed(.notTrusted("\(endpoint): \(error)"), isFinal: true)
+        }
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(timeout)
             .channelOption(.writeBufferWaterMark, value: .init(low: 256 * 1024, high: 1024 * 1024))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let link = Link(Conversation(self.hello, actor: self.options.actor), on: channel, of: self)
+                    if let peer { try channel.pipeline.syncOperations.addHandler(TLSHandler(peer.session)) }
                     try channel.pipeline.syncOperations.addHandler(link)
                 }
             }
         let connecting =
             switch endpoint {
-            case .tcp(let host, let port):
+            case .tcp(let host, let port), .tls(let host, let port):
                 bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port)
             case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
             }
@@ -405,6 +413,12 @@ final class Dispatcher: @unchecked Sendable {
             self.openFailed(.connectFailed("\(self.endpoint) gave no welcome in time"))
             link?.close()
         }
+    }
+
+    /// Made anew for each connection, so that authorities which have changed count from then on.
+    private func tlsPeer() throws(TLSFailure) -> TLSPeer? {
+        guard case .tls(let host, _) = endpoint else { return nil }
+        return try TLSPeer(name: options.tlsName ?? host, authorities: options.tlsAuthorities)
     }
 
     private func connected(_ result: Result<any Channel, any Error>, _ attempt: Int) {
@@ -560,6 +574,7 @@ final class Dispatcher: @unchecked Sendable {
         resume(link.takeCalls())
         switch state {
         case .opening(let opening) where opening === link:
+            if let failure = link.failure { return openFailed(.notTrusted("\(endpoint): \(failure)"), isFinal: true) }
             openFailed(.connectFailed("\(endpoint) closed the connection before its welcome"))
         case .ready(let current) where current === link:
             if starter != nil { return shutDown(.connectFailed("\(endpoint) closed the connection")) }

@@ -1,3 +1,4 @@
+import ConsentTLS
 import ConsentWire
 import NIOCore
 
@@ -19,6 +20,8 @@ final class Link: ChannelInboundHandler, @unchecked Sendable {
     let madeAt = NIODeadline.now()
     var heartbeat: RepeatedTask?
     private var isOver = false
+    /// Why TLS ended, if that is what ended it.
+    private(set) var failure: TLSFailure?
 
     init(_ conversation: consuming Conversation, on channel: any Channel, of dispatcher: Dispatcher) {
         self.conversation = conversation
@@ -109,5 +112,8 @@ final class Link: ChannelInboundHandler, @unchecked Sendable {
         dispatcher.closed(self)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failure = error as? TLSFailure
+        context.close(promise: nil)
+    }
 }

@@ -91,6 +91,7 @@ from .errors import (
     InvalidArgument,
     ProtocolViolation,
     ServerError,
+    TimedOut,
     UnknownPurpose,
 )
 from .values import (
@@ -160,6 +161,8 @@ class Batch:
         self._wants_catalog = False
         self.wait = 0.0
         """Seconds before the next round."""
+        self.late: ConsentError = TimedOut()
+        """What to raise at the deadline: why the server had one come again, where it did."""
 
     @property
     def is_done(self) -> bool:
@@ -212,6 +215,7 @@ class Batch:
             case ServerError(code=ErrorCode.INTERNAL_FAILURE) if request.repetition is Repetition.NEVER:
                 raise error
             case ServerError(advice=Advice.RETRY_LATER):
+                self.late = error
                 self._again(error, now)
             case ServerError(advice=Advice.RECONNECT):
                 if self._was_told_to_reconnect:

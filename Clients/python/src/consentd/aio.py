@@ -30,6 +30,7 @@ from ._wire import (
     RecordedLink,
     Request,
 )
+from ._tls import context_for, name_for
 from .errors import Closed, ConnectFailed, ConsentError, HandshakeRefused, TimedOut
 from .values import (
     Act,
@@ -67,7 +68,11 @@ class _Link(asyncio.Protocol):
         try:
             async with asyncio.timeout(timeout):
                 if endpoint.path is None:
-                    await loop.create_connection(lambda: link, endpoint.host, endpoint.port)
+                    context = context_for(endpoint, options)
+                    name = name_for(endpoint, options) if context else None
+                    await loop.create_connection(
+                        lambda: link, endpoint.host, endpoint.port, ssl=context, server_hostname=name
+                    )
                 else:
                     await loop.create_unix_connection(lambda: link, endpoint.path)
                 await link.opened
@@ -355,7 +360,7 @@ class AsyncClient(Core):
                     batch.settle(number, Closed() if self._is_closed else result, time.monotonic())
         except TimeoutError as error:
             # A request that was refused may have raised one of ours.
-            raise error if isinstance(error, ConsentError) else TimedOut() from None
+            raise error if isinstance(error, ConsentError) else batch.late from None
         finally:
             for ticket, outcome in submitted:
                 if not outcome.done():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ from types import TracebackType
 from ._channel import Channel, Ticket
 from ._core import Batch, Core, Plan, Result
 from ._protocol import Advice, ErasureReason, ProofKind
+from ._tls import context_for, name_for
 from ._wire import (
     AccessEntry,
     AccessLogRequest,
@@ -53,6 +55,7 @@ from .values import (
 )
 
 _RECEIVE_SIZE = 1 << 16
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _Outcome = Future[Answer | ConsentError]
 
 
@@ -64,7 +67,7 @@ class _Link:
         # Taken again by its own thread where that is the one that collects a forgotten client.
         self._lock = threading.RLock()
         self._is_closed = False
-        self._socket = _connected(endpoint, deadline)
+        self._socket = _connected(endpoint, options, deadline)
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._socket, self._wake_in, self._wake_out):
             end.setblocking(False)
@@ -153,7 +156,10 @@ class _Link:
     def _receive(self) -> None:
         try:
             data = self._socket.recv(_RECEIVE_SIZE)
-        except BlockingIOError:
+            # Of what TLS has opened already, the socket would not tell.
+            while isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+                data += self._socket.recv(_RECEIVE_SIZE)
+        except _WOULD_BLOCK:
             return
         except OSError as error:
             self.channel.end(str(error))
@@ -168,13 +174,14 @@ class _Link:
         try:
             while output and self.channel.failure is None:
                 del output[: self._socket.send(output)]
-        except BlockingIOError:
+        except _WOULD_BLOCK:
             return
         except OSError as error:
             self.channel.end(str(error))
 
 
-def _connected(endpoint: Endpoint, deadline: float) -> socket.socket:
+def _connected(endpoint: Endpoint, options: Options, deadline: float) -> socket.socket:
+    context = context_for(endpoint, options)
     left = deadline - time.monotonic()
     if left <= 0:
         raise ConnectFailed(f"no connection to {endpoint} in time")
@@ -182,7 +189,13 @@ def _connected(endpoint: Endpoint, deadline: float) -> socket.socket:
         if endpoint.path is None:
             connected = socket.create_connection((endpoint.host, endpoint.port), timeout=left)
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return connected
+            if context is None:
+                return connected
+            try:
+                return context.wrap_socket(connected, server_hostname=name_for(endpoint, options))
+            except BaseException:
+                connected.close()
+                raise
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connected.settimeout(left)
@@ -412,7 +425,7 @@ class Client(Core):
                 result = outcome.result(max(0.0, deadline - time.monotonic()))
                 batch.settle(number, Closed() if self._closing.is_set() else result, time.monotonic())
         except FutureTimeout:
-            raise TimedOut from None
+            raise batch.late from None
         finally:
             for ticket, outcome in submitted:
                 if not outcome.done():

@@ -365,6 +365,10 @@ class Options:
     """The credential; empty where the server asks for none."""
     deployment: bytes | None = None
     """Sixteen bytes: the deployment that the client is meant for; a server of another one refuses it."""
+    tls_authorities: str | None = None
+    """File with the certificates (PEM) of whom a ``tls:`` server may be vouched for by; None: those the machine trusts."""
+    tls_name: str | None = None
+    """What the certificate of a ``tls:`` server must be for, where that is not the endpoint's host."""
     name: str = ""
     """For the server's log."""
     actor: str = ""
@@ -394,26 +398,29 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens: ``host:port``, ``[::1]:7411`` or ``unix:/path``."""
+    """Where a server listens: ``host:port``, ``[::1]:7411``, either with ``tls:`` before it, or ``unix:/path``."""
 
     host: str
     port: int
     path: str | None = None
+    is_tls: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
         if text.startswith("unix:") and len(text) > 5:
             return cls("", 0, text[5:])
-        host, _, port = text.rpartition(":")
+        is_tls = text.startswith("tls:")
+        host, _, port = text.removeprefix("tls:").rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
             host = ""
         if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-            raise InvalidArgument(f"'{text}' is neither host:port nor unix:/path")
-        return cls(host, int(port))
+            raise InvalidArgument(f"'{text}' is neither host:port, with tls: before it or without, nor unix:/path")
+        return cls(host, int(port), is_tls=is_tls)
 
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'tls:' if self.is_tls else ''}{host}:{self.port}"
