@@ -160,7 +160,7 @@ let package = Package(
         .testTarget(
             name: "ConsentCryptoTests", dependencies: ["ConsentCrypto"], swiftSettings: common),
         .testTarget(
-            name: "ConsentTLSTests", dependencies: ["ConsentTLS", "ConsentKernel", "ConsentTestSupport"],
+            name: "ConsentTLSTests", dependencies: ["ConsentTLS", "COpenSSL", "ConsentKernel", "ConsentTestSupport"],
             swiftSettings: common),
         .testTarget(
             name: "ConsentRegisterTests", dependencies: ["ConsentRegister", "ConsentModel"], swiftSettings: common),

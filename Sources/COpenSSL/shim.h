@@ -20,6 +20,11 @@ static inline int copenssl_take_tls13_only(SSL_CTX *context)
     return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
 }
 
+static inline void copenssl_release_buffers(SSL_CTX *context)
+{
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+}
+
 static inline int copenssl_say_name(SSL *ssl, const char *name)
 {
     return (int)SSL_set_tlsext_host_name(ssl, name);

@@ -221,10 +221,12 @@ private final class ForwarderLoop: @unchecked Sendable {
 
     private func connect(_ now: Int64) {
         connectBy = now + Self.connectNanos
-        do throws(SystemError) {
+        precondition(upstream.isTLS == (tls != nil), "nobody is asked in clear who is to be asked by TLS")
+        do {
+            let session = try tls?.session()
             let connecting = try Socket.beginConnect(upstream)
             try epoll.add(connecting.raw, .writable, token: Self.socketToken)
-            socket = StreamSocket(connecting, tls?.session)
+            socket = StreamSocket(connecting, session)
             link = .connecting
             isWatchedForRoom = true
         } catch {

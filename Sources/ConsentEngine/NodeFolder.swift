@@ -114,7 +114,7 @@ package struct NodeFolder: Sendable {
     /// Takes the right to write, until the returned descriptor is closed; nil if another process has it.
     package func lock() throws -> FileDescriptor? {
         let file = try FileDescriptor.open(lockPath, .createOrOpen)
-        guard try file.tryLock() else { return nil }
+        guard try file.tryLock(waitingUpTo: 1000) else { return nil }
         return file
     }
 }

@@ -59,7 +59,19 @@ package struct FileDescriptor: ~Copyable {
     package func synchronize() throws(SystemError) { try retrying("fsync") { Int(fsync(raw)) } }
 
     /// Takes the advisory lock of the whole file; false if another process holds it.
-    package func tryLock() throws(SystemError) -> Bool {
+    ///
+    /// - Parameter millis: how long it may take. A process that is being started has the files of the one that starts it
+    ///   until it becomes another program, so a lock that was let go of may be held by nobody for a moment yet.
+    package func tryLock(waitingUpTo millis: Int32 = 0) throws(SystemError) -> Bool {
+        let deadline = Clock.monotonicNanos() + Int64(millis) * 1_000_000
+        while try !lockNow() {
+            guard Clock.monotonicNanos() < deadline else { return false }
+            Wakeup.pause(millis: 5)
+        }
+        return true
+    }
+
+    private func lockNow() throws(SystemError) -> Bool {
         do {
             try retrying("lock") { Int(flock(raw, LOCK_EX | LOCK_NB)) }
             return true

@@ -269,12 +269,18 @@ struct ListenerLoop: ~Copyable {
         let start = arrivedSize
         let space = UnsafeMutableRawBufferPointer(rebasing: input[start + kept..<start + kept + Self.readSizeMax])
         switch connection.socket.receive(into: space) {
-        case .wouldBlock: updateInterest(slot)
+        case .wouldBlock:
+            updateInterest(slot)
+            if connection.socket.mayHaveMore { readOn(slot) }
         case .closed:
+            // To who broke TLS nothing can be said any more.
+            if connection.socket.failure != nil { return close(slot) }
             connection.isPeerDone = true
             finishIfDone(slot, now)
+            updateInterest(slot)
         case .bytes(let count):
             connection.heardAt = now
+            connection.isPeerDone = connection.socket.isPeerDone
             if kept > 0 {
                 connection.received.withUnsafeBytes { received in
                     UnsafeMutableRawBufferPointer(rebasing: input[start...]).copyMemory(from: received)
@@ -410,7 +416,9 @@ struct ListenerLoop: ~Copyable {
         for _ in 0..<Self.dropsPerTurnMax {
             switch connections[slot]!.socket.receive(into: input) {
             case .bytes: continue
-            case .wouldBlock: return
+            case .wouldBlock:
+                if connections[slot]!.socket.mayHaveMore { readOn(slot) }
+                return
             case .closed: return close(slot)
             }
         }

@@ -25,7 +25,7 @@ package struct EdgeFolder: Sendable {
     package func lock() throws(SystemError) -> FileDescriptor? {
         try File.createDirectory(path)
         let file = try FileDescriptor.open(lockPath, .createOrOpen)
-        guard try file.tryLock() else { return nil }
+        guard try file.tryLock(waitingUpTo: 1000) else { return nil }
         return file
     }
 

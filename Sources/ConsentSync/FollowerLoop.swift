@@ -131,10 +131,13 @@ struct FollowerLoop: ~Copyable {
     // MARK: The connection
 
     private mutating func connect(_ now: SyncMoment) {
-        do throws(SystemError) {
+        precondition(
+            options.upstream.isTLS == (options.tls != nil), "nobody is asked in clear who is to be asked by TLS")
+        do {
+            let session = try options.tls?.session()
             let connecting = try Socket.beginConnect(options.upstream)
             try epoll.add(connecting.raw, .writable, token: Self.socketToken)
-            socket = StreamSocket(connecting, options.tls?.session)
+            socket = StreamSocket(connecting, session)
             isWatchedForRoom = true
             link = .connecting(by: now.bootMillis + options.connectMillis)
         } catch {

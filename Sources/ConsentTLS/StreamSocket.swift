@@ -6,16 +6,18 @@ package import ConsentKernel
 // Sendable because a loop hands it on whole, and has no use for it afterwards.
 package final class StreamSocket: @unchecked Sendable {
     package let raw: Int32
-    private let session: TLSSession?
+    let session: TLSSession?
 
-    /// Of what came sealed, at the most so much is read at once, and room for all of it must be given.
-    private static let sealedSizeMax = 1 << 16
-    /// A record that had begun may end in what is read next (RFC 8446, 5.2).
-    private static let recordSizeMax = 1 << 14 + 256
+    /// Of what came sealed, so much is read at once. What OpenSSL keeps of a connection grows with it, and stays.
+    private static let sealedSizeMax = 1 << 14
+    /// Read in one turn, whatever it says: then it is another connection's.
+    private static let sealedPerTurnMax = 1 << 18
+    /// A record that had begun may end in what is read next.
+    private static let recordSizeMax = TLSSession.recordSizeMax
     /// The least room that may be given to ``receive(into:)``.
     package static let roomMin = 2 * recordSizeMax
     /// Sealed at once, so that what the system does not take stays small.
-    private static let sealedAtOnceMax = 1 << 16
+    private static let sealedAtOnceMax = 1 << 14
 
     package init(_ socket: consuming FileDescriptor, _ session: TLSSession? = nil) {
         raw = socket.release()
@@ -34,7 +36,10 @@ package final class StreamSocket: @unchecked Sendable {
     /// with nothing, when the socket is writable.
     package var hasUnsent: Bool { session?.hasOutgoing ?? false }
 
-    /// Whether the last ``receive(into:)`` left something in the system because there was no room.
+    /// Whether the peer is known to have ended, though the system may tell of nothing more.
+    package var isPeerDone: Bool { session?.isOver ?? false }
+
+    /// Whether the last ``receive(into:)`` left something in the system, for want of room or of time.
     package private(set) var mayHaveMore = false
 
     /// Receives what is there, at most the buffer's size.
@@ -47,11 +52,12 @@ package final class StreamSocket: @unchecked Sendable {
         precondition(buffer.count >= Self.roomMin, "what is read at once must fit")
         mayHaveMore = false
         var count = 0
+        var sealedCount = 0
         var isPeerDone = session.isOver
         unsafe withUnsafeTemporaryAllocation(byteCount: Self.sealedSizeMax, alignment: 64) { sealed in
             while !isPeerDone {
                 let room = min(sealed.count, buffer.count - count - Self.recordSizeMax)
-                guard room > 0 else {
+                guard room > 0, sealedCount < Self.sealedPerTurnMax else {
                     mayHaveMore = true
                     return
                 }
@@ -60,6 +66,7 @@ package final class StreamSocket: @unchecked Sendable {
                 case .wouldBlock: return
                 case .closed: isPeerDone = true
                 case .bytes(let size):
+                    sealedCount += size
                     unsafe session.take(UnsafeRawBufferPointer(rebasing: part[..<size]))
                     switch unsafe session.open(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...])) {
                     case .bytes(let opened): count += opened

@@ -15,6 +15,10 @@ import ConsentCrypto
         unsafe OpenSSL.require(copenssl_take_tls13_only(raw))
         // A connection lasts; making it again by a ticket would save little, and ask for state.
         unsafe OpenSSL.require(SSL_CTX_set_num_tickets(raw, 0))
+        // Most connections are silent most of the time.
+        unsafe copenssl_release_buffers(raw)
+        // A key that wants a passphrase is none: nobody is there to be asked.
+        unsafe SSL_CTX_set_default_passwd_cb(raw) { _, _, _, _ in -1 }
     }
 
     deinit { unsafe SSL_CTX_free(raw) }
@@ -32,6 +36,10 @@ import ConsentCrypto
         }
         guard unsafe SSL_CTX_use_PrivateKey_file(context.raw, key, SSL_FILETYPE_PEM) == 1 else {
             throw .last("'\(key)' is not the private key (PEM) of the certificate in '\(certificates)'")
+        }
+        // A key of another kind than the certificate's is taken until here.
+        guard unsafe SSL_CTX_check_private_key(context.raw) == 1 else {
+            throw .last("'\(key)' is not the private key of the certificate in '\(certificates)'")
         }
         return context
     }

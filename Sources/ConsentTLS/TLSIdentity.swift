@@ -42,24 +42,28 @@ package final class TLSIdentity: Sendable {
 
     /// Looks, once a second at the most, whether the files have changed.
     package func refresh(_ now: Int64) {
-        let trouble = state.withLock { state -> String? in
+        let before: [[UInt8]]? = state.withLock { state in
             guard now - state.lookedAt >= Self.lookNanos else { return nil }
             state.lookedAt = now
-            do throws(TLSFailure) {
-                let contents = try Self.read(certificates, key)
-                if contents != state.contents {
-                    state.context = try .server(certificates: certificates, key: key)
-                    state.contents = contents
-                }
-                state.lastTrouble = nil
-                return nil
-            } catch {
-                guard state.lastTrouble != error.description else { return nil }
-                state.lastTrouble = error.description
-                return error.description
-            }
+            return state.contents
         }
-        if let trouble { self.trouble("\(trouble); the certificate from before is used on") }
+        guard let before else { return }
+        do throws(TLSFailure) {
+            let contents = try Self.read(certificates, key)
+            // Others go on with the one from before while the files are read.
+            let context = contents == before ? nil : try TLSContext.server(certificates: certificates, key: key)
+            state.withLock { state in
+                state.lastTrouble = nil
+                guard let context else { return }
+                (state.context, state.contents) = (context, contents)
+            }
+        } catch {
+            let isNew = state.withLock { state in
+                defer { state.lastTrouble = error.description }
+                return state.lastTrouble != error.description
+            }
+            if isNew { trouble("\(error); the certificate from before is used on") }
+        }
     }
 
     private static func read(_ certificates: String, _ key: String) throws(TLSFailure) -> [[UInt8]] {

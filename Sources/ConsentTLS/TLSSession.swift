@@ -6,10 +6,15 @@ import ConsentCrypto
 /// Not safe for concurrent use. After a failure nothing is opened or sealed any more; what is still to be sent tells the
 /// peer why.
 @safe package final class TLSSession {
-    private let ssl: OpaquePointer
+    let ssl: OpaquePointer
     /// What came and is not opened yet, and what is sealed and not sent yet. OpenSSL's, like all it holds.
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
+    private var wasEstablished = false
+    /// Bytes that have come since the peer last said something.
+    private var silentCount = 0
+    /// Of a record (RFC 8446, 5.2).
+    package static let recordSizeMax = 1 << 14 + 256
     /// Said before the peer was known.
     private var early: [UInt8] = []
     /// Why it is over; nil also where the peer has ended it in order.
@@ -30,6 +35,9 @@ import ConsentCrypto
             unsafe SSL_set_connect_state(ssl)
             // A numeric address is looked for among the addresses of a certificate, and is not said (RFC 6066, 3).
             if let name, unsafe copenssl_require_address(ssl, name) != 1 {
+                // As RFC 9525 has it: not the subject's common name, and a wildcard stands for a whole label.
+                unsafe SSL_set_hostflags(
+                    ssl, UInt32(X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
                 unsafe OpenSSL.require(SSL_set1_host(ssl, name))
                 unsafe OpenSSL.require(copenssl_say_name(ssl, name))
             }
@@ -49,6 +57,7 @@ import ConsentCrypto
         guard !isOver else { return }
         let count = unsafe BIO_write(incoming, bytes.baseAddress, Int32(bytes.count))
         precondition(count == bytes.count, "OpenSSL has no memory")
+        silentCount += Int(count)
     }
 
     package enum Opened: Equatable {
@@ -72,8 +81,29 @@ import ConsentCrypto
             }
             count += size
         }
+        judge(count)
         sealEarly()
         return count == 0 && isOver ? .over : .bytes(count)
+    }
+
+    /// Ends what no honest peer does. Each new key costs more than the few bytes that ask for one, and no bytes that the
+    /// peer says; and what has begun in one record and not ended in it would keep back all that is to be sealed.
+    private func judge(_ count: Int) {
+        silentCount = count > 0 ? 0 : silentCount
+        guard wasEstablished, !isOver else {
+            wasEstablished = isEstablished
+            return
+        }
+        if silentCount > 2 * Self.recordSizeMax {
+            fail("the peer sends much and says nothing")
+        } else if !isEstablished {
+            fail("a message about keys ends within a record")
+        }
+    }
+
+    private func fail(_ what: String) {
+        isOver = true
+        failure = TLSFailure(what)
     }
 
     /// Goes on with what the network brought, or begins.
@@ -92,7 +122,8 @@ import ConsentCrypto
             isOver = true
             let verified = unsafe SSL_get_verify_result(ssl)
             if verified != Int(X509_V_OK), let reason = unsafe X509_verify_cert_error_string(verified) {
-                failure = TLSFailure("the server's certificate is not taken: \(unsafe String(cString: reason))")
+                failure = TLSFailure(
+                    "the server's certificate is not taken: \(unsafe String(cString: reason))", isOfCertificate: true)
             } else {
                 failure = .last("TLS failed")
             }

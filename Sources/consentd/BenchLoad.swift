@@ -88,7 +88,7 @@ struct BenchLoad: AsyncParsableCommand {
         let line = LoadLine()
         func run(_ plan: LoadPlan) throws -> LoadResult {
             let seed = freshSeed()
-            let result = try LoadRun.run(
+            let result = try LoadRun.ask(
                 plan, processorNanos: { server.processorNanos }, progress: line.show,
                 conversation: {
                     ConsentConversation(
@@ -117,7 +117,7 @@ struct BenchLoad: AsyncParsableCommand {
         (plan.connections, plan.extent, plan.warmUpSeconds) = (1, .requests(64), 0)
         var asking = Asking(population)
         asking.missingShare = 0.2
-        let result = try LoadRun.run(plan) {
+        let result = try LoadRun.ask(plan) {
             ConsentConversation(
                 Workload([.check: 1]), asking: asking, catalog: catalog, token: token, runSeed: 1, thread: $0)
         }
@@ -234,7 +234,9 @@ struct LoadTarget: ParsableArguments {
 
     @Flag(help: "Reach the server that is started by TLS, with a certificate that is made for it.") var tls = false
 
-    @Option(help: "Certificates (PEM) of whom --server may be vouched for by [default: those the machine trusts].")
+    @Option(
+        help:
+            "Certificates (PEM) of whom --server may be vouched for by [env: CONSENTD_TLS_CA; default: the machine's].")
     var tlsCa: String?
 
     @Option(help: "What the certificate of --server must be for [default: its address].") var tlsName: String?

@@ -12,11 +12,11 @@ func connect(to endpoint: Endpoint, _ options: ClientOptions) async throws -> Co
     } catch {
         let sentence: String? =
             switch error {
-            case .connectFailed:
+            case .connectFailed(let reason):
                 ContinuousClock.now - start >= options.connectTimeout
                     ? strangerSentence(
                         endpoint, "gave no welcome within \(options.connectTimeout.components.seconds) s")
-                    : unansweredSentence(endpoint)
+                    : unansweredSentence(endpoint, reason)
             case .notTrusted(let reason):
                 "the server cannot be trusted: \(reason); name the authority's certificates with --tls-ca"
             case .protocolViolation: strangerSentence(endpoint, "does not speak the protocol")
@@ -43,7 +43,7 @@ private func strangerSentence(_ endpoint: Endpoint, _ behaviour: String) -> Stri
 }
 
 /// Asks the kernel once more, which says plainly why.
-private func unansweredSentence(_ endpoint: Endpoint) -> String {
+private func unansweredSentence(_ endpoint: Endpoint, _ reason: String) -> String {
     let address: SocketAddress =
         switch endpoint {
         case .tcp(let host, let port), .tls(let host, let port): .tcp(host: host, port: UInt16(port))
@@ -52,6 +52,9 @@ private func unansweredSentence(_ endpoint: Endpoint) -> String {
     let remedy = "start one with 'consentd serve', or name another with --server"
     do {
         _ = try Socket.connect(address)
+        if case .tls = endpoint {
+            return "no TLS connection could be made to \(reason); check the address and --tls-ca"
+        }
         return strangerSentence(endpoint, "ended the connection before its welcome")
     } catch {
         switch error.code {

@@ -42,7 +42,9 @@ struct Edge: ParsableCommand {
     var upstreamTokenFile: String?
 
     @Option(
-        help: "Certificates (PEM) of whom a tls upstream may be vouched for by [default: those the machine trusts].")
+        help:
+            "Certificates (PEM) of whom a tls upstream may be vouched for by [env: CONSENTD_TLS_CA; default: the machine's]."
+    )
     var tlsCa: String?
 
     @Option(help: "What the certificate of a tls upstream must be for [default: its address].")

@@ -132,6 +132,7 @@ func readAddress(_ text: String, of option: String, zero: String) throws -> Sock
 func tlsPeer(of address: SocketAddress, name: String?, authorities: String?) throws -> TLSPeer? {
     guard case .tls(let host, _) = address else { return nil }
     do throws(TLSFailure) {
+        let authorities = authorities ?? ProcessInfo.processInfo.environment["CONSENTD_TLS_CA"]
         return try TLSPeer(name: name ?? host, authorities: authorities)
     } catch {
         throw Failure(code: Exit.failed, message: error.description)

@@ -185,6 +185,25 @@ struct FileDescriptorTests {
         #expect(try other.tryLock())
     }
 
+    /// As of a process that was being started when its owner let go of it.
+    @Test func aLockThatIsHeldForAMomentYetIsWaitedFor() throws {
+        let other = try FileDescriptor.open(folder.path("lock"), .createOrOpen)
+        let raw = try FileDescriptor.open(folder.path("lock"), .createOrOpen).release()
+        let copy = dup(raw)
+        #expect(copy >= 0)
+        do {
+            let first = FileDescriptor(owning: raw)
+            #expect(try first.tryLock())
+        }
+        #expect(try !other.tryLock(waitingUpTo: 20))
+        let thread = Thread(name: "holder") {
+            Wakeup.pause(millis: 100)
+            _ = FileDescriptor(owning: copy)
+        }
+        #expect(try other.tryLock(waitingUpTo: 60_000))
+        thread.join()
+    }
+
     @Test func seekingAndReadingGoTogether() throws {
         let file = try FileDescriptor.open(folder.path("file"), .createNew)
         try file.write(Array(0..<100))

@@ -520,6 +520,16 @@ struct ServerTests {
         #expect(answers.filter { $0.kind == .recorded }.count == 50)
     }
 
+    /// The end of TLS comes with the last request, and the connection stays open, as asyncio leaves it.
+    @Test func anEndThatComesWithTheLastRequestIsAnswered() throws {
+        let running = try Running { $0.loops = 1 }
+        let client = try SocketClient.greeted(running.address(.tls))
+        try client.send(Bytes.ping(7, request: 2), isLast: true)
+        let begin = Clock.monotonicNanos()
+        #expect(try client.receiveToTheEnd().map(\.kind) == [.pong])
+        #expect(Clock.monotonicNanos() - begin < 15_000_000_000)
+    }
+
     @Test func nothingFollowsAnErrorThatCloses() throws {
         let running = try Running { $0.loops = 1 }
         let client = try SocketClient.greeted(running.address(.unix))

@@ -1,8 +1,9 @@
 import ConsentKernel
-import ConsentTLS
 import ConsentWire
 import Glibc
 import Synchronization
+
+@testable import ConsentTLS
 
 /// That the servers of tests show.
 let testCertificate = SelfSigned(names: ["IP:127.0.0.1"])
@@ -21,8 +22,8 @@ final class SocketClient {
 
     /// Connects, and waits for every answer at most so long.
     init(_ address: SocketAddress, secondsMax: Int = 20) throws {
-        let peer = address.isTLS ? try TLSPeer(name: "127.0.0.1", trusting: testCertificate) : nil
-        let socket = StreamSocket(try Socket.connect(address), peer?.session)
+        let peer = address.isTLS ? TLSPeer(name: "127.0.0.1", trusting: testCertificate) : nil
+        let socket = StreamSocket(try Socket.connect(address), try peer?.session())
         try Socket.setNonBlocking(socket.raw)
         raw = socket.raw
         self.secondsMax = secondsMax
@@ -43,8 +44,14 @@ final class SocketClient {
         return client
     }
 
-    func send(_ bytes: [UInt8]) throws {
+    /// - Parameter isLast: whether the end of TLS follows in the same write, though the connection stays open.
+    func send(_ bytes: [UInt8], isLast: Bool = false) throws {
         guard let socket else { throw TookTooLong() }
+        if isLast, let session = socket.session {
+            bytes.withUnsafeBytes { session.seal($0) }
+            session.close()
+            return try send([])
+        }
         var sent = 0
         while sent < bytes.count || turn.withLock({ _ in socket.hasUnsent }) {
             let transfer = bytes.withUnsafeBytes { rest in

@@ -1,8 +1,10 @@
+import COpenSSL
 import ConsentKernel
-import ConsentTLS
 import ConsentTestSupport
 import Glibc
 import Testing
+
+@testable import ConsentTLS
 
 struct StreamSocketTests {
     /// Two ends that send and receive without waiting, through buffers of the system that are soon full.
@@ -19,10 +21,10 @@ struct StreamSocketTests {
         }
         let certificate = SelfSigned(names: ["DNS:localhost"])
         let identity = try CertificateFiles(certificate, in: TemporaryFolder()).identity()
-        let peer = try TLSPeer(name: "localhost", trusting: certificate)
+        let peer = TLSPeer(name: "localhost", trusting: certificate)
         return (
             StreamSocket(FileDescriptor(owning: first), TLSSession(identity.context)),
-            StreamSocket(FileDescriptor(owning: second), peer.session)
+            StreamSocket(FileDescriptor(owning: second), try peer.session())
         )
     }
 
@@ -66,6 +68,43 @@ struct StreamSocketTests {
         #expect(other.isOver && second.failure == nil)
     }
 
+    /// Each asks for new keys, which takes far longer to give than to ask for.
+    @Test func aPeerThatOnlyRenewsItsKeysIsAnEndAndHoldsNobodyUp() throws {
+        var pair: [Int32] = [-1, -1]
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &pair) == 0 else {
+            throw SystemError("socketpair")
+        }
+        let certificate = SelfSigned(names: ["DNS:localhost"])
+        let identity = try CertificateFiles(certificate, in: TemporaryFolder()).identity()
+        let session = try TLSPeer(name: "localhost", trusting: certificate).session()
+        let server = StreamSocket(FileDescriptor(owning: pair[0]), TLSSession(identity.context))
+        let client = StreamSocket(FileDescriptor(owning: pair[1]), session)
+        var (one, other) = (
+            End(socket: server, unsent: [], room: 1 << 18), End(socket: client, unsent: [], room: 1 << 18)
+        )
+        for _ in 0..<10 {
+            other.turn()
+            one.turn()
+        }
+        #expect(server.isEstablished && client.isEstablished)
+        // An honest peer does it now and then.
+        func renew() {
+            SSL_key_update(session.ssl, SSL_KEY_UPDATE_NOT_REQUESTED)
+            SSL_do_handshake(session.ssl)
+        }
+        renew()
+        other.unsent = [7]
+        other.turn()
+        one.turn()
+        #expect(one.heard == [7] && !one.isOver)
+        for _ in 0..<2000 where !one.isOver {
+            for _ in 0..<50 { renew() }
+            other.turn()
+            one.turn()
+        }
+        #expect(one.isOver && server.failure?.description.contains("says nothing") == true)
+    }
+
     @Test func whoCannotProveWhoItIsIsAnEndWithAReason() throws {
         var pair: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue), 0, &pair) == 0 else {
@@ -74,8 +113,8 @@ struct StreamSocketTests {
         let certificate = SelfSigned(names: ["DNS:somebody"])
         let identity = try CertificateFiles(certificate, in: TemporaryFolder()).identity()
         let server = StreamSocket(FileDescriptor(owning: pair[0]), TLSSession(identity.context))
-        let peer = try TLSPeer(name: "localhost", trusting: certificate)
-        let client = StreamSocket(FileDescriptor(owning: pair[1]), peer.session)
+        let peer = TLSPeer(name: "localhost", trusting: certificate)
+        let client = StreamSocket(FileDescriptor(owning: pair[1]), try peer.session())
         var (one, other) = (
             End(socket: server, unsent: [1], room: 1 << 16), End(socket: client, unsent: [2], room: 1 << 16)
         )

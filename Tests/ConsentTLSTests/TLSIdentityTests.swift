@@ -57,6 +57,39 @@ struct TLSIdentityTests {
         #expect(failure { _ = try files.identity() } == nil)
     }
 
+    /// Where nobody sits at a terminal, asking for a passphrase would be waiting for ever.
+    @Test func aKeyThatWantsAPassphraseIsRefusedAtOnce() throws {
+        let files = try CertificateFiles(SelfSigned(names: ["DNS:a"]), in: folder)
+        let key = """
+            -----BEGIN ENCRYPTED PRIVATE KEY-----
+            MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAixjReCBZv8vgICCAAw
+            DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEEOe1WXUYFRfsgysCXI/tS4EgZBX
+            OiAXX/S8OFU320dBa0Zuyq0z09vDmFVM4cKC9ortG5HIWvAeZZMu8tqLg+Se6Yex
+            vt6AYmLGFf0hWp9WbwzSa4t8hhbHa1hmPEYtM1f2Jd6UE/8iMKZxGfL/isiiOw6R
+            40OvWv4CNqICPL0k+ffzR8O+zXjxp9qVLlpiwaVcYdxwra+sBf6L3f4xDkUJYlk=
+            -----END ENCRYPTED PRIVATE KEY-----
+            """
+        try File.replace(files.key, with: Array(key.utf8), mode: 0o600)
+        #expect(failure { _ = try files.identity() }?.contains(files.key) == true)
+    }
+
+    /// OpenSSL takes each of the two by itself. The key is that of RFC 8410, 10.3.
+    @Test func aKeyOfAnotherKindThanTheCertificateIsRefused() throws {
+        let files = try CertificateFiles(SelfSigned(names: ["DNS:a"]), in: folder)
+        let key = """
+            -----BEGIN PRIVATE KEY-----
+            MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+            -----END PRIVATE KEY-----
+            """
+        try File.replace(files.key, with: Array(key.utf8), mode: 0o600)
+        #expect(failure { _ = try files.identity() }?.contains(files.key) == true)
+    }
+
+    @Test(arguments: ["", ".example.com", String(repeating: "a", count: 254), "a\0b"])
+    func aNameThatNobodyCanHaveIsRefused(name: String) {
+        #expect(throws: TLSFailure.self) { _ = try TLSPeer(name: name, authorities: nil) }
+    }
+
     @Test func filesThatAreMissingOrWrongAreNamed() throws {
         let files = try CertificateFiles(SelfSigned(names: ["DNS:a"]), in: folder)
         try File.replace(files.key, with: SelfSigned(names: ["DNS:a"]).key, mode: 0o600)

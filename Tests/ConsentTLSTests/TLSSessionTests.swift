@@ -11,7 +11,7 @@ private final class Pair {
         let folder = TemporaryFolder()
         let files = try CertificateFiles(certificate, in: folder)
         server = TLSSession(try files.identity().context)
-        client = try TLSPeer(name: name, trusting: trusted ?? certificate).session
+        client = try TLSPeer(name: name, trusting: trusted ?? certificate).session()
     }
 
     /// Hands on what one has to send, in pieces, until neither says any more.
@@ -113,6 +113,11 @@ struct TLSSessionTests {
         try refuses(try Pair(Self.certificate, trusting: SelfSigned(names: ["DNS:localhost"])), "self")
     }
 
+    /// Its common name, which says who its owner claims to be and not where it is (RFC 9525, 6.3), is "consentd".
+    @Test func theCommonNameOfACertificateIsNoName() throws {
+        try refuses(try Pair(SelfSigned(names: ["IP:127.0.0.1"]), name: "consentd"), "ostname")
+    }
+
     @Test func aCertificateThatHasEndedIsNotTaken() throws {
         try refuses(try Pair(SelfSigned(names: ["DNS:localhost"], seconds: -60)), "expired")
     }
@@ -122,6 +127,7 @@ struct TLSSessionTests {
         pair.client.say([1, 2, 3])
         #expect(pair.exchange().server == [])
         let failure = try #require(pair.client.failure)
+        #expect(failure.isOfCertificate)
         #expect(failure.description.contains("certificate") && failure.description.contains(said), "\(failure)")
         #expect(pair.server.isOver && pair.server.failure != nil)
     }

@@ -48,6 +48,7 @@ package struct LoadPlan: Sendable {
         func require(_ holds: Bool, _ what: String) throws(LoadFailure) {
             if !holds { throw .planImpossible(what) }
         }
+        try require(address.isTLS == (tls != nil), "a server that is reached by TLS must prove who it is")
         try require((1...256).contains(threads), "there are 1 to 256 threads")
         try require(connections >= threads, "every thread needs a connection")
         try require((1...65_536).contains(pipeline), "a pipeline holds 1 to 65536 requests")

@@ -122,7 +122,8 @@ struct LoadThread<Talk: Conversation>: ~Copyable {
         let wanted = plan.pace == .closed ? plan.pipeline : plan.pipeline * 16
         let room = 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount)
         return try (0..<count).map { _ in
-            let socket = StreamSocket(try Socket.connect(plan.address), plan.tls?.session)
+            let session = try plan.tls?.session()
+            let socket = StreamSocket(try Socket.connect(plan.address), session)
             try greet(socket, talk, plan.address)
             try Socket.setNonBlocking(socket.raw)
             return Connection(socket: socket, pending: Array(repeating: Pending(), count: room))

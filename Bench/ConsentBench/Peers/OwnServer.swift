@@ -41,7 +41,7 @@ package final class OwnServer: PeerServer {
         if let certificate, addresses.count > 1,
             let port = addresses[1].split(separator: ":").last.flatMap({ UInt16($0) })
         {
-            tls = (.tls(host: "127.0.0.1", port: port), try certificate.peer)
+            tls = (.tls(host: "127.0.0.1", port: port), certificate.peer)
         } else {
             tls = nil
         }
@@ -70,9 +70,7 @@ package final class OwnServer: PeerServer {
             ]
         }
 
-        var peer: TLSPeer {
-            get throws { try TLSPeer(name: "127.0.0.1", trusting: made) }
-        }
+        var peer: TLSPeer { TLSPeer(name: "127.0.0.1", trusting: made) }
     }
 
     package static func program() throws -> String {
@@ -97,7 +95,7 @@ package final class OwnServer: PeerServer {
         _ plan: LoadPlan, _ workload: Workload, asking: Asking, progress: (LoadProgress) -> Void = { _ in }
     ) throws -> LoadResult {
         let seed = freshSeed()
-        return try LoadRun.run(
+        return try LoadRun.ask(
             plan, processorNanos: { self.processorNanos }, progress: progress,
             conversation: {
                 ConsentConversation(workload, asking: asking, catalog: self.catalog, runSeed: seed, thread: $0)

@@ -4,8 +4,7 @@ import ConsentWire
 public enum ConsentClientError: Error, Equatable, Sendable {
     /// No connection could be made, or it ended within the handshake.
     case connectFailed(String)
-    /// No TLS could be spoken: the server could not prove that it is the host of the endpoint, or the file of
-    /// authorities cannot be read.
+    /// The server could not prove that it is the host of the endpoint.
     case notTrusted(String)
     /// The server does not want this client: its deployment or credentials are wrong, or it has too many connections.
     case handshakeRefused(code: ServerErrorCode, message: String)

@@ -389,7 +389,7 @@ final class Dispatcher: @unchecked Sendable {
         do throws(TLSFailure) {
             peer = try tlsPeer()
         } catch {
-            return openFailed(.notTrusted("\(endpoint): \(error)"), isFinal: true)
+            return openFailed(.connectFailed("\(endpoint): \(error)"))
         }
         let bootstrap = ClientBootstrap(group: loop)
             .connectTimeout(timeout)
@@ -397,7 +397,7 @@ final class Dispatcher: @unchecked Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let link = Link(Conversation(self.hello, actor: self.options.actor), on: channel, of: self)
-                    if let peer { try channel.pipeline.syncOperations.addHandler(TLSHandler(peer.session)) }
+                    if let peer { try channel.pipeline.syncOperations.addHandler(TLSHandler(try peer.session())) }
                     try channel.pipeline.syncOperations.addHandler(link)
                 }
             }
@@ -574,7 +574,11 @@ final class Dispatcher: @unchecked Sendable {
         resume(link.takeCalls())
         switch state {
         case .opening(let opening) where opening === link:
-            if let failure = link.failure { return openFailed(.notTrusted("\(endpoint): \(failure)"), isFinal: true) }
+            if let failure = link.failure {
+                let reason = "\(endpoint): \(failure)"
+                return failure.isOfCertificate
+                    ? openFailed(.notTrusted(reason), isFinal: true) : openFailed(.connectFailed(reason))
+            }
             openFailed(.connectFailed("\(endpoint) closed the connection before its welcome"))
         case .ready(let current) where current === link:
             if starter != nil { return shutDown(.connectFailed("\(endpoint) closed the connection")) }

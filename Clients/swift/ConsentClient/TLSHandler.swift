@@ -8,9 +8,6 @@ final class TLSHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// A record that had begun may end in what is read next (RFC 8446, 5.2).
-    private static let recordSizeMax = 1 << 14 + 256
-
     private let session: TLSSession
 
     init(_ session: TLSSession) { self.session = session }
@@ -24,8 +21,8 @@ final class TLSHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let sealed = unwrapInboundIn(data)
         sealed.withUnsafeReadableBytes { session.take($0) }
-        // What is opened is never longer than what was sealed.
-        var opened = context.channel.allocator.buffer(capacity: sealed.readableBytes + Self.recordSizeMax)
+        // What is opened is never longer than what was sealed; a record that had begun may end here.
+        var opened = context.channel.allocator.buffer(capacity: sealed.readableBytes + TLSSession.recordSizeMax)
         var isOver = false
         opened.writeWithUnsafeMutableBytes(minimumWritableBytes: opened.capacity) { room in
             switch session.open(into: room) {

@@ -192,6 +192,7 @@ def _connected(endpoint: Endpoint, options: Options, deadline: float) -> socket.
             if context is None:
                 return connected
             try:
+                connected.settimeout(max(0.001, deadline - time.monotonic()))
                 return context.wrap_socket(connected, server_hostname=name_for(endpoint, options))
             except BaseException:
                 connected.close()
