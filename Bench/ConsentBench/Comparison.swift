@@ -123,10 +123,11 @@ package struct ComparisonOptions: Sendable {
     package var mappedFew = 1_000_000
     package var mappedMany = 50_000_000
     package var lookups = 2_000_000
-    /// Of a round.
-    package var seconds = 4.0
-    package var warmUpSeconds = 1.0
-    package var rounds = 3
+    /// Of a round. Many short ones rather than few long ones: a machine that shares its host changes its speed by a third
+    /// from one second to the next, and of nine the median hardly sees that.
+    package var seconds = 1.5
+    package var warmUpSeconds = 0.5
+    package var rounds = 9
     /// Program of another server that is started as Redis is and speaks its protocol.
     package var respServer: String?
     package var spinMicros = 2000

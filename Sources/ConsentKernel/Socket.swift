@@ -147,7 +147,7 @@ package enum Socket {
     /// Receives what is there, at most the buffer's size.
     package static func receive(_ raw: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
         while true {
-            let count = unsafe recv(raw, buffer.baseAddress, buffer.count, 0)
+            let count = unsafe ckernel_receive(raw, buffer.baseAddress, buffer.count)
             if count > 0 { return .bytes(count) }
             if count == 0 { return .closed }
             switch errno {
@@ -161,7 +161,7 @@ package enum Socket {
     /// Sends what the system takes now.
     package static func send(_ raw: Int32, _ bytes: UnsafeRawBufferPointer) -> Transfer {
         while true {
-            let count = unsafe Glibc.send(raw, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            let count = unsafe ckernel_send(raw, bytes.baseAddress, bytes.count)
             if count >= 0 { return .bytes(count) }
             switch errno {
             case EINTR: continue

@@ -5,6 +5,7 @@ import ConsentWire
 /// One connection of a loop: its socket, its session, and what could not be passed on yet in either direction.
 final class Connection {
     let socket: StreamSocket
+    let isTLS: Bool
     var session: Session
     /// Received bytes of a frame that is not whole yet.
     var received: [UInt8] = []
@@ -27,10 +28,17 @@ final class Connection {
     var lingersUntil: Int64?
 
     /// Whether the system has taken everything that was to be sent.
-    var isSent: Bool { unsent.isEmpty && !socket.hasUnsent }
+    var isSent: Bool { unsent.isEmpty && !(isTLS && socket.hasUnsent) }
+
+    /// Whether there is nothing to do for it until something arrives, as after nearly every turn.
+    var isSettled: Bool {
+        received.isEmpty && isSent && !isPeerDone && lingersUntil == nil && interest == Self.reading
+            && session.phase == .open
+    }
 
     init(socket: StreamSocket, session: Session, now: Int64) {
         self.socket = socket
+        isTLS = socket.isTLS
         self.session = session
         openedAt = now
         heardAt = now

@@ -280,7 +280,7 @@ struct ListenerLoop: ~Copyable {
             updateInterest(slot)
         case .bytes(let count):
             connection.heardAt = now
-            connection.isPeerDone = connection.socket.isPeerDone
+            if connection.isTLS { connection.isPeerDone = connection.socket.isPeerDone }
             if kept > 0 {
                 connection.received.withUnsafeBytes { received in
                     UnsafeMutableRawBufferPointer(rebasing: input[start...]).copyMemory(from: received)
@@ -292,7 +292,8 @@ struct ListenerLoop: ~Copyable {
             arrivals.append(
                 Arrival(
                     token: token(slot), bytes: start..<arrivedSize,
-                    mustReadOn: isFinished || count == Self.readSizeMax || connection.socket.mayHaveMore))
+                    mustReadOn: isFinished || count == Self.readSizeMax
+                        || connection.isTLS && connection.socket.mayHaveMore))
         }
     }
 
@@ -313,7 +314,9 @@ struct ListenerLoop: ~Copyable {
         sendAnswers(of: firstUnsent..<arrivals.count)
         for arrival in arrivals {
             guard let slot = slot(of: arrival.token) else { continue }
-            process(slot, arrival.bytes.dropFirst(arrival.taken), now: now)
+            if arrival.taken < arrival.bytes.count || !connections[slot]!.isSettled {
+                process(slot, arrival.bytes.dropFirst(arrival.taken), now: now)
+            }
             if arrival.mustReadOn { readOn(slot) }
         }
         arrivals.removeAll(keepingCapacity: true)

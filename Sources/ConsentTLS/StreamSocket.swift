@@ -26,6 +26,8 @@ package final class StreamSocket: @unchecked Sendable {
 
     deinit { _ = FileDescriptor(owning: raw) }
 
+    package var isTLS: Bool { session != nil }
+
     /// Why TLS ended; nil where it did not, or there is none.
     package var failure: TLSFailure? { session?.failure }
 

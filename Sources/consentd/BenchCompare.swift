@@ -40,8 +40,8 @@ struct ComparisonSize: ParsableArguments {
     @Option(help: "Identifiers of the mapped index.") var mapped = SubjectCount(10_000_000)
     @Option(help: "Identifiers up to which the growth of its cost is measured.") var mappedMany = SubjectCount(
         50_000_000)
-    @Option(help: "Seconds of a round.") var seconds = 4.0
-    @Option(help: "Rounds of each server.") var rounds = 3
+    @Option(help: "Seconds of a round.") var seconds = 1.5
+    @Option(help: "Rounds of each server.") var rounds = 9
     @Option(help: "Program of a further server that speaks Redis's protocol.") var respServer: String?
     @Flag(help: "Small sizes that only show that everything runs; the figures say nothing.") var smoke = false
 

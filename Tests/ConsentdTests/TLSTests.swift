@@ -98,7 +98,7 @@ struct TLSTests {
         #expect(run.status == 0 && run.output.contains("granted"), "\(run)")
         let script = """
             import asyncio, sys
-            from consentd import AsyncClient, Client, ConnectFailed, Options, Subject
+            from consentd import AsyncClient, Client, ConnectFailed, InvalidArgument, Options, Subject
             address, certificate = sys.argv[1:]
             options = Options(tls_authorities=certificate)
             with Client(address, options) as client:
@@ -114,13 +114,17 @@ struct TLSTests {
                     Client(address, wrong)
                 except ConnectFailed as error:
                     print("certificate" in str(error))
+            try:
+                Client(address, Options(tls_authorities=certificate, tls_name=".example.no"))
+            except InvalidArgument:
+                print("no name")
             """
         let python = Binary.process([])
         python.executableURL = URL(filePath: "/usr/bin/env")
         python.arguments = ["python3", "-c", script, address, certificate]
         python.environment?["PYTHONPATH"] = Project.root.appending(path: "Clients/python/src").path
         let spoken = try await Binary.run(python)
-        #expect(spoken.status == 0 && spoken.output == "20000\n20000\nTrue\nTrue\n", "\(spoken)")
+        #expect(spoken.status == 0 && spoken.output == "20000\n20000\nTrue\nTrue\nno name\n", "\(spoken)")
     }
 
     @Test func anEdgeFollowsThroughTLSAndServesByItAndHandsChangesOn() async throws {

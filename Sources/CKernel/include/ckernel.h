@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,6 +48,14 @@ static inline int ckernel_connect(int socket, const struct sockaddr *address, so
     return connect(socket, address, size);
 }
 int ckernel_accept(int listener);
+/// recv and send. Those of the C library are points at which a thread may be cancelled, and prepare for it each time, which
+/// costs a check a fiftieth of its time; no thread here ever is.
+static inline ssize_t ckernel_receive(int socket, void *bytes, size_t size) {
+    return syscall(SYS_recvfrom, socket, bytes, size, 0, NULL, NULL);
+}
+static inline ssize_t ckernel_send(int socket, const void *bytes, size_t size) {
+    return syscall(SYS_sendto, socket, bytes, size, MSG_NOSIGNAL, NULL, 0);
+}
 /// The port in host order, or -1 with errno.
 static inline int ckernel_port(int socket) {
     struct sockaddr_in address;
