@@ -335,7 +335,7 @@ private final class Counter: Sendable {
             late.withLock { $0 = asked.usualAnswer }
             return []
         }
-        let client = try await server.client { $0.requestTimeout = .seconds(2) }
+        let client = try await server.client { $0.requestTimeout = .seconds(3) }
         #expect(
             await failure { try await client.explain(kari, purpose: "ads") } == .timedOut)
         server.send(late.withLock { $0 }, to: 1)
@@ -513,8 +513,8 @@ private final class Counter: Sendable {
             asked.connection == 1 && (asked.opcode == .ping || asked.opcode == .check) ? [] : [.usual]
         }
         let client = try await server.client {
-            $0.pingInterval = .milliseconds(500)
-            $0.pingTimeout = .milliseconds(500)
+            $0.pingInterval = .seconds(3)
+            $0.pingTimeout = .seconds(3)
         }
         #expect(try await client.check(kari, purpose: "newsletter").isGranted)
         #expect(server.connectionCount == 2)
@@ -573,7 +573,7 @@ private final class Counter: Sendable {
         let client = try await server.client()
         #expect(try await client.record([.withdrawal(kari, purpose: "ads")]).count == 1)
         #expect(Set(server.asked.map(\.keys)).count == 1 && server.asked.count == 4)
-        let hurried = try await server.client { $0.requestTimeout = .seconds(3) }
+        let hurried = try await server.client { $0.requestTimeout = .seconds(5) }
         let error = await failure { try await hurried.statistics().count }
         guard case .server(let code, _) = error else {
             Issue.record("\(String(describing: error))")

@@ -278,5 +278,5 @@ extension ScriptedServer.Asked {
 
 /// Waits until something holds, for as long as a test may take.
 func eventually(_ holds: () -> Bool) async throws {
-    for _ in 0..<500 where !holds() { try await Task.sleep(for: .milliseconds(10)) }
+    for _ in 0..<6000 where !holds() { try await Task.sleep(for: .milliseconds(10)) }
 }

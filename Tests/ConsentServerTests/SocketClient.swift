@@ -21,7 +21,7 @@ final class SocketClient {
     private let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 17, alignment: 8)
 
     /// Connects, and waits for every answer at most so long.
-    init(_ address: SocketAddress, secondsMax: Int = 20) throws {
+    init(_ address: SocketAddress, secondsMax: Int = 60) throws {
         let peer = address.isTLS ? TLSPeer(name: "127.0.0.1", trusting: testCertificate) : nil
         let socket = StreamSocket(try Socket.connect(address), try peer?.session())
         try Socket.setNonBlocking(socket.raw)

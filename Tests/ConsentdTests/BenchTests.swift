@@ -51,7 +51,8 @@ struct BenchTests {
         #expect(run.errors.contains("127.0.0.1:1"), "\(run)")
     }
 
-    @Test func whatItStartedEndsWithIt() async throws {
+    /// Told to end while it makes its node, when its server has just been started, and later.
+    @Test(arguments: [nil, 0, 5, 300]) func whatItStartedEndsWithIt(millisAfterTheStart: Int?) async throws {
         let folder = try Folder()
         let process = Binary.process(["bench", "load", "--seconds", "3000", "--subjects", "300", "--connections", "1"])
         process.environment?["TMPDIR"] = folder.path
@@ -66,12 +67,16 @@ struct BenchTests {
                 return text.contains("serve") && text.contains(folder.path)
             }
         }
-        while servers().isEmpty, process.isRunning { try await Task.sleep(for: .milliseconds(20)) }
+        func files() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
+        func hasBegun() -> Bool { millisAfterTheStart == nil ? !files().isEmpty : !servers().isEmpty }
+        while !hasBegun(), process.isRunning { try await Task.sleep(for: .milliseconds(1)) }
+        // The folder is there a moment before it is known.
+        try await Task.sleep(for: .milliseconds(millisAfterTheStart ?? 30))
         process.terminate()
         process.waitUntilExit()
         #expect(process.terminationReason == .exit && process.terminationStatus == 3)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
-        while !servers().isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        #expect(files() == [])
+        #expect(servers() == [])
     }
 
     @Test func aRampNamesTheKnee() async throws {

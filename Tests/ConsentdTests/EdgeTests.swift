@@ -76,13 +76,27 @@ struct EdgeTests {
         return try #require(run.objects.first?["sequence"] as? NSNumber).uint64Value
     }
 
-    private func status(_ node: Running) async throws -> [String: Any] {
-        try #require(try await Binary.run(["status", "--server", node.address, "--json"]).objects.first)
+    private struct NoAnswer: Error {
+        let run: Binary.Run
     }
 
+    /// The first object that a command prints. A node that a busy machine lets welcome nobody in time is asked again.
+    ///
+    /// - Throws: ``NoAnswer``; nothing is recorded as an issue, so that it may be tried until it holds.
+    private func answer(_ command: [String], of node: Running) async throws -> [String: Any] {
+        var run = try await Binary.run(command + ["--server", node.address, "--json"])
+        for _ in 0..<5 where run.objects.isEmpty {
+            try await Task.sleep(for: .milliseconds(50))
+            run = try await Binary.run(command + ["--server", node.address, "--json"])
+        }
+        guard let object = run.objects.first else { throw NoAnswer(run: run) }
+        return object
+    }
+
+    private func status(_ node: Running) async throws -> [String: Any] { try await answer(["status"], of: node) }
+
     private func counter(_ name: String, _ node: Running) async throws -> UInt64 {
-        let values = try #require(try await Binary.run(["stats", "--server", node.address, "--json"]).objects.first)
-        return try #require(values[name] as? NSNumber, "\(name)").uint64Value
+        try #require(try await answer(["stats"], of: node)[name] as? NSNumber, "\(name)").uint64Value
     }
 
     /// Decision and freshness, such as `granted live`.
@@ -117,7 +131,7 @@ struct EdgeTests {
         #expect(try await check("customer:1", at: first).hasPrefix("denied"))
         try await eventually("the acknowledgement") {
             let found = try await Binary.run(["enforced", "\(sequence)", "--server", node.address, "--json"])
-            let edges = try #require(found.objects.first?["edges"] as? [[String: Any]])
+            let edges = found.objects.first?["edges"] as? [[String: Any]] ?? []
             return found.status == 0 && edges.map { $0["name"] as? String } == ["first"]
                 && edges[0]["answersByIt"] as? Bool == true && edges[0]["since"] is String
         }

@@ -293,9 +293,12 @@ struct ServerTests {
             _ = FileManager.default.createFile(atPath: errors, contents: nil)
             let process = Binary.process(
                 ["serve", "--data", data, "--listen", "127.0.0.1:0", "--loops", "4"], descriptorsMax: descriptors)
-            process.standardOutput = FileHandle.nullDevice
+            let output = Pipe()
+            process.standardOutput = output
             process.standardError = try FileHandle(forWritingTo: URL(filePath: errors))
             try process.run()
+            // Until it says where it listens, or ends: before that, a signal would kill it.
+            _ = output.fileHandleForReading.availableData
             for _ in 0..<10 where process.isRunning { try await Task.sleep(for: .milliseconds(50)) }
             if process.isRunning { process.terminate() }
             process.waitUntilExit()

@@ -109,15 +109,9 @@ package final class OwnServer: PeerServer {
     /// - Returns: the object that it printed.
     package static func run(_ arguments: [String]) throws -> (seconds: Double, object: [String: Any]) {
         let start = Clock.monotonicNanos()
-        let process = Process()
-        let output = Pipe()
-        process.executableURL = URL(filePath: try program())
-        process.arguments = arguments
-        process.standardOutput = output
-        try process.run()
-        let data = output.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else {
+        let process = try PeerProcess(program(), arguments, processor: nil, showsErrors: true)
+        let (status, data) = process.wait()
+        guard status == 0 else {
             throw PeerProcess.Failure.notReady("'consentd \(arguments.joined(separator: " "))'")
         }
         let object = try? JSONSerialization.jsonObject(with: data) as? [String: Any]

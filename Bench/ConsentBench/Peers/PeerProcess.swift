@@ -1,5 +1,5 @@
 package import ConsentKernel
-import Foundation
+package import Foundation
 import Synchronization
 
 /// A server that a benchmark starts and ends: this program's own, or a peer from a Debian package.
@@ -10,9 +10,12 @@ package final class PeerProcess {
     package enum Failure: Error, CustomStringConvertible {
         case missing(String)
         case notReady(String)
+        /// This program was told to end.
+        case ending
 
         package var description: String {
             switch self {
+            case .ending: "told to end"
             case .missing(let name): "\(name) is not installed; 'apt-get install \(name)' brings it"
             case .notReady(let name): "\(name) did not become ready"
             }
@@ -21,8 +24,10 @@ package final class PeerProcess {
 
     /// Starts a program on one processor, away from the generator's.
     ///
-    /// - Parameter path: of the program, or its name on the PATH.
-    package init(_ path: String, _ arguments: [String], processor: Int?) throws {
+    /// - Parameters:
+    ///   - path: of the program, or its name on the PATH.
+    ///   - showsErrors: whether what it says on standard error is seen.
+    package init(_ path: String, _ arguments: [String], processor: Int?, showsErrors: Bool = false) throws {
         guard let program = Self.find(path) else { throw Failure.missing(path) }
         if let processor, let taskset = Self.find("taskset") {
             process.executableURL = URL(filePath: taskset)
@@ -32,17 +37,36 @@ package final class PeerProcess {
             process.arguments = arguments
         }
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
-        try Self.withSignals { try process.run() }
-        Self.running.withLock { _ = $0.insert(process.processIdentifier) }
+        if !showsErrors { process.standardError = FileHandle.nullDevice }
+        // Nobody is told to end between the start of a process and its being known.
+        try Self.running.withLock { running in
+            if running.isEnding { throw Failure.ending }
+            try Self.withSignals { try process.run() }
+            running.numbers.insert(process.processIdentifier)
+        }
     }
 
-    /// Those that were started and not ended.
-    private static let running = Mutex<Set<Int32>>([])
+    private struct Running {
+        /// Of those that were started and not ended.
+        var numbers: Set<Int32> = []
+        /// Then nothing is started any more.
+        var isEnding = false
+    }
 
-    /// Tells all that run to end: for a program that was told so itself.
+    private static let running = Mutex(Running())
+    private static let endMillisMax = 20_000
+
+    /// Tells all that run to end, and waits until they are gone: for a program that was told so itself.
     package static func endAll() {
-        for process in running.withLock({ $0 }) { kill(process, SIGTERM) }
+        let numbers = running.withLock { running in
+            running.isEnding = true
+            for number in running.numbers { kill(number, SIGTERM) }
+            return running.numbers
+        }
+        let latest = Clock.monotonicNanos() + Int64(endMillisMax) * 1_000_000
+        while numbers.contains(where: { kill($0, 0) == 0 }), Clock.monotonicNanos() < latest {
+            Wakeup.pause(millis: 20)
+        }
     }
 
     /// A child inherits the signals that its parent's thread blocks, and threads of a pool block all: it could not be told
@@ -84,12 +108,13 @@ package final class PeerProcess {
         return numbers.compactMap { Int32($0) }.reduce(processorNanos) { $0 + (System.processorNanos(of: $1) ?? 0) }
     }
 
-    /// Waits until it has ended by itself; its exit code.
-    package func wait() -> Int32 {
-        // What it says must not fill the pipe.
-        _ = output.fileHandleForReading.readDataToEndOfFile()
+    /// Waits until it has ended by itself.
+    ///
+    /// - Returns: its exit code, and what it said.
+    package func wait() -> (status: Int32, output: Data) {
+        let data = output.fileHandleForReading.readDataToEndOfFile()
         finish()
-        return process.terminationStatus
+        return (process.terminationStatus, data)
     }
 
     /// The first line of output that begins so, without that.
@@ -123,7 +148,7 @@ package final class PeerProcess {
     private func finish() {
         process.waitUntilExit()
         // Its number may be another's from now on.
-        Self.running.withLock { _ = $0.remove(process.processIdentifier) }
+        Self.running.withLock { _ = $0.numbers.remove(process.processIdentifier) }
     }
 
     deinit { if process.isRunning { end() } }

@@ -152,7 +152,7 @@ package final class PostgresServer: PeerServer {
         let data = folder + "/data"
         let initialized = try start(
             ["\(programs)/initdb", "-D", data, "-U", Self.user, "-A", "trust", "--no-sync"], processor: nil)
-        guard initialized.wait() == 0 else { throw PeerProcess.Failure.notReady("PostgreSQL's initdb") }
+        guard initialized.wait().status == 0 else { throw PeerProcess.Failure.notReady("PostgreSQL's initdb") }
         process = try start(
             [
                 "\(programs)/postgres", "-D", data, "-p", "\(port)", "-c", "listen_addresses=127.0.0.1", "-k", folder,
@@ -169,7 +169,7 @@ package final class PostgresServer: PeerServer {
                 "\(programs)/psql",
                 ["-h", "127.0.0.1", "-p", "\(port)", "-U", Self.user, "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-q"]
                     + ["-c", PostgresConversation.table], processor: nil)
-            if made.wait() == 0 { return }
+            if made.wait().status == 0 { return }
             usleep(100_000)
         }
         throw PeerProcess.Failure.notReady("PostgreSQL")

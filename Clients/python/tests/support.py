@@ -278,10 +278,10 @@ class ScriptedServer:
             threads.append(thread)
         self._listener.close()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
 
     def _run(self, script: Callable[[Peer], None], connection: socket.socket) -> None:
-        connection.settimeout(10)
+        connection.settimeout(60)
         with connection:
             try:
                 script(Peer(connection))
