@@ -109,10 +109,14 @@ package final class IndexStore: ReplicaStore {
     }
 
     package func put(_ row: SyncRow, _ target: ReplicaTarget) throws(StoreFailure) {
-        do throws(SystemError) {
-            try writer(target).put(RawRow(row))
-        } catch {
-            throw StoreFailure("\(error)")
+        let writer = writer(target)
+        try Self.keeping { () throws(SystemError) in try writer.put(RawRow(row)) }
+    }
+
+    package func put(_ rows: SyncRows, _ target: ReplicaTarget) throws(StoreFailure) {
+        let writer = writer(target)
+        try Self.keeping { () throws(SystemError) in
+            for position in 0..<rows.count { try writer.put(RawRow(rows[position])) }
         }
     }
 

@@ -362,10 +362,9 @@ package struct Replica<Store: ReplicaStore> {
         guard phase == .receiving, var plan, chunk.chunk == plan.nextChunk else {
             return end(.damaged("chunk \(chunk.chunk) at the wrong time"))
         }
-        let rows = chunk.rows
         // As they come, also in place of newer ones: those are left of a chunk that broke off, and whoever sends it again
         // may be an older copy. That what is there in the end is right is for the digest to show.
-        for position in 0..<rows.count { try store.put(rows[position], .beside) }
+        try store.put(chunk.rows, .beside)
         guard chunk.isLast else { return nil }
         plan.nextChunk += 1
         self.plan = plan

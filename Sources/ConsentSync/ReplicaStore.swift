@@ -27,6 +27,8 @@ package protocol ReplicaStore: AnyObject {
     func sequence(of row: SyncRow, _ target: ReplicaTarget) -> UInt64?
 
     func put(_ row: SyncRow, _ target: ReplicaTarget) throws(StoreFailure)
+    /// Puts rows in their order; of those before one that cannot be put, all are.
+    func put(_ rows: SyncRows, _ target: ReplicaTarget) throws(StoreFailure)
     func erase(_ row: SyncRow, _ target: ReplicaTarget)
     func setDefaults(granted: PurposeSet, denied: PurposeSet, _ target: ReplicaTarget) throws(StoreFailure)
     func setMaxStaleness(_ seconds: [Int: UInt32], _ target: ReplicaTarget)
@@ -42,4 +44,10 @@ package protocol ReplicaStore: AnyObject {
     func discard()
     /// Lets the copy beside answer, durably, and throws the other one away. If it throws, the old one still answers.
     func takeOver() throws(StoreFailure)
+}
+
+extension ReplicaStore {
+    package func put(_ rows: SyncRows, _ target: ReplicaTarget) throws(StoreFailure) {
+        for position in 0..<rows.count { try put(rows[position], target) }
+    }
 }
