@@ -14,6 +14,7 @@ final class Group: @unchecked Sendable {
     let draft: Draft
     private let index: IndexTable
     private let keys: KeyMap
+    private let ledger: Ledger
     private let knownTwins: KnownTwins
     /// Until this one is decided.
     private var previous: Group?
@@ -55,14 +56,15 @@ final class Group: @unchecked Sendable {
 
     /// - Parameters:
     ///   - start: where the ledger ends, or will when `previous` is stored.
+    ///   - ledger: to read from beside `reading`.
     ///   - previous: the group that is stored meanwhile, if one is.
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
     ///   - knownTwins: of what is stored.
     ///   - eventsExpected: to make room for at once.
     init(
-        after start: LedgerEnd, reading: LedgerReading, previous: Group?, index: IndexTable, keys: KeyMap,
-        knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock,
+        after start: LedgerEnd, reading: LedgerReading, beside ledger: Ledger, previous: Group?, index: IndexTable,
+        keys: KeyMap, knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock,
         eventsExpected: Int
     ) {
         draft = Draft(
@@ -71,6 +73,7 @@ final class Group: @unchecked Sendable {
         self.previous = previous
         self.index = index
         self.keys = keys
+        self.ledger = ledger
         self.knownTwins = knownTwins
         self.hashKey = hashKey
         self.catalog = catalog.catalog
@@ -596,11 +599,42 @@ final class Group: @unchecked Sendable {
     }
 
     /// Where a consent that was to end has ended, the row's end may have been that one; of what is left, the ledger knows.
+    /// Two threads look, each at half of the subjects: nothing of this group is stored yet, so both find the same ledger.
     private func restoreEnds(_ ended: PurposeSet) throws {
-        let since = start.head.sequence
-        try draft.forEachProjection(withMoreThan: ended) { subject, identifiers, projection in
-            guard projection.sequence > since, !projection.permitted.isEmpty, subjects[subject]?.isTouched != true
-            else { return }
+        let middle = start.nextSubject / 2
+        let (others, outdatings, ledger) = (RestoredEnds(self), outdatings, ledger)
+        let errand = Errand(name: "restore") {
+            try ledger.readBeside { reading in
+                var rows = others
+                try reading.forEachProjection(
+                    withMoreThan: ended, of: middle + 1...Int64.max, outdatings: outdatings
+                ) { rows.add($0, $1, $2) }
+                return rows.rows
+            }
+        }
+        var own = others
+        let outcome = Result {
+            try draft.forEachProjection(withMoreThan: ended, of: 0...middle) { own.add($0, $1, $2) }
+        }
+        let found = errand.finish()
+        try outcome.get()
+        rows += own.rows
+        rows += try found.get()
+    }
+
+    /// Rows whose ends are those of what is left, of subjects that the group does not touch.
+    private struct RestoredEnds: Sendable {
+        private let since: UInt64
+        private let touched: Set<Int64>
+        private(set) var rows: [RowChange] = []
+
+        init(_ group: Group) {
+            since = group.start.head.sequence
+            touched = Set(group.touched.map(\.record.id))
+        }
+
+        mutating func add(_ subject: Int64, _ identifiers: UnsafeRawBufferPointer, _ projection: Projection) {
+            guard projection.sequence > since, !projection.permitted.isEmpty, !touched.contains(subject) else { return }
             let row = IndexRow(projection)
             SubjectRecord.forEachIdentifier(in: identifiers) { _, hash in
                 rows.append(RowChange(hash: hash, row: row, subject: UInt32(subject)))

@@ -216,7 +216,7 @@ final class Writer: @unchecked Sendable {
     private func makeGroup(_ reading: LedgerReading, eventsExpected: Int = 0) -> Group {
         let previous = inStore?.group
         return Group(
-            after: previous?.end ?? end, reading: reading, previous: previous,
+            after: previous?.end ?? end, reading: reading, beside: ledger, previous: previous,
             index: index.publication.current, keys: keys, knownTwins: knownTwins, hashKey: hashKey,
             catalog: inService.value.catalog, clock: clock, eventsExpected: eventsExpected)
     }

@@ -1,5 +1,6 @@
 import CKernel
 import Glibc
+import Synchronization
 
 /// A thread of the operating system that runs one closure.
 package final class Thread: Sendable {
@@ -36,4 +37,30 @@ package final class Thread: Sendable {
     /// Keeps the calling thread on one processor; false if the system does not let it.
     @discardableResult
     package static func pin(toProcessor processor: Int) -> Bool { ckernel_pin(Int32(processor)) == 0 }
+}
+
+/// Work that another thread does while this one does its own.
+package final class Errand<Value: Sendable>: Sendable {
+    private let outcome: Outcome
+    private let thread: Thread
+
+    private final class Outcome: Sendable {
+        let value = Mutex<Result<Value, any Error>?>(nil)
+    }
+
+    /// - Parameter name: as of a ``Thread``.
+    package init(name: String, _ work: @escaping @Sendable () throws -> Value) {
+        let outcome = Outcome()
+        self.outcome = outcome
+        thread = Thread(name: name) {
+            let result = Result { try work() }
+            outcome.value.withLock { $0 = result }
+        }
+    }
+
+    /// Waits until it is done. Call once, whatever became of the own work.
+    package func finish() -> Result<Value, any Error> {
+        thread.join()
+        return outcome.value.withLock { $0! }
+    }
 }

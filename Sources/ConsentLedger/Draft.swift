@@ -80,10 +80,11 @@ package final class Draft: @unchecked Sendable {
         known().isEnding(anyOf: purposes) || outdatings.contains { $0.isEnding(anyOf: purposes) }
     }
 
-    /// See ``LedgerReading/forEachProjection(withMoreThan:outdatings:_:)``; with the outdatings of this draft.
+    /// See ``LedgerReading/forEachProjection(withMoreThan:of:outdatings:_:)``; with the outdatings of this draft.
     package func forEachProjection(
-        withMoreThan purposes: PurposeSet, _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
-    ) throws { try known().forEachProjection(withMoreThan: purposes, outdatings: outdatings, body) }
+        withMoreThan purposes: PurposeSet, of subjects: ClosedRange<Int64>,
+        _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
+    ) throws { try known().forEachProjection(withMoreThan: purposes, of: subjects, outdatings: outdatings, body) }
 
     /// What a person's events with a later sequence than `after` say shortly, newest first.
     ///

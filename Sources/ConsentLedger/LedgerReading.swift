@@ -81,19 +81,24 @@ package final class LedgerReading {
     /// What is kept of those who have consents for some of these purposes and for others, too. Looks at all there are.
     ///
     /// - Parameters:
+    ///   - subjects: by their numbers; so that two can look, each at half of them.
     ///   - outdatings: what became of everybody's consents since.
     ///   - body: the identifiers, as ``SubjectRecord/identifiers``, are valid during the call.
     package func forEachProjection(
-        withMoreThan purposes: PurposeSet, outdatings since: [Outdating],
+        withMoreThan purposes: PurposeSet, of subjects: ClosedRange<Int64>, outdatings since: [Outdating],
         _ body: (Int64, UnsafeRawBufferPointer, Projection) throws -> Void
     ) throws {
         let select = try Statement(
             connection,
             """
             SELECT id, identifiers, permitted, denied, wide, ends_at, sequence FROM subject
-                WHERE (permitted <> 0 AND permitted & ?1 <> 0 AND permitted & ~?1 <> 0) OR wide IS NOT NULL ORDER BY id
+                WHERE id BETWEEN ?2 AND ?3
+                    AND ((permitted <> 0 AND permitted & ?1 <> 0 AND permitted & ~?1 <> 0) OR wide IS NOT NULL)
+                ORDER BY id
             """)
         select.bind(1, Int64(bitPattern: purposes[word: 0]))
+        select.bind(2, subjects.lowerBound)
+        select.bind(3, subjects.upperBound)
         var outdatings = outdatings
         outdatings.append(since)
         while try select.step() {

@@ -1,7 +1,8 @@
 /// A set of purposes, by their bits. The first 64, which most catalogs stay within, need no allocation.
 package struct PurposeSet: Hashable, Sendable {
     private var first: UInt64 = 0
-    private var rest: [UInt64] = []
+    /// Nil where there are none, so that a copy counts no reference; never empty.
+    private var rest: [UInt64]?
 
     package init() {}
 
@@ -14,21 +15,28 @@ package struct PurposeSet: Hashable, Sendable {
     }
 
     /// Words of 64 bits that hold every member; at least one.
-    package var wordCount: Int { 1 + rest.count }
+    package var wordCount: Int { 1 + (rest?.count ?? 0) }
 
-    package var isEmpty: Bool { first == 0 && rest.isEmpty }
+    package var isEmpty: Bool { first == 0 && rest == nil }
 
     /// One word of 64 bits; zero past the last.
     package subscript(word position: Int) -> UInt64 {
-        get { position == 0 ? first : position <= rest.count ? rest[position - 1] : 0 }
+        get {
+            if position == 0 { return first }
+            guard let rest, position <= rest.count else { return 0 }
+            return rest[position - 1]
+        }
         set {
             if position == 0 {
                 first = newValue
                 return
             }
-            while rest.count < position, newValue != 0 { rest.append(0) }
-            if position <= rest.count { rest[position - 1] = newValue }
-            while rest.last == 0 { rest.removeLast() }
+            var words = rest ?? []
+            rest = nil
+            while words.count < position, newValue != 0 { words.append(0) }
+            if position <= words.count { words[position - 1] = newValue }
+            while words.last == 0 { words.removeLast() }
+            rest = words.isEmpty ? nil : words
         }
     }
 
@@ -58,12 +66,13 @@ extension PurposeSet {
     /// Without making a set of what they have in common.
     package func isDisjoint(with other: PurposeSet) -> Bool {
         if first & other.first != 0 { return false }
-        return !(0..<min(rest.count, other.rest.count)).contains { rest[$0] & other.rest[$0] != 0 }
+        guard let rest, let others = other.rest else { return true }
+        return !zip(rest, others).contains { $0 & $1 != 0 }
     }
 
     package mutating func subtract(_ other: PurposeSet) {
         first &= ~other.first
-        guard !rest.isEmpty else { return }
+        guard rest != nil else { return }
         for word in stride(from: wordCount - 1, through: 1, by: -1) { self[word: word] &= ~other[word: word] }
     }
 

@@ -64,7 +64,11 @@ struct OutdatingTests {
         let engine = node.engine
         let (kari, ola) = (people[0], people[1])
         _ = try engine.record([.grant([kari], "p0"), .grant([kari], "p1"), .grant([ola], "p0")])
+        // So many that the ends of both halves of them are restored.
+        let others = people[2...]
+        for person in others { _ = try engine.record([.grant([person], "p0"), .grant([person], "p1")]) }
         let own = try #require(try engine.explain(kari, purposeBit: 1).verdict.grantedUntil)
+        let othersOwn = try others.map { try engine.explain($0, purposeBit: 1).verdict.grantedUntil }
         let coming = now.advanced(bySeconds: 3600)
         // Covers p0 no longer, and carries the others on.
         catalog.revisions.append(
@@ -85,6 +89,9 @@ struct OutdatingTests {
         #expect(engine.decision(kari) == .unknown && engine.decision(ola) == .unknown)
         #expect(engine.answer(kari, 1, at: coming.advanced(bySeconds: 60)).decision == .granted)
         #expect(end(kari) == UInt32(own.secondsRoundedDown) && end(ola) == IndexRow.never)
+        for (person, own) in zip(others, othersOwn) {
+            #expect(end(person) == own.map { UInt32($0.secondsRoundedDown) })
+        }
         #expect(try count(node, "SELECT sum(sequence) FROM subject") == rows)
         let digest = engine.publication.current.digest
         try node.restart()

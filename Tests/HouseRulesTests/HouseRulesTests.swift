@@ -6,7 +6,7 @@ struct HouseRulesTests {
     /// Who may import what; the table of the architecture as data.
     static let allowedImports: [String: Set<String>] = [
         "CKernel": [],
-        "ConsentKernel": ["CKernel", "Glibc"],
+        "ConsentKernel": ["CKernel", "Glibc", "Synchronization"],
         "ConsentModel": [],
         "COpenSSL": [],
         "ConsentCrypto": ["COpenSSL", "Glibc"],
