@@ -92,6 +92,8 @@ import ConsentCrypto
         silentCount = count > 0 ? 0 : silentCount
         guard wasEstablished, !isOver else {
             wasEstablished = isEstablished
+            // Who shows many certificates has said nothing yet.
+            if wasEstablished { silentCount = 0 }
             return
         }
         if silentCount > 2 * Self.recordSizeMax {

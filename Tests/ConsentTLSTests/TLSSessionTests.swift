@@ -1,3 +1,4 @@
+import ConsentKernel
 import ConsentTLS
 import ConsentTestSupport
 import Testing
@@ -7,9 +8,15 @@ private final class Pair {
     let server: TLSSession
     let client: TLSSession
 
-    init(_ certificate: SelfSigned, trusting trusted: SelfSigned? = nil, name: String = "localhost") throws {
+    /// - Parameter chainLength: how often the server's certificate stands in its file.
+    init(
+        _ certificate: SelfSigned, trusting trusted: SelfSigned? = nil, name: String = "localhost",
+        chainLength: Int = 1
+    ) throws {
         let folder = TemporaryFolder()
         let files = try CertificateFiles(certificate, in: folder)
+        let chain = Array(repeatElement(certificate.certificate, count: chainLength).joined())
+        try File.replace(files.certificates, with: chain)
         server = TLSSession(try files.identity().context)
         client = try TLSPeer(name: name, trusting: trusted ?? certificate).session()
     }
@@ -76,6 +83,16 @@ struct TLSSessionTests {
             let heard = pair.exchange(pieceMax: pieceMax)
             #expect(heard.server == question && heard.client == answer)
         }
+    }
+
+    @Test func aServerThatShowsManyCertificatesHasSaidNothingYet() throws {
+        let pair = try Pair(Self.certificate, chainLength: 120)
+        _ = pair.exchange(pieceMax: 999)
+        #expect(pair.client.isEstablished && pair.client.failure == nil)
+        // In pieces of a record, of which only the last says something.
+        pair.server.say([UInt8](repeating: 5, count: 10_000))
+        #expect(pair.exchange(pieceMax: 999).client.count == 10_000)
+        #expect(pair.client.failure == nil)
     }
 
     @Test func whatIsSaidBeforeThePeerIsKnownArrivesAfterwards() throws {
