@@ -14,7 +14,7 @@ final class Group: @unchecked Sendable {
     let draft: Draft
     private let index: IndexTable
     private let keys: KeyMap
-    private let ledger: Ledger
+    private let ledger: Ledger?
     private let knownTwins: KnownTwins
     /// Until this one is decided.
     private var previous: Group?
@@ -56,14 +56,14 @@ final class Group: @unchecked Sendable {
 
     /// - Parameters:
     ///   - start: where the ledger ends, or will when `previous` is stored.
-    ///   - ledger: to read from beside `reading`.
+    ///   - ledger: to read from beside `reading`; nil where that is what reads beside the writer.
     ///   - previous: the group that is stored meanwhile, if one is.
     ///   - index: where known identifiers lead to their subjects.
     ///   - keys: where known keys lead to their events.
     ///   - knownTwins: of what is stored.
     ///   - eventsExpected: to make room for at once.
     init(
-        after start: LedgerEnd, reading: LedgerReading, beside ledger: Ledger, previous: Group?, index: IndexTable,
+        after start: LedgerEnd, reading: LedgerReading, beside ledger: Ledger?, previous: Group?, index: IndexTable,
         keys: KeyMap, knownTwins: KnownTwins, hashKey: IdentifierHashKey, catalog: AppliedCatalog, clock: NodeClock,
         eventsExpected: Int
     ) {
@@ -601,25 +601,31 @@ final class Group: @unchecked Sendable {
     /// Where a consent that was to end has ended, the row's end may have been that one; of what is left, the ledger knows.
     /// Two threads look, each at half of the subjects: nothing of this group is stored yet, so both find the same ledger.
     private func restoreEnds(_ ended: PurposeSet) throws {
+        let (none, outdatings) = (RestoredEnds(self), outdatings)
+        func rows(of subjects: ClosedRange<Int64>) throws -> [RowChange] {
+            var ends = none
+            try draft.forEachProjection(withMoreThan: ended, of: subjects) { ends.add($0, $1, $2) }
+            return ends.rows
+        }
+        guard let ledger else {
+            self.rows += try rows(of: 0...Int64.max)
+            return
+        }
         let middle = start.nextSubject / 2
-        let (others, outdatings, ledger) = (RestoredEnds(self), outdatings, ledger)
         let errand = Errand(name: "restore") {
             try ledger.readBeside { reading in
-                var rows = others
+                var ends = none
                 try reading.forEachProjection(
                     withMoreThan: ended, of: middle + 1...Int64.max, outdatings: outdatings
-                ) { rows.add($0, $1, $2) }
-                return rows.rows
+                ) { ends.add($0, $1, $2) }
+                return ends.rows
             }
         }
-        var own = others
-        let outcome = Result {
-            try draft.forEachProjection(withMoreThan: ended, of: 0...middle) { own.add($0, $1, $2) }
-        }
+        let own = Result { try rows(of: 0...middle) }
         let found = errand.finish()
-        try outcome.get()
-        rows += own.rows
-        rows += try found.get()
+        self.rows += try own.get()
+        // Where nobody could read beside, such as without a descriptor to spare, the rest is read here, too.
+        self.rows += try (try? found.get()) ?? rows(of: middle + 1...Int64.max)
     }
 
     /// Rows whose ends are those of what is left, of subjects that the group does not touch.

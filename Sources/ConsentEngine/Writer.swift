@@ -155,7 +155,7 @@ final class Writer: @unchecked Sendable {
 
     /// Decides about some changes while the storer has those before them, and hands them to it.
     private func overlap(_ changes: [Change]) {
-        let decided = try? ledger.readBeside { try decideAbout(changes, $0) }
+        let decided = try? ledger.readBeside { try decideAbout(changes, $0, beside: nil) }
         guard settle(), let decided else {
             // What it was decided upon has not come to be, or it fails, which is to be told.
             store(changes)
@@ -195,7 +195,7 @@ final class Writer: @unchecked Sendable {
     private func store(_ changes: [Change]) {
         do {
             let decided = try ledger.write { transaction in
-                let decided = try decideAbout(changes, transaction.reading)
+                let decided = try decideAbout(changes, transaction.reading, beside: ledger)
                 try decided.group.store(in: transaction, index: index, keys: keys)
                 return decided
             }
@@ -213,7 +213,7 @@ final class Writer: @unchecked Sendable {
     }
 
     /// A group that goes on from where the ledger ends, or will when the storer is done.
-    private func makeGroup(_ reading: LedgerReading, eventsExpected: Int = 0) -> Group {
+    private func makeGroup(_ reading: LedgerReading, beside ledger: Ledger?, eventsExpected: Int = 0) -> Group {
         let previous = inStore?.group
         return Group(
             after: previous?.end ?? end, reading: reading, beside: ledger, previous: previous,
@@ -224,8 +224,10 @@ final class Writer: @unchecked Sendable {
     /// So many events ahead their index rows are fetched.
     private static let prefetchDistance = 4
 
-    private func decideAbout(_ changes: [Change], _ reading: LedgerReading) throws -> Decided {
-        let group = makeGroup(reading, eventsExpected: changes.reduce(0) { $0 + $1.weight })
+    private func decideAbout(
+        _ changes: [Change], _ reading: LedgerReading, beside ledger: Ledger?
+    ) throws -> Decided {
+        let group = makeGroup(reading, beside: ledger, eventsExpected: changes.reduce(0) { $0 + $1.weight })
         let current = inService.value.catalog
         var newCatalog: AppliedCatalog?
         var acknowledgements: [(UInt64) -> Void] = []
@@ -415,7 +417,7 @@ final class Writer: @unchecked Sendable {
     private func store(_ work: (Group) throws -> Void) throws {
         settle()
         let decided = try ledger.write { transaction in
-            let group = makeGroup(transaction.reading)
+            let group = makeGroup(transaction.reading, beside: ledger)
             try work(group)
             try conclude(group)
             try group.store(in: transaction, index: index, keys: keys)

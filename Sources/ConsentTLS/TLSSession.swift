@@ -91,7 +91,7 @@ import ConsentCrypto
     private func judge(_ count: Int) {
         silentCount = count > 0 ? 0 : silentCount
         guard wasEstablished, !isOver else {
-            wasEstablished = isEstablished
+            wasEstablished = isEstablished || count > 0
             // Who shows many certificates has said nothing yet.
             if wasEstablished { silentCount = 0 }
             return

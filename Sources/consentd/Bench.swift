@@ -50,10 +50,12 @@ func withBenchFolder<Value>(_ body: (String) throws -> Value) throws -> Value {
 
 private func makeBenchFolder() throws -> URL {
     let url = FileManager.default.temporaryDirectory.appending(path: "consentd-bench-\(UUID().uuidString.prefix(8))")
+    BenchEnd.waitIfTold()
+    // Known before it is there: whoever sees it may tell this process to end.
+    BenchEnd.watch(url)
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     // Servers that run as another user have files of their own below.
     chmod(url.path, 0o755)
-    BenchEnd.watch(url)
     return url
 }
 
@@ -83,6 +85,7 @@ private enum BenchEnd {
         let aside = URL(filePath: folder.path + "-ended")
         try? FileManager.default.moveItem(at: folder, to: aside)
         try? FileManager.default.removeItem(at: aside)
+        try? FileManager.default.removeItem(at: folder)
     }
 
     static func watch(_ folder: URL) {

@@ -70,8 +70,7 @@ struct BenchTests {
         func files() -> [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] }
         func hasBegun() -> Bool { millisAfterTheStart == nil ? !files().isEmpty : !servers().isEmpty }
         while !hasBegun(), process.isRunning { try await Task.sleep(for: .milliseconds(1)) }
-        // The folder is there a moment before it is known.
-        try await Task.sleep(for: .milliseconds(millisAfterTheStart ?? 30))
+        try await Task.sleep(for: .milliseconds(millisAfterTheStart ?? 0))
         process.terminate()
         process.waitUntilExit()
         #expect(process.terminationReason == .exit && process.terminationStatus == 3)

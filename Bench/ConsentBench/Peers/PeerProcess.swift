@@ -151,7 +151,11 @@ package final class PeerProcess {
         Self.running.withLock { _ = $0.numbers.remove(process.processIdentifier) }
     }
 
-    deinit { if process.isRunning { end() } }
+    deinit {
+        guard process.processIdentifier > 0 else { return }
+        if process.isRunning { process.terminate() }
+        finish()
+    }
 }
 
 /// A TCP port that was free a moment ago.
