@@ -93,7 +93,10 @@ let package = Package(
                 "ConsentServer", "ConsentSync", "ConsentEdge", "ConsentRegister", "ConsentClient", "ConsentBench",
                 "ConsentWire", "ConsentProof", "ConsentTLS", arguments,
             ],
-            swiftSettings: common),
+            swiftSettings: common,
+            // In the C library's place. No test target depends on the program, which would bring its allocator along:
+            // tests count allocations in one of their own. They find the program beside them, as all targets are built.
+            linkerSettings: [.linkedLibrary("jemalloc")]),
         .target(
             name: "ConsentClient", dependencies: ["ConsentModel", "ConsentWire", "ConsentTLS", nioCore, nioPosix],
             path: "Clients/swift/ConsentClient", swiftSettings: common),
@@ -186,7 +189,7 @@ let package = Package(
         .testTarget(
             name: "PythonClientTests",
             dependencies: [
-                "consentd", "ProtocolGenerator", "ConsentServer", "ConsentEngine", "ConsentLedger", "ConsentIndex",
+                "ProtocolGenerator", "ConsentServer", "ConsentEngine", "ConsentLedger", "ConsentIndex",
                 "ConsentWire", "ConsentModel", "ConsentKernel", "ConsentTestSupport", "ConsentReader", "ConsentClient",
                 "CConsentClients", "CKernel",
             ],
@@ -206,7 +209,7 @@ let package = Package(
         .testTarget(
             name: "ConsentdTests",
             dependencies: [
-                "consentd", "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel", "ConsentTLS",
+                "consent-client-sample", "consent-soak", "ConsentClient", "ConsentKernel", "ConsentTLS",
                 "ConsentTestSupport", grdb,
             ],
             swiftSettings: common),

@@ -42,8 +42,9 @@ final class Writer: @unchecked Sendable {
     private var looksForDamageAt = Clock.monotonicNanos()
     private var nextLookForTraces: Int64 = 0
 
-    /// Events of one transaction: the cost of a commit is spread thin, and nobody waits long for it.
-    private static let groupEventsMax = 8192
+    /// Events of one transaction: the cost of a commit is spread thin, a person with several events in it is read and
+    /// written once, and nobody waits long for it.
+    private static let groupEventsMax = 12_288
     /// While one group is read for, SQLite cannot fold all of its log into the file and begin the log anew. Now and then
     /// a group is stored with nobody reading, so that the log stays small.
     private static let overlapsInARowMax = 32

@@ -217,9 +217,10 @@ struct ImportReport {
 
 /// One run over a register: read, send in batches, note what was refused, remember how far it came.
 private final class RegisterImport {
-    /// Events sent in one request; a few requests are on their way while the next rows are read.
+    /// Events sent in one request. As many requests are on their way as make up three full groups of an engine: one that
+    /// is stored, one that is decided about, and one that waits.
     private static let batchEvents = 2000
-    private static let batchesInFlight = 12
+    private static let batchesInFlight = 18
     private static let chunkSize = 1 << 20
     /// A point to resume at is stored after so many answered batches.
     private static let batchesPerPoint = 8

@@ -97,6 +97,22 @@ struct CommandTests {
     }
 
     /// What the README says of backups.
+    @Test func memoryComesFromJemallocForSwiftAndForSQLiteAlike() async throws {
+        let process = Binary.process(["--version"])
+        // The dynamic linker says what it binds, at once instead of at the first call.
+        process.environment?["LD_DEBUG"] = "bindings"
+        process.environment?["LD_BIND_NOW"] = "1"
+        let bindings = try await Binary.run(process).errors.split(separator: "\n")
+        for library in ["libswiftCore.so", "libsqlite3.so"] {
+            for function in ["malloc", "free"] {
+                let bound = bindings.filter { $0.contains("\(library)") && $0.contains("symbol `\(function)'") }
+                let own = bound.filter { $0.contains("binding file") && !$0.contains("to \(library)") }
+                #expect(!own.isEmpty, "\(library) binds no \(function)")
+                #expect(own.allSatisfy { $0.contains("libjemalloc.so") }, "\(own)")
+            }
+        }
+    }
+
     @Test func aLedgerAndItsKeyAreAWholeNode() async throws {
         let folder = try Folder()
         let data = try await folder.node(["--token"])
