@@ -134,7 +134,7 @@ package struct CommittedGroup: Sendable {
     /// Where the node is with it.
     package var point: CommittedPoint
     /// Every other row that changed, as it is now.
-    package var rows: [RowChange]
+    package var rows: RowChanges
     /// The version of a catalog that was applied in the group.
     package var catalogVersion: Int?
     /// Rows may have changed that are not listed one by one: see ``outdatings``.

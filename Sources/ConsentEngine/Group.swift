@@ -31,7 +31,7 @@ final class Group: @unchecked Sendable {
     private var newOwners: [IdentifierHash: SubjectWork] = [:]
     private(set) var newKeys: [IdempotencyKey: UInt64] = [:]
     /// What the index must say when the group is stored.
-    private(set) var rows: [RowChange] = []
+    private(set) var rows = RowChanges()
     private var touched: [SubjectWork] = []
     var erasures: [RecordedErasure] = []
     private var notedEnd: Timestamp?
@@ -568,7 +568,6 @@ final class Group: @unchecked Sendable {
         let ended = outdatings.filter { $0.endsAt == nil }.map(\.purposes).reduce(PurposeSet()) { $0.union($1) }
         let restores = !ended.isEmpty && draft.isEnding(anyOf: ended)
         touched = worksTouched
-        rows.reserveCapacity(2 * touched.count)
         let (catalog, outdatings) = (catalog, outdatings)
         for work in touched {
             let record = work.record
@@ -602,13 +601,13 @@ final class Group: @unchecked Sendable {
     /// Two threads look, each at half of the subjects: nothing of this group is stored yet, so both find the same ledger.
     private func restoreEnds(_ ended: PurposeSet) throws {
         let (none, outdatings) = (RestoredEnds(self), outdatings)
-        func rows(of subjects: ClosedRange<Int64>) throws -> [RowChange] {
+        func rows(of subjects: ClosedRange<Int64>) throws -> RowChanges {
             var ends = none
             try draft.forEachProjection(withMoreThan: ended, of: subjects) { ends.add($0, $1, $2) }
             return ends.rows
         }
         guard let ledger else {
-            self.rows += try rows(of: 0...Int64.max)
+            self.rows.append(contentsOf: try rows(of: 0...Int64.max))
             return
         }
         let middle = start.nextSubject / 2
@@ -623,16 +622,16 @@ final class Group: @unchecked Sendable {
         }
         let own = Result { try rows(of: 0...middle) }
         let found = errand.finish()
-        self.rows += try own.get()
+        self.rows.append(contentsOf: try own.get())
         // Where nobody could read beside, such as without a descriptor to spare, the rest is read here, too.
-        self.rows += try (try? found.get()) ?? rows(of: middle + 1...Int64.max)
+        self.rows.append(contentsOf: try (try? found.get()) ?? rows(of: middle + 1...Int64.max))
     }
 
     /// Rows whose ends are those of what is left, of subjects that the group does not touch.
     private struct RestoredEnds: Sendable {
         private let since: UInt64
         private let touched: Set<Int64>
-        private(set) var rows: [RowChange] = []
+        private(set) var rows = RowChanges()
 
         init(_ group: Group) {
             since = group.start.head.sequence
@@ -660,23 +659,12 @@ final class Group: @unchecked Sendable {
         try transaction.store(draft) { put in for work in touched { try put(work.record, work.isNew) } }
         if !rows.isEmpty || !outdatings.isEmpty {
             let totals = index.totals(outdatings: outdatings) { put in
-                for (position, change) in rows.enumerated() {
-                    if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
-                    put(change.hash, change.row, change.subject)
-                }
+                rows.forEach(fetching: index.prefetch) { put($0.hash, $0.row, $0.subject) }
             }
             try transaction.put(DerivedTotals(totals), of: .index)
         }
         if !newKeys.isEmpty { try transaction.put(DerivedTotals(keys.totals(after: newKeys)), of: .keys) }
     }
-}
-
-/// What an index row must say from now on.
-package struct RowChange: Sendable {
-    package var hash: IdentifierHash
-    package var row: IndexRow
-    /// Whose identifier it is, in the ledger.
-    package var subject: UInt32
 }
 
 /// What the index says of a subject: the decision function, asked for every purpose that the subject stands somewhere for.

@@ -330,7 +330,6 @@ final class Writer: @unchecked Sendable {
     }
 
     private func follow(_ stored: Decided, _ index: IndexWriter) throws {
-        let rows = stored.group.rows
         if let new = stored.catalog {
             // Until every row has followed, only what both catalogs allow.
             let (old, next) = (inService.value.catalog.defaults, new.defaults)
@@ -338,9 +337,8 @@ final class Writer: @unchecked Sendable {
                 granted: old.granted.intersection(next.granted), denied: old.denied.union(next.denied))
         }
         index.outdate(stored.group.outdatings)
-        for (position, change) in rows.enumerated() {
-            if position + 8 < rows.count { index.prefetch(rows[position + 8].hash) }
-            try index.put(change.hash, change.row, owner: change.subject)
+        try stored.group.rows.forEach(fetching: index.prefetch) {
+            try index.put($0.hash, $0.row, owner: $0.subject)
         }
         if let new = stored.catalog {
             try folder.setPurposes(new.purposeBits)

@@ -224,14 +224,14 @@ package final class IndexWriter {
         precondition(row.sequence <= Limit.sequenceMax, "an index row has 40 bits for a sequence")
         let wordCount = max(row.permitted.wordCount, row.denied.wordCount)
         var table = table
-        if wordCount > table.geometry.words { table = try grown(identifiers: table.rows, purposes: wordCount * 64) }
+        if wordCount > table.geometry.words { table = try grow(identifiers: table.rows, purposes: wordCount * 64) }
         if let slot = unsafe table.find(hash) {
             unsafe table.update(slot, to: row)
             if let owner { unsafe table.setOwner(slot, owner) }
             return
         }
         if table.usedSlots >= table.geometry.usedMax {
-            table = try grown(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
+            table = try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
         }
         table.insert(hash, row, owner: owner ?? 0)
     }
@@ -243,13 +243,13 @@ package final class IndexWriter {
         let wordsUsed = unsafe row.wordsUsed
         // Held once for the whole row: each use of the property counts a reference, of ten million rows half of the time.
         var table = table
-        if wordsUsed > table.geometry.words { table = try grown(identifiers: table.rows, purposes: wordsUsed * 64) }
+        if wordsUsed > table.geometry.words { table = try grow(identifiers: table.rows, purposes: wordsUsed * 64) }
         if let slot = unsafe table.find(row.hash) {
             unsafe table.update(slot, to: row)
             return
         }
         if table.usedSlots >= table.geometry.usedMax {
-            table = try grown(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
+            table = try grow(identifiers: table.rows + 1, purposes: table.geometry.words * 64)
         }
         unsafe table.insert(row)
     }
@@ -308,13 +308,11 @@ package final class IndexWriter {
         try grow(identifiers: identifiers, purposes: table.geometry.words * 64)
     }
 
-    private func grown(identifiers: Int, purposes: Int) throws(SystemError) -> IndexTable {
-        try grow(identifiers: identifiers, purposes: purposes)
-        return table
-    }
-
     /// Builds the next generation beside this one, while checks go on, and publishes it.
-    private func grow(identifiers: Int, purposes: Int) throws(SystemError) {
+    ///
+    /// - Returns: the new table, which is the writer's from now on.
+    @discardableResult
+    private func grow(identifiers: Int, purposes: Int) throws(SystemError) -> IndexTable {
         let older = table
         let generation = older.generation + 1
         let newer = try IndexTable.create(
@@ -332,6 +330,7 @@ package final class IndexWriter {
         older.supersede()
         // Until this index is published, the one before it is what other processes read.
         if isPublished { try folder.removeAll(but: generation) } else { try folder.remove(older.generation) }
+        return newer
     }
 
     /// Makes the file durable and marks it as complete. The writer must not be used afterwards.
