@@ -268,6 +268,8 @@ package final class Comparison {
         do {
             note("starting \(name)")
             try body()
+        } catch PeerProcess.Failure.ending {
+            throw PeerProcess.Failure.ending
         } catch let failure as PeerProcess.Failure {
             note("\(failure)")
             missing[name] = "\(failure)"

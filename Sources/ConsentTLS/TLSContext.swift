@@ -46,8 +46,7 @@ import ConsentCrypto
 
     /// Of a client that trusts one server alone.
     package static func client(trusting server: SelfSigned) throws(TLSFailure) -> TLSContext {
-        let context = try TLSContext(isServer: false)
-        unsafe SSL_CTX_set_verify(context.raw, SSL_VERIFY_PEER, nil)
+        let context = try verifying()
         guard unsafe X509_STORE_add_cert(SSL_CTX_get_cert_store(context.raw), server.x509) == 1 else {
             throw .last("the certificate cannot be trusted")
         }
@@ -59,8 +58,7 @@ import ConsentCrypto
     /// - Parameter authorities: file with the certificates that are trusted (PEM); nil: those that the machine trusts.
     /// - Throws: ``TLSFailure`` if the file cannot be read.
     package static func client(authorities: String?) throws(TLSFailure) -> TLSContext {
-        let context = try TLSContext(isServer: false)
-        unsafe SSL_CTX_set_verify(context.raw, SSL_VERIFY_PEER, nil)
+        let context = try verifying()
         if let authorities {
             guard unsafe SSL_CTX_load_verify_file(context.raw, authorities) == 1 else {
                 throw .last("'\(authorities)' is no file of certificates (PEM)")
@@ -68,6 +66,13 @@ import ConsentCrypto
         } else if unsafe SSL_CTX_set_default_verify_paths(context.raw) != 1 {
             throw .last("the certificates that this machine trusts cannot be read")
         }
+        return context
+    }
+
+    /// Of a client that trusts nobody yet.
+    private static func verifying() throws(TLSFailure) -> TLSContext {
+        let context = try TLSContext(isServer: false)
+        unsafe SSL_CTX_set_verify(context.raw, SSL_VERIFY_PEER, nil)
         return context
     }
 }

@@ -249,9 +249,7 @@ struct LoadTarget: ParsableArguments {
                 "--data, --unix and --tls are about a server that this command starts; leave out --server")
         }
         if unix, tls { throw ValidationError("--unix and --tls are two ways of reaching one server; name one") }
-        if let server, Self.address(server) == nil {
-            throw ValidationError("--server: '\(server)' is not a.b.c.d:port, tls:a.b.c.d:port or unix:/path")
-        }
+        _ = try serverAddress()
         guard (1...256).contains(serverLoops) else { throw ValidationError("--server-loops is 1 to 256") }
     }
 
@@ -261,17 +259,9 @@ struct LoadTarget: ParsableArguments {
         return Array(bytes.prefix { $0 != UInt8(ascii: "\n") })
     }
 
-    static func address(_ text: String) -> SocketAddress? {
-        if text.hasPrefix("unix:") { return text.count > 5 ? .unix(path: String(text.dropFirst(5))) : nil }
-        let isTLS = text.hasPrefix("tls:")
-        let text = isTLS ? text.dropFirst(4) : text[...]
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
-        }
-        let host = String(text[..<colon])
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else { return nil }
-        return isTLS ? .tls(host: host, port: port) : .tcp(host: host, port: port)
+    /// Of a server that runs already; nil where one is to be started.
+    func serverAddress() throws -> SocketAddress? {
+        try server.map { try readServer($0, of: "--server", zero: "names are not resolved, which would take time") }
     }
 }
 
@@ -417,7 +407,7 @@ struct LoadServer: ~Copyable {
     var processorNanos: Int64? { own?.processorNanos }
 
     init(_ target: LoadTarget, _ pace: LoadPace, temporaryFolder: String?) throws {
-        if let server = target.server, let address = LoadTarget.address(server) {
+        if let address = try target.serverAddress() {
             let peer = try tlsPeer(of: address, name: target.tlsName, authorities: target.tlsCa)
             (self.address, tls, own) = (address, peer, nil)
             return

@@ -72,8 +72,7 @@ struct Edge: ParsableCommand {
     }
 
     private func upstreamAddress() throws -> SocketAddress {
-        if upstream.hasPrefix("unix:") { return .unix(path: String(upstream.dropFirst("unix:".count))) }
-        return try readAddress(
+        try readServer(
             upstream, of: "--upstream", zero: "names are not resolved, so that an edge starts without them")
     }
 

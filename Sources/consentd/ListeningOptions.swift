@@ -107,6 +107,16 @@ struct ListeningOptions: ParsableArguments {
     }
 }
 
+/// Reads where a server is: as ``readAddress(_:of:zero:)``, and `unix:/path`.
+func readServer(_ text: String, of option: String, zero: String) throws -> SocketAddress {
+    guard text.hasPrefix("unix:") else { return try readAddress(text, of: option, zero: zero) }
+    let path = text.dropFirst("unix:".count)
+    guard !path.isEmpty else {
+        throw ValidationError("\(option): '\(text)' names no socket, such as unix:/run/consentd.sock")
+    }
+    return .unix(path: String(path))
+}
+
 /// Reads `host:port`, and the same with `tls:` before it.
 ///
 /// - Parameters:

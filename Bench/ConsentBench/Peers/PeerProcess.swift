@@ -5,6 +5,7 @@ import Synchronization
 /// A server that a benchmark starts and ends: this program's own, or a peer from a Debian package.
 package final class PeerProcess {
     private let process = Process()
+    private let endSignal: Int32
     private let output = Pipe()
 
     package enum Failure: Error, CustomStringConvertible {
@@ -27,7 +28,11 @@ package final class PeerProcess {
     /// - Parameters:
     ///   - path: of the program, or its name on the PATH.
     ///   - showsErrors: whether what it says on standard error is seen.
-    package init(_ path: String, _ arguments: [String], processor: Int?, showsErrors: Bool = false) throws {
+    ///   - endSignal: at which it ends in order, without waiting for whoever is connected.
+    package init(
+        _ path: String, _ arguments: [String], processor: Int?, showsErrors: Bool = false, endSignal: Int32 = SIGTERM
+    ) throws {
+        self.endSignal = endSignal
         guard let program = Self.find(path) else { throw Failure.missing(path) }
         if let processor, let taskset = Self.find("taskset") {
             process.executableURL = URL(filePath: taskset)
@@ -42,13 +47,13 @@ package final class PeerProcess {
         try Self.running.withLock { running in
             if running.isEnding { throw Failure.ending }
             try Self.withSignals { try process.run() }
-            running.numbers.insert(process.processIdentifier)
+            running.endSignals[process.processIdentifier] = endSignal
         }
     }
 
     private struct Running {
-        /// Of those that were started and not ended.
-        var numbers: Set<Int32> = []
+        /// By the numbers of those that were started and not ended.
+        var endSignals: [Int32: Int32] = [:]
         /// Then nothing is started any more.
         var isEnding = false
     }
@@ -56,17 +61,19 @@ package final class PeerProcess {
     private static let running = Mutex(Running())
     private static let endMillisMax = 20_000
 
-    /// Tells all that run to end, and waits until they are gone: for a program that was told so itself.
+    /// Tells all that run to end, and waits until they are gone: for a program that was told so itself. Who is not gone
+    /// in time is ended.
     package static func endAll() {
         let numbers = running.withLock { running in
             running.isEnding = true
-            for number in running.numbers { kill(number, SIGTERM) }
-            return running.numbers
+            for (number, signal) in running.endSignals { kill(number, signal) }
+            return running.endSignals.keys
         }
         let latest = Clock.monotonicNanos() + Int64(endMillisMax) * 1_000_000
         while numbers.contains(where: { kill($0, 0) == 0 }), Clock.monotonicNanos() < latest {
             Wakeup.pause(millis: 20)
         }
+        running.withLock { for number in $0.endSignals.keys { kill(number, SIGKILL) } }
     }
 
     /// A child inherits the signals that its parent's thread blocks, and threads of a pool block all: it could not be told
@@ -141,19 +148,21 @@ package final class PeerProcess {
 
     /// Ends it in order, and waits.
     package func end() {
-        process.terminate()
+        tellToEnd()
         finish()
     }
+
+    private func tellToEnd() { if process.isRunning { kill(process.processIdentifier, endSignal) } }
 
     private func finish() {
         process.waitUntilExit()
         // Its number may be another's from now on.
-        Self.running.withLock { _ = $0.numbers.remove(process.processIdentifier) }
+        Self.running.withLock { _ = $0.endSignals.removeValue(forKey: process.processIdentifier) }
     }
 
     deinit {
         guard process.processIdentifier > 0 else { return }
-        if process.isRunning { process.terminate() }
+        tellToEnd()
         finish()
     }
 }

@@ -147,7 +147,9 @@ package final class PostgresServer: PeerServer {
         }
         func start(_ command: [String], processor: Int?) throws -> PeerProcess {
             let command = wrapper + command
-            return try PeerProcess(command[0], Array(command.dropFirst()), processor: processor)
+            // At SIGTERM it would wait until the last client has gone.
+            return try PeerProcess(
+                command[0], Array(command.dropFirst()), processor: processor, endSignal: SIGINT)
         }
         let data = folder + "/data"
         let initialized = try start(
