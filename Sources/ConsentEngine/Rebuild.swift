@@ -63,14 +63,17 @@ private struct SubjectBatch: Sendable {
     /// Rows are put some steps after their lines were asked for, so that memory answers meanwhile.
     func put(into index: IndexWriter) throws {
         let ahead = 16
-        for hash in hashes.prefix(ahead) { index.prefetch(hash) }
+        // Held once for all: each use of the writer's counts a reference.
+        let table = index.publication.current
+        for hash in hashes.prefix(ahead) { table.prefetch(hash) }
         var position = 0
         for subject in subjects {
-            for _ in 0..<subject.identifiers {
-                if position + ahead < hashes.count { index.prefetch(hashes[position + ahead]) }
-                try index.put(hashes[position], subject.row, owner: subject.number)
-                position += 1
+            let end = position + subject.identifiers
+            for next in position + ahead..<max(position + ahead, min(end + ahead, hashes.count)) {
+                table.prefetch(hashes[next])
             }
+            try index.put(hashes[position..<end], subject.row, owner: subject.number)
+            position = end
         }
     }
 }

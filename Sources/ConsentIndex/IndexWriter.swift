@@ -221,10 +221,33 @@ package final class IndexWriter {
     /// - Parameter owner: the subject in the ledger whose identifier it is; nil leaves it as it is, and a new row nobody's.
     /// - Throws: if the index had to grow and could not; then nothing was changed.
     package func put(_ hash: IdentifierHash, _ row: IndexRow, owner: UInt32? = nil) throws(SystemError) {
+        var table = try roomy(for: row)
+        try put(hash, row, owner: owner, into: &table)
+    }
+
+    /// As above, for what all of a person's identifiers say.
+    ///
+    /// - Throws: if the index had to grow and could not; then those before are put.
+    package func put(_ hashes: ArraySlice<IdentifierHash>, _ row: IndexRow, owner: UInt32) throws(SystemError) {
+        // Held once for all, as in put(_ row:).
+        var table = try roomy(for: row)
+        for hash in hashes { try put(hash, row, owner: owner, into: &table) }
+    }
+
+    /// The table, with room for all purposes of a row.
+    @inline(__always)
+    private func roomy(for row: IndexRow) throws(SystemError) -> IndexTable {
         precondition(row.sequence <= Limit.sequenceMax, "an index row has 40 bits for a sequence")
         let wordCount = max(row.permitted.wordCount, row.denied.wordCount)
-        var table = table
-        if wordCount > table.geometry.words { table = try grow(identifiers: table.rows, purposes: wordCount * 64) }
+        let table = table
+        guard wordCount > table.geometry.words else { return table }
+        return try grow(identifiers: table.rows, purposes: wordCount * 64)
+    }
+
+    @inline(__always)
+    private func put(
+        _ hash: IdentifierHash, _ row: IndexRow, owner: UInt32?, into table: inout IndexTable
+    ) throws(SystemError) {
         if let slot = unsafe table.find(hash) {
             unsafe table.update(slot, to: row)
             if let owner { unsafe table.setOwner(slot, owner) }

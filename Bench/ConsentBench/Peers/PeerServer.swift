@@ -145,15 +145,17 @@ package final class PostgresServer: PeerServer {
                 "--",
             ]
         }
-        func start(_ command: [String], processor: Int?) throws -> PeerProcess {
+        func start(_ command: [String], processor: Int?, showsErrors: Bool = false) throws -> PeerProcess {
             let command = wrapper + command
             // At SIGTERM it would wait until the last client has gone.
             return try PeerProcess(
-                command[0], Array(command.dropFirst()), processor: processor, endSignal: SIGINT)
+                command[0], Array(command.dropFirst()), processor: processor, showsErrors: showsErrors,
+                endSignal: SIGINT)
         }
         let data = folder + "/data"
         let initialized = try start(
-            ["\(programs)/initdb", "-D", data, "-U", Self.user, "-A", "trust", "--no-sync"], processor: nil)
+            ["\(programs)/initdb", "-D", data, "-U", Self.user, "-A", "trust", "--no-sync"], processor: nil,
+            showsErrors: true)
         guard initialized.wait().status == 0 else { throw PeerProcess.Failure.notReady("PostgreSQL's initdb") }
         process = try start(
             [
