@@ -640,8 +640,11 @@ extension LoadPlan {
             case .seconds(let seconds): "\(seconds) s"
             case .requests(let count): "\(count) requests"
             }
+        // Where a socket's file lies says nothing about a run, and is gone with it.
+        let address =
+            if case .unix(let path) = address { "unix:\(path.split(separator: "/").last ?? "")" } else { "\(address)" }
         return [
-            .init("address", "\(address)"), .init("pace", pace), .init("connections", "\(connections)"),
+            .init("address", address), .init("pace", pace), .init("connections", "\(connections)"),
             .init("pipeline", "\(pipeline)"), .init("threads", "\(threads)"), .init("extent", extent),
             .init("warm-up", "\(warmUpSeconds) s"), .init("seed", "\(seed)"),
             .init("processors", processors.isEmpty ? "not pinned" : processors.map(String.init).joined(separator: ",")),
