@@ -13,8 +13,8 @@ final class ChangeQueue: Sendable {
     private let work: Wakeup
     private let refused = Atomic<UInt64>(0)
 
-    /// What may wait: enough for several full groups, and no more memory than that.
-    private static let weightMax = 65_536
+    /// What may wait: eight full groups, more than two imports have on their way, and no more memory than that.
+    private static let weightMax = 98_304
 
     init() throws(SystemError) { work = try Wakeup() }
 

@@ -20,6 +20,7 @@ package struct RowChanges: Sequence, Sendable {
     package init() {}
 
     package var isEmpty: Bool { parts.isEmpty }
+    package var underestimatedCount: Int { parts.reduce(0) { $0 + $1.count } }
 
     package mutating func append(_ change: RowChange) {
         if parts.last.map({ $0.count >= Self.partSize }) ?? true {

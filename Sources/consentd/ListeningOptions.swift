@@ -107,9 +107,11 @@ struct ListeningOptions: ParsableArguments {
     }
 }
 
-/// Reads where a server is: as ``readAddress(_:of:zero:)``, and `unix:/path`.
+/// Reads where a server is: as ``readAddress(_:of:forms:zero:)``, and `unix:/path`.
 func readServer(_ text: String, of option: String, zero: String) throws -> SocketAddress {
-    guard text.hasPrefix("unix:") else { return try readAddress(text, of: option, zero: zero) }
+    guard text.hasPrefix("unix:") else {
+        return try readAddress(text, of: option, forms: "host:port, tls:host:port or unix:/path", zero: zero)
+    }
     let path = text.dropFirst("unix:".count)
     guard !path.isEmpty else {
         throw ValidationError("\(option): '\(text)' names no socket, such as unix:/run/consentd.sock")
@@ -121,14 +123,17 @@ func readServer(_ text: String, of option: String, zero: String) throws -> Socke
 ///
 /// - Parameters:
 ///   - option: that it was given by, for the message.
+///   - forms: what it may look like, for the message.
 ///   - zero: what else there is to say of addresses.
-func readAddress(_ text: String, of option: String, zero: String) throws -> SocketAddress {
+func readAddress(
+    _ text: String, of option: String, forms: String = "host:port or tls:host:port", zero: String
+) throws -> SocketAddress {
     let isTLS = text.hasPrefix("tls:")
-    let text = isTLS ? text.dropFirst(4) : text[...]
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-        throw ValidationError("\(option): '\(text)' is not host:port, with a port from 0 to 65535")
+    let rest = isTLS ? text.dropFirst(4) : text[...]
+    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]) else {
+        throw ValidationError("\(option): '\(text)' is not \(forms), with a port from 0 to 65535")
     }
-    let host = text[..<colon]
+    let host = rest[..<colon]
     let parts = host.split(separator: ".", omittingEmptySubsequences: false)
     guard host == "localhost" || (parts.count == 4 && parts.allSatisfy { UInt8($0) != nil }) else {
         throw ValidationError("\(option): '\(host)' is not an IPv4 address such as 127.0.0.1; \(zero)")

@@ -17,7 +17,7 @@ struct FailureTests {
         let engine = node.engine
         let blocked = try BlockedWriter(engine)
         let answers = Answers<String>()
-        let batch = (0..<8192).map { number -> Result<ConsentEvent, AdmissionError> in
+        let batch = (0..<12_288).map { number -> Result<ConsentEvent, AdmissionError> in
             .success(ConsentEvent([.customer("c\(number % 50)")], "p0", .withdrawn))
         }
         var (taken, refused) = (0, 0)
@@ -38,7 +38,7 @@ struct FailureTests {
         #expect(try engine.sizes()["sequence"] == 2, "nothing of what was turned away is stored, nor what waits")
         blocked.release()
         #expect(answers.take(12).filter { $0 == "recorded" }.count == 8)
-        #expect(try engine.sizes()["sequence"] == 2 + 8 * 8192)
+        #expect(try engine.sizes()["sequence"] == 2 + 8 * 12_288)
         #expect(engine.decision(.customer("c7")) == .denied)
         #expect(try engine.recordOne(sampleGrant(customer: "after")).isRecorded)
     }

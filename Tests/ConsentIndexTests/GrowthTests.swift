@@ -32,6 +32,26 @@ struct GrowthTests {
         #expect(older.row(customer(number - 1)) == nil && writer.row(customer(number - 1)) != nil)
     }
 
+    @Test func aPersonsIdentifiersAllGoIntoTheIndexThatGrowsAmongThem() throws {
+        let folder = TemporaryFolder()
+        defer { withExtendedLifetime(folder) {} }
+        let writer = try IndexWriter(creating: folder)
+        let first = writer.generation
+        let hashes = (0..<5000).map(customer)
+        let row = IndexRow(permitted: [1])
+        // The second time each is there; one of them twice.
+        for _ in 0..<2 { try writer.put((hashes + [hashes[7]])[...], row, owner: 3) }
+        #expect(writer.generation > first + 1)
+        #expect(writer.rows == hashes.count)
+        #expect(hashes.allSatisfy { writer.row($0) == row && writer.owner(of: $0) == 3 })
+        #expect(writer.totals == writer.publication.current.counted())
+        // A row that needs more room for its purposes than there is.
+        let wide = IndexRow(permitted: [1, 200])
+        try writer.put(hashes[..<10], wide, owner: 3)
+        #expect(hashes[..<10].allSatisfy { writer.row($0) == wide } && writer.row(hashes[10]) == row)
+        #expect(writer.totals == writer.publication.current.counted())
+    }
+
     @Test(arguments: [1, 2, 5])
     func aReaderAsleepAcrossGenerationsStillAnswersRight(generations: Int) throws {
         let folder = TemporaryFolder()
